@@ -1,0 +1,172 @@
+"""Every number of the model in one validated place."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
+
+from faim.errors import FaimError
+
+Variant = Literal["nano", "tiny", "s", "m", "l", "x"]
+Architecture = Literal["yolox", "faim"]
+TrainablePart = Literal["base", "video_branch", "ifem", "ticam", "mask_head"]
+MaskLevel = Literal["P3", "P4", "P5"]
+
+#: depth and width multipliers of YOLOX, and whether its 3x3 convolutions are depthwise.
+YOLOX_SCALES: dict[str, tuple[float, float, bool]] = {
+    "nano": (0.33, 0.25, True),
+    "tiny": (0.33, 0.375, False),
+    "s": (0.33, 0.50, False),
+    "m": (0.67, 0.75, False),
+    "l": (1.0, 1.0, False),
+    "x": (1.33, 1.25, False),
+}
+NEW_PARTS: tuple[TrainablePart, ...] = ("video_branch", "ifem", "ticam", "mask_head")
+
+
+@dataclass(frozen=True)
+class FaimConfig:
+    """The model's numbers; stored as JSON in every checkpoint.
+
+    Defaults are the paper's (FAIM, Sec. 4 and Appendix A.1) where it names one, and the public
+    YOLOV implementation's where it is silent.
+
+    Attributes:
+        variant: size of the YOLOX base detector.
+        class_names: names in the order of the class ids.
+        architecture: "yolox" is a base detector alone, "faim" has the video modules too.
+        test_size: height and width of the network input at inference; multiples of 32.
+        top_k: anchors of highest objectness that enter FSPM's NMS.
+        num_proposals: n, proposals a frame.
+        nms_train: IoU threshold of FSPM's class-aware NMS in training.
+        nms_test: the same at inference.
+        num_heads: attention heads of TICAM.
+        attention_scale: factor on the cosine similarities before the softmax.
+        similarity_threshold: cosine similarity of values above which two proposals are averaged
+            in TICAM's second round.
+        mask_levels: pyramid levels whose F_ins the mask head pools.
+        mask_roi_size: side of the RoIAlign output.
+        mask_loss: binary cross entropy or Dice.
+        mask_weight: lambda of Eq. III.
+        max_mask_rois: proposals a training step gives to the mask head, best IoU first.
+        match_iou: IoU from which a proposal belongs to a ground truth.
+        train_frames: m in training.
+        test_frames: m at inference; a stream looks back at m - 1 frames.
+        score_threshold: detections below it are dropped.
+        nms_final: IoU threshold of the last class-aware NMS.
+        train_parts: the parts that receive gradients in the second stage.
+    """
+
+    variant: Variant = "s"
+    class_names: tuple[str, ...] = ()
+    architecture: Architecture = "faim"
+    test_size: tuple[int, int] = (576, 576)
+    top_k: int = 750
+    num_proposals: int = 30
+    nms_train: float = 0.75
+    nms_test: float = 0.5
+    num_heads: int = 4
+    attention_scale: float = 25.0
+    similarity_threshold: float = 0.75
+    mask_levels: tuple[MaskLevel, ...] = ("P5",)
+    mask_roi_size: int = 32
+    mask_loss: Literal["bce", "dice"] = "bce"
+    mask_weight: float = 1.0
+    max_mask_rois: int = 128
+    match_iou: float = 0.6
+    train_frames: int = 16
+    test_frames: int = 32
+    score_threshold: float = 0.001
+    nms_final: float = 0.5
+    train_parts: tuple[TrainablePart, ...] = NEW_PARTS
+
+    def __post_init__(self) -> None:
+        """Validate; raises FaimError naming the field, its value and what is allowed."""
+        for name in ("class_names", "test_size", "mask_levels", "train_parts"):
+            value = getattr(self, name)
+            if not isinstance(value, (list, tuple)):
+                raise FaimError(f"config: {name} is {value!r}; expected a list")
+            object.__setattr__(self, name, tuple(value))
+        _one_of("variant", self.variant, tuple(YOLOX_SCALES))
+        _one_of("architecture", self.architecture, get_args(Architecture))
+        _one_of("mask_loss", self.mask_loss, ("bce", "dice"))
+        for level in self.mask_levels:
+            _one_of("mask_levels", level, get_args(MaskLevel))
+        for part in self.train_parts:
+            _one_of("train_parts", part, get_args(TrainablePart))
+        if not self.class_names or len(set(self.class_names)) != len(self.class_names):
+            raise FaimError(
+                f"config: class_names is {self.class_names!r}; expected at least one name, "
+                "each once"
+            )
+        if not self.mask_levels:
+            raise FaimError("config: mask_levels is empty; expected at least one of P3, P4, P5")
+        if len(self.test_size) != 2 or any(
+            not isinstance(side, int) or side < 32 or side % 32 for side in self.test_size
+        ):
+            raise FaimError(
+                f"config: test_size is {self.test_size!r}; expected height and width, multiples "
+                "of 32"
+            )
+        for name in ("top_k", "num_proposals", "num_heads", "mask_roi_size", "max_mask_rois",
+                     "train_frames", "test_frames"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise FaimError(f"config: {name} is {value!r}; expected a whole number above 0")
+        if self.num_proposals > self.top_k:
+            raise FaimError(
+                f"config: num_proposals is {self.num_proposals}; expected at most top_k "
+                f"({self.top_k})"
+            )
+        for name in ("nms_train", "nms_test", "nms_final", "match_iou", "score_threshold"):
+            _in_range(name, getattr(self, name), 0.0, 1.0)
+        _in_range("similarity_threshold", self.similarity_threshold, -1.0, 1.0)
+        _in_range("attention_scale", self.attention_scale, 0.0, 1e4)
+        _in_range("mask_weight", self.mask_weight, 0.0, 1e4)
+        if self.feature_dim % self.num_heads:
+            raise FaimError(
+                f"config: num_heads is {self.num_heads}; expected a divisor of the feature "
+                f"dimension {self.feature_dim} of variant {self.variant}"
+            )
+
+    @property
+    def num_classes(self) -> int:
+        """C."""
+        return len(self.class_names)
+
+    @property
+    def feature_dim(self) -> int:
+        """D: channels of the stem features, F_cls and F_ins."""
+        return int(256 * YOLOX_SCALES[self.variant][1])
+
+    def to_json(self) -> str:
+        """The config as one JSON object."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> FaimConfig:
+        """Read what `to_json` wrote.
+
+        Raises:
+            FaimError: not JSON, an unknown field, or a value out of range.
+        """
+        try:
+            values: dict[str, Any] = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise FaimError(f"config: not JSON ({error})") from error
+        known = {field.name for field in fields(cls)}
+        if not isinstance(values, dict) or not values.keys() <= known:
+            unknown = sorted(set(values) - known) if isinstance(values, dict) else values
+            raise FaimError(f"config: unknown fields {unknown}; expected some of {sorted(known)}")
+        return cls(**values)
+
+
+def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise FaimError(f"config: {name} is {value!r}; expected one of {', '.join(allowed)}")
+
+
+def _in_range(name: str, value: object, low: float, high: float) -> None:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not low <= value <= high:
+        raise FaimError(f"config: {name} is {value!r}; expected a number from {low:g} to {high:g}")
