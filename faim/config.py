@@ -45,6 +45,8 @@ class FaimConfig:
         attention_scale: factor on the cosine similarities before the softmax.
         similarity_threshold: cosine similarity of values above which two proposals are averaged
             in TICAM's second round.
+        guide_ins: whether objectness guides the instance attention, as class scores guide the
+            class attention; the public YOLOV implementation does not.
         mask_levels: pyramid levels whose F_ins the mask head pools.
         mask_roi_size: side of the RoIAlign output.
         mask_loss: binary cross entropy or Dice.
@@ -69,6 +71,7 @@ class FaimConfig:
     num_heads: int = 4
     attention_scale: float = 25.0
     similarity_threshold: float = 0.75
+    guide_ins: bool = False
     mask_levels: tuple[MaskLevel, ...] = ("P5",)
     mask_roi_size: int = 32
     mask_loss: Literal["bce", "dice"] = "bce"
@@ -109,8 +112,15 @@ class FaimConfig:
                 f"config: test_size is {self.test_size!r}; expected height and width, multiples "
                 "of 32"
             )
-        for name in ("top_k", "num_proposals", "num_heads", "mask_roi_size", "max_mask_rois",
-                     "train_frames", "test_frames"):
+        for name in (
+            "top_k",
+            "num_proposals",
+            "num_heads",
+            "mask_roi_size",
+            "max_mask_rois",
+            "train_frames",
+            "test_frames",
+        ):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise FaimError(f"config: {name} is {value!r}; expected a whole number above 0")

@@ -1,0 +1,67 @@
+"""Training-free aggregation: any YOLOX checkpoint gains from video at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from faim.structures import Proposals, TensorRecord
+
+
+@dataclass(frozen=True)
+class AffinityEntry(TensorRecord):
+    """What proposals offer as references.
+
+    Attributes:
+        unit_features: (n, D) float, normalised classification features.
+        class_scores: (n, C) float in [0, 1].
+        weight: (n,) float, how much the reference counts; 0 on padding.
+    """
+
+    unit_features: Tensor
+    class_scores: Tensor
+    weight: Tensor
+
+
+class Affinity:
+    """Averages class scores over proposals of other frames that look alike.
+
+    Alike is told by the cosine of the base detector's own classification features. Each reference
+    above the threshold counts by its objectness and, exponentially, by its similarity.
+    """
+
+    def __init__(self, threshold: float = 0.75, sharpness: float = 20.0) -> None:
+        """`threshold` is a cosine in [-1, 1]; `sharpness` multiplies it in the exponent."""
+        self.threshold = threshold
+        self.sharpness = sharpness
+
+    def refine(self, proposals: Proposals) -> Tensor:
+        """All frames at once: leading dimensions (m, n) to (m, n, C) in [0, 1]."""
+        entry = self._entry(proposals.map(lambda tensor: tensor.flatten(0, 1)))
+        return self._average(entry.unit_features, entry).unflatten(0, proposals.valid.shape)
+
+    def step(self, key: Proposals, bank: TensorRecord | None) -> tuple[Tensor, TensorRecord]:
+        """One key frame (n,) against stacked entries (m, n) of past frames and itself."""
+        own = self._entry(key)
+        references = own
+        if isinstance(bank, AffinityEntry):
+            past = bank.map(lambda tensor: tensor.flatten(0, 1))
+            references = AffinityEntry.concatenate([past, own])
+        return self._average(own.unit_features, references), own
+
+    @staticmethod
+    def _entry(proposals: Proposals) -> AffinityEntry:
+        return AffinityEntry(
+            F.normalize(proposals.cls_features, dim=-1),
+            proposals.class_scores,
+            proposals.objectness * proposals.valid,
+        )
+
+    def _average(self, queries: Tensor, references: AffinityEntry) -> Tensor:
+        cosine = queries @ references.unit_features.T
+        weights = torch.exp(self.sharpness * (cosine - 1)) * references.weight
+        weights = weights * (cosine > self.threshold)
+        return weights @ references.class_scores / weights.sum(-1, keepdim=True).clamp(min=1e-12)

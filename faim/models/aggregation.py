@@ -1,0 +1,59 @@
+"""How proposals of several frames become the class probabilities of one."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor
+
+from faim.models.ticam import TICAM, TicamEntry
+from faim.structures import Proposals, TensorRecord
+
+
+class Aggregator(Protocol):
+    """What the runtime and the evaluation need of an aggregation.
+
+    An aggregator holds no state of a video: a stream's memory is the caller's, made of the entries
+    that `step` returns.
+    """
+
+    def refine(self, proposals: Proposals) -> Tensor:
+        """All frames at once: leading dimensions (m, n) to (m, n, C) in [0, 1]."""
+        ...
+
+    def step(self, key: Proposals, bank: TensorRecord | None) -> tuple[Tensor, TensorRecord]:
+        """One key frame against stacked entries of past frames, None at the start.
+
+        Returns (n, C) in [0, 1] and the key frame's own entry for the bank.
+        """
+        ...
+
+
+class TicamAggregator:
+    """TICAM's decision as probabilities."""
+
+    def __init__(self, ticam: TICAM) -> None:
+        """`ticam` is used as it is; it should be in eval mode."""
+        self.ticam = ticam
+
+    def refine(self, proposals: Proposals) -> Tensor:
+        """See `Aggregator.refine`."""
+        return self.ticam(proposals).sigmoid()
+
+    def step(self, key: Proposals, bank: TensorRecord | None) -> tuple[Tensor, TensorRecord]:
+        """See `Aggregator.step`."""
+        assert bank is None or isinstance(bank, TicamEntry)
+        logits, entry = self.ticam.step(key, bank)
+        return logits.sigmoid(), entry
+
+
+class NoAggregation:
+    """The base detector's own class scores: frame mode."""
+
+    def refine(self, proposals: Proposals) -> Tensor:
+        """See `Aggregator.refine`."""
+        return proposals.class_scores
+
+    def step(self, key: Proposals, bank: TensorRecord | None) -> tuple[Tensor, TensorRecord]:
+        """See `Aggregator.step`."""
+        return key.class_scores, TensorRecord()

@@ -1,0 +1,58 @@
+"""FSPM, the feature and prediction selection module (FAIM, Sec. 3.2)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torchvision.ops import batched_nms
+
+from faim.structures import Picks, RawPredictions
+
+
+class FSPM(nn.Module):
+    """Keeps the n best predictions of every frame.
+
+    The `top_k` anchors of highest objectness pass class-aware NMS, ranked by objectness times best
+    class score; the first `num_proposals` survivors are the frame's proposals. The NMS threshold
+    is `nms_train` in training mode, and the stricter `nms_test` otherwise (Sec. 4).
+    """
+
+    def __init__(
+        self,
+        top_k: int = 750,
+        num_proposals: int = 30,
+        nms_train: float = 0.75,
+        nms_test: float = 0.5,
+    ) -> None:
+        """Thresholds are IoU in [0, 1]."""
+        super().__init__()
+        self.top_k = top_k
+        self.num_proposals = num_proposals
+        self.nms_train = nms_train
+        self.nms_test = nms_test
+
+    @torch.no_grad()
+    def forward(self, raw: RawPredictions) -> Picks:
+        """Select; frames with fewer than n survivors are padded and marked invalid."""
+        return Picks.stack([self._select(raw[frame]) for frame in range(len(raw.boxes))])
+
+    def _select(self, raw: RawPredictions) -> Picks:
+        top = raw.objectness.topk(min(self.top_k, len(raw.objectness))).indices
+        best, labels = raw.class_scores[top].max(dim=-1)
+        threshold = self.nms_train if self.training else self.nms_test
+        keep = batched_nms(
+            raw.boxes[top].float(), (raw.objectness[top] * best).float(), labels, threshold
+        )
+        index = top[keep[: self.num_proposals]]
+        valid = torch.ones_like(index, dtype=torch.bool)
+        return Picks(
+            index=self._pad(index),
+            boxes=self._pad(raw.boxes[index]),
+            objectness=self._pad(raw.objectness[index]),
+            class_scores=self._pad(raw.class_scores[index]),
+            valid=self._pad(valid),
+        )
+
+    def _pad(self, tensor: Tensor) -> Tensor:
+        padding = tensor.new_zeros(self.num_proposals - len(tensor), *tensor.shape[1:])
+        return torch.cat([tensor, padding])

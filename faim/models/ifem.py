@@ -1,0 +1,24 @@
+"""IFEM, the instance feature extraction module (FAIM, Eq. 3)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from faim.models.video_branch import conv3x3
+
+
+class IFEM(nn.Module):
+    """One 3x3 convolution from video object features to instance-mask features F_ins.
+
+    The same convolution serves every pyramid level, so the mask loss, which pools one level, shapes
+    the instance features of all.
+    """
+
+    def __init__(self, channels: int, depthwise: bool = False) -> None:
+        """`channels` is D."""
+        super().__init__()
+        self.conv = conv3x3(channels, depthwise)
+
+    def forward(self, video_features: list[Tensor]) -> list[Tensor]:
+        """(B, D, H, W) a level in, the same out."""
+        return [self.conv(feature) for feature in video_features]

@@ -1,0 +1,123 @@
+"""What the second stage learns from: matching, the refined classification and the mask loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torchvision.ops import box_iou, roi_align
+
+from faim.models.base_detector import Assignment
+from faim.structures import FrameTargets, Picks, TensorRecord
+
+
+@dataclass(frozen=True)
+class Matches(TensorRecord):
+    """Which ground truth each proposal answers for; with a leading m, those of m frames.
+
+    Attributes:
+        target: (n,) long, index of the ground truth within its frame; -1 where there is none.
+        label: (n,) long, its class; -1 where there is none.
+        iou: (n,) float, IoU of the proposal with it; 0 where there is none.
+    """
+
+    target: Tensor
+    label: Tensor
+    iou: Tensor
+
+
+@torch.no_grad()
+def match_proposals(
+    picks: Picks,
+    targets: Sequence[FrameTargets],
+    assignments: Sequence[Assignment | None],
+    match_iou: float,
+) -> Matches:
+    """Match proposals of m frames with the ground truth.
+
+    A proposal whose anchor SimOTA assigned belongs to that ground truth, with the IoU of the
+    assignment; another belongs to the ground truth it overlaps most, from `match_iou` on (the
+    public YOLOV implementation's convention).
+    """
+    frames = zip(range(len(targets)), targets, assignments, strict=True)
+    return Matches.stack([_match_frame(picks[i], t, a, match_iou) for i, t, a in frames])
+
+
+def _match_frame(
+    picks: Picks, truth: FrameTargets, assignment: Assignment | None, match_iou: float
+) -> Matches:
+    none = torch.full_like(picks.index, -1)
+    if len(truth.labels) == 0:
+        return Matches(none, none, torch.zeros_like(picks.objectness))
+    iou, target = box_iou(picks.boxes.float(), truth.boxes.float()).max(dim=1)
+    target = torch.where(iou >= match_iou, target, none)
+    if assignment is not None and len(assignment.anchors):
+        same = picks.index[:, None] == assignment.anchors[None]
+        assigned, which = same.max(dim=1)
+        target = torch.where(assigned, assignment.targets[which], target)
+        iou = torch.where(assigned, assignment.ious[which].to(iou.dtype), iou)
+    target = torch.where(picks.valid, target, none)
+    matched = target >= 0
+    label = torch.where(matched, truth.labels[target.clamp(min=0)], none)
+    return Matches(target, label, torch.where(matched, iou, torch.zeros_like(iou)))
+
+
+def refined_classification_loss(logits: Tensor, matches: Matches) -> Tensor:
+    """Binary cross entropy of the refined classes of matched proposals.
+
+    The target is one-hot times IoU. Unmatched proposals do not count: telling them from objects is
+    left to the objectness (the public YOLOV implementation's convention).
+
+    Args:
+        logits: (m, n, C) of TICAM.
+        matches: of the same proposals, leading dimensions (m, n).
+
+    Returns:
+        Scalar: summed over classes, averaged over matched proposals; 0 where none is matched.
+    """
+    matched = matches.label >= 0
+    chosen = logits[matched]
+    soft = F.one_hot(matches.label[matched], logits.shape[-1]) * matches.iou[matched, None]
+    loss = F.binary_cross_entropy_with_logits(chosen, soft.to(chosen.dtype), reduction="sum")
+    return loss / max(len(chosen), 1)
+
+
+def crop_masks(masks: Tensor, boxes: Tensor, size: int) -> Tensor:
+    """Masks cropped to their boxes and resized.
+
+    Args:
+        masks: (r, H, W) bool.
+        boxes: (r, 4) float, pixels of the masks.
+        size: side of the result.
+
+    Returns:
+        (r, size, size) float, 0 or 1.
+    """
+    index = torch.arange(len(masks), device=masks.device, dtype=torch.float32)[:, None]
+    rois = torch.cat([index, boxes.float()], dim=1)
+    cropped = roi_align(masks[:, None].float(), rois, size, aligned=True)
+    return (cropped[:, 0] >= 0.5).float()
+
+
+def mask_loss(logits: Tensor, targets: Tensor, kind: str = "bce") -> Tensor:
+    """L_mask (FAIM, Eq. II): the mean over proposals of BCE or Dice.
+
+    Args:
+        logits: (r, S, S), each the mask of the class that TICAM predicts (Eq. 5).
+        targets: (r, S, S) float, 0 or 1.
+        kind: "bce" or "dice".
+
+    Returns:
+        Scalar; 0 (with a gradient path) where there are no proposals.
+    """
+    if not len(logits):
+        return logits.sum()
+    if kind == "bce":
+        return F.binary_cross_entropy_with_logits(logits, targets)
+    probability = logits.sigmoid().flatten(1)
+    truth = targets.flatten(1)
+    overlap = 2 * (probability * truth).sum(1)
+    return (1 - (overlap + 1) / (probability.sum(1) + truth.sum(1) + 1)).mean()

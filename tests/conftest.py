@@ -1,0 +1,21 @@
+"""What several tests share."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of papers, data and reference weights beside the repository."""
+    if not SHARED.is_dir():
+        pytest.skip("the folder of shared data is not beside this repository")
+    return SHARED
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)

@@ -1,0 +1,56 @@
+import torch
+
+from faim.models.affinity import Affinity
+from faim.structures import Proposals
+
+
+def proposals(features, scores, objectness=None, valid=None):
+    n = len(features)
+    return Proposals(
+        boxes=torch.zeros(n, 4),
+        objectness=torch.tensor(objectness or [1.0] * n),
+        class_scores=torch.tensor(scores),
+        cls_features=torch.tensor(features),
+        ins_features=torch.zeros(n, 2),
+        valid=torch.tensor(valid or [True] * n),
+    )
+
+
+def stack(*frames):
+    return Proposals.stack(frames)
+
+
+def test_order_and_padding_do_not_matter():
+    g = torch.Generator().manual_seed(0)
+    frames = Proposals(
+        boxes=torch.zeros(4, 5, 4),
+        objectness=torch.rand(4, 5, generator=g),
+        class_scores=torch.rand(4, 5, 3, generator=g),
+        cls_features=torch.rand(4, 5, 8, generator=g),
+        ins_features=torch.zeros(4, 5, 8),
+        valid=torch.rand(4, 5, generator=g) > 0.3,
+    )
+    affinity = Affinity()
+    result = affinity.refine(frames)
+    order = torch.tensor([2, 0, 3, 1])
+    torch.testing.assert_close(affinity.refine(frames[order]), result[order])
+    junk = Proposals(**{**vars(frames), "class_scores": torch.where(
+        frames.valid[..., None], frames.class_scores, torch.ones(())
+    )})  # fmt: skip
+    torch.testing.assert_close(affinity.refine(junk)[frames.valid], result[frames.valid])
+
+
+def test_step_is_refine_of_the_last_frame():
+    g = torch.Generator().manual_seed(0)
+    frames = Proposals(
+        boxes=torch.zeros(4, 5, 4),
+        objectness=torch.rand(4, 5, generator=g),
+        class_scores=torch.rand(4, 5, 3, generator=g),
+        cls_features=torch.rand(4, 5, 8, generator=g),
+        ins_features=torch.zeros(4, 5, 8),
+        valid=torch.ones(4, 5, dtype=torch.bool),
+    )
+    affinity = Affinity()
+    bank = [affinity.step(frames[i], None)[1] for i in range(3)]
+    scores, _ = affinity.step(frames[3], type(bank[0]).stack(bank))
+    torch.testing.assert_close(scores, affinity.refine(frames)[3])

@@ -1,0 +1,35 @@
+#!/bin/sh
+# Makes a virtual environment with the project and all tested versions in it.
+# usage: PYTHON=python3 tools/setup_env.sh .venv
+set -eu
+venv=$1
+python=${PYTHON:-python3}
+
+if ! command -v "$python" >/dev/null 2>&1; then
+    echo "setup: no Python found; install Python 3.11, 3.12 or 3.13 (apt-get install python3 python3-venv)" >&2
+    exit 2
+fi
+if ! "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))'; then
+    echo "setup: $python is $("$python" -V 2>&1); expected Python 3.11, 3.12 or 3.13 (set PYTHON=...)" >&2
+    exit 2
+fi
+if [ ! -x "$venv/bin/pip" ]; then
+    rm -rf "$venv"
+    if ! "$python" -m venv "$venv"; then
+        rm -rf "$venv"
+        echo "setup: $python cannot make virtual environments; install them with: apt-get install python3-venv" >&2
+        exit 2
+    fi
+fi
+"$venv/bin/pip" install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+# OpenCV's windows need two libraries that a bare server lacks; say so now rather than in a traceback.
+if ! "$venv/bin/python" -c 'import cv2' 2>/dev/null; then
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+        echo "setup: installing libgl1 and libglib2.0-0 for OpenCV" >&2
+        apt-get update -qq && apt-get install -qq -y libgl1 libglib2.0-0 >/dev/null
+    fi
+    if ! "$venv/bin/python" -c 'import cv2'; then
+        echo "setup: OpenCV cannot be loaded; install its libraries with: sudo apt-get install libgl1 libglib2.0-0" >&2
+        exit 2
+    fi
+fi
