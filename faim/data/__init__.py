@@ -1,1 +1,1 @@
-"""TODO."""
+"""Datasets: reading, frame sampling, transforms and converters."""

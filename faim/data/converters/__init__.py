@@ -1,1 +1,1 @@
-"""TODO."""
+"""Converters of other datasets to CocoVID."""

@@ -1,0 +1,175 @@
+"""What a video dataset is made of, and how its files are read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from faim.errors import FaimError
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """One object in one frame.
+
+    Attributes:
+        box: x1, y1, x2, y2 in image pixels, clipped to the image.
+        category_id: dense index into `CocoVid.classes`.
+        instance_id: the same number for the same object within a video; -1 unknown.
+        segmentation: compressed or uncompressed RLE ({"size": [h, w], "counts": …}), a list of
+            polygons, or None.
+    """
+
+    box: tuple[float, float, float, float]
+    category_id: int
+    instance_id: int = -1
+    segmentation: dict[str, Any] | list[list[float]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRecord:
+    """One image of a video; `degradation` names what was done to a synthetic frame."""
+
+    image_id: int
+    path: Path
+    width: int
+    height: int
+    frame_id: int
+    annotations: tuple[Annotation, ...] = ()
+    degradation: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VideoRecord:
+    """The frames of one video, sorted by `frame_id`; at least one."""
+
+    video_id: int
+    name: str
+    frames: tuple[FrameRecord, ...]
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file; FaimError if it is missing, unreadable, empty or not that."""
+    if not path.is_file():
+        raise FaimError(f"{path}: no such file; expected a JSON file")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise FaimError(f"{path}: cannot be read as text ({error}); expected JSON") from error
+    if not text.strip():
+        raise FaimError(f"{path}: is empty; expected a JSON object")
+    try:
+        content = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise FaimError(f"{path}: is not JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise FaimError(f"{path}: holds a {type(content).__name__}; expected a JSON object")
+    return content
+
+
+def read_image(path: Path) -> np.ndarray:
+    """An image file as (H, W, 3) uint8 BGR; grey and alpha images become three channels.
+
+    Raises:
+        FaimError: the file is missing or is no image.
+    """
+    if not Path(path).is_file():
+        raise FaimError(f"{path}: no such image")
+    try:
+        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    except cv2.error:
+        image = None
+    if image is None:
+        raise FaimError(f"{path}: cannot be decoded; expected an image")
+    return image
+
+
+def read_frame(frame: FrameRecord) -> np.ndarray:
+    """The frame's image, as `read_image`; FaimError too if its size is not the annotated one."""
+    image = read_image(frame.path)
+    if image.shape[:2] != (frame.height, frame.width):
+        raise FaimError(
+            f"{frame.path}: is {image.shape[1]}x{image.shape[0]}; expected "
+            f"{frame.width}x{frame.height}, as its annotation file says"
+        )
+    return image
+
+
+def read_mask(annotation: Annotation, height: int, width: int) -> np.ndarray:
+    """The annotation's mask as (height, width) bool.
+
+    Raises:
+        FaimError: it has none, the mask is damaged, or its size is not the image's.
+    """
+    what = f"annotation with box {annotation.box}"
+    segmentation = annotation.segmentation
+    if not segmentation:
+        raise FaimError(f"{what}: no mask; expected `segmentation`")
+    try:
+        if isinstance(segmentation, list):
+            rle = _rle_of_polygons(segmentation, height, width)
+        else:
+            rle = _rle_of_runs(segmentation, height, width)
+    except (KeyError, TypeError, ValueError) as error:
+        raise FaimError(
+            f"{what}: damaged mask ({error}); expected RLE or polygons of {width}x{height}"
+        ) from error
+    return coco_mask.decode(rle).astype(bool)
+
+
+# pycocotools trusts its input: damaged run lengths write beyond its buffers or leave pixels
+# undefined. So they are checked here first.
+
+
+def _rle_of_polygons(polygons: list[list[float]], height: int, width: int) -> Any:
+    reach = max(height, width)
+    for polygon in polygons:
+        points = np.asarray(polygon, dtype=np.float64)
+        if points.ndim != 1 or points.size < 6 or points.size % 2:
+            raise ValueError("a polygon is not x, y of at least three points")
+        if not ((points >= -reach) & (points <= 2 * reach)).all():
+            raise ValueError("a polygon lies far outside the image")
+    return coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
+
+
+def _rle_of_runs(segmentation: dict[str, Any], height: int, width: int) -> Any:
+    counts, size = segmentation["counts"], segmentation["size"]
+    if list(size) != [height, width]:
+        raise ValueError(f"its size is {size}, not [{height}, {width}]")
+    runs = counts if isinstance(counts, list) else _run_lengths(counts)
+    if not all(type(run) is int and run >= 0 for run in runs) or sum(runs) != height * width:
+        raise ValueError("its run lengths do not fill the image")
+    return coco_mask.frPyObjects({"counts": runs, "size": [height, width]}, height, width)
+
+
+def _run_lengths(counts: str) -> list[int]:
+    """The run lengths in COCO's compressed form.
+
+    Each is written in characters of five bits, lowest first, with a sixth bit on all but the last;
+    from the fourth on, as the difference from the one before the previous.
+    """
+    if not isinstance(counts, str):
+        raise TypeError(f"its run lengths are {counts!r}")
+    runs: list[int] = []
+    value = shift = 0
+    for byte in counts.encode("ascii"):
+        digit = byte - 48
+        if not 0 <= digit < 64:
+            raise ValueError(f"character {chr(byte)!r} in its run lengths")
+        value |= (digit & 31) << shift
+        shift += 5
+        if digit & 32:
+            continue
+        if digit & 16:
+            value -= 1 << shift
+        runs.append(value + runs[-2] if len(runs) > 2 else value)
+        value = shift = 0
+    if shift:
+        raise ValueError("its run lengths are cut off")
+    return runs
