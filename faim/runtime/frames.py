@@ -1,0 +1,82 @@
+"""A frame, and the protocol of what gives frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol, Self, TypeAlias, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image: TypeAlias = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of a source.
+
+    Attributes:
+        index: place in the source, from 0, without gaps.
+        time: seconds since the first frame.
+        image: (h, w, 3) uint8, BGR. Sizes may differ within a source.
+    """
+
+    index: int
+    time: float
+    image: Image
+
+    def without_pixels(self) -> Frame:
+        """The same frame holding no memory: `image` keeps its shape, every pixel reads 0."""
+        blank = np.broadcast_to(np.zeros((), np.uint8), self.image.shape)
+        return Frame(self.index, self.time, blank)
+
+
+@runtime_checkable
+class FrameSource(Protocol):
+    """An iterable of `Frame` and a context manager.
+
+    Attributes:
+        name: what a person calls it: the path, URL or camera.
+        fps: nominal frames a second, above 0.
+        frame_count: frames to expect, for a progress bar only (headers lie); None if unknown.
+        live: True where it can be read once only; otherwise every iteration starts anew.
+    """
+
+    name: str
+    fps: float
+    frame_count: int | None
+    live: bool
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Frames in order."""
+        ...
+
+    def close(self) -> None:
+        """Free devices and files; a second call does nothing."""
+        ...
+
+    def __enter__(self) -> Self:
+        """The source itself."""
+        ...
+
+    def __exit__(self, *exception: object) -> None:
+        """Close."""
+        ...
+
+
+class SourceBase:
+    """Context management for sources that own nothing between iterations."""
+
+    live = False
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def __enter__(self) -> Self:
+        """The source itself."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Close."""
+        self.close()

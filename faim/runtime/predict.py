@@ -1,0 +1,226 @@
+"""Prediction as the command line runs it: one source, a model, sinks, progress, a summary."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import supervision as sv
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from faim.errors import FaimError
+from faim.runtime.frames import FrameSource
+from faim.runtime.pipeline import DISPLAY_THRESHOLD, Detector, Mode
+from faim.runtime.results import FrameResult
+from faim.runtime.sinks import JsonLinesSink, LineSink, Sink, StopRun, VideoSink, WindowSink
+from faim.runtime.sources import FirstFrames, open_source
+
+Aggregate = Literal["auto", "ticam", "affinity", "none"]
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """One call of `faim predict`.
+
+    Without `jsonl`, `save_video` and `show`, each frame gets a short line on the terminal and the
+    summary says how to keep the results.
+
+    Attributes:
+        source: what `open_source` takes.
+        weights: a faim checkpoint or a YOLOX .pth.
+        mode: "stream", "global" or "frame".
+        aggregate: how frames help each other; "auto" takes the best that the weights allow.
+        size: side, or (height, width), of the network input; the model's own by default.
+        conf: scores from which detections are written and drawn, in [0, 1].
+        jsonl: file of JSON lines; "-" is stdout, which then carries nothing else.
+        save_video: annotated video.
+        show: open a window.
+        device: "auto", "cpu", "cuda", "cuda:1" ...
+        limit: stop after so many frames.
+    """
+
+    source: str | int
+    weights: str | Path
+    mode: Mode = "stream"
+    aggregate: Aggregate = "auto"
+    size: int | tuple[int, int] | None = None
+    conf: float = DISPLAY_THRESHOLD
+    jsonl: str | Path | None = None
+    save_video: Path | None = None
+    show: bool = False
+    device: str = "auto"
+    limit: int | None = None
+
+
+@dataclass
+class PredictSummary:
+    """What a run came to.
+
+    Attributes:
+        frames: frames whose result was delivered.
+        detections: detections in them.
+        seconds: wall time from the first frame read to the last result delivered, decoding,
+            drawing and encoding included.
+        interrupted: True after Ctrl-C; the command line then exits with status 130.
+    """
+
+    frames: int = 0
+    detections: int = 0
+    seconds: float = 0.0
+    interrupted: bool = False
+
+    @property
+    def ms_per_frame(self) -> float:
+        """Milliseconds a frame, 0 without frames."""
+        return 1000 * self.seconds / self.frames if self.frames else 0.0
+
+    @property
+    def fps(self) -> float:
+        """Frames a second, 0 without frames."""
+        return self.frames / self.seconds if self.seconds else 0.0
+
+
+def run_predict(options: PredictOptions) -> PredictSummary:
+    """Detect in one source and deliver the results, as `options` say.
+
+    Ctrl-C while frames are processed is not raised again: sinks are closed, the summary is printed
+    and says `interrupted`. (Earlier, while the model loads, KeyboardInterrupt passes through.)
+
+    Raises:
+        FaimError: a wrong source, checkpoint, option or output file. Source, weights and options
+            are tried before an output file is touched, output files before the first frame.
+    """
+    # `faim.load` is the one place that knows how a Detector is made.
+    import faim
+
+    console = Console(stderr=str(options.jsonl) == "-", highlight=False, soft_wrap=True)
+    summary = PredictSummary()
+    with ExitStack() as stack:
+        source = stack.enter_context(open_source(options.source))
+        if options.limit is not None:
+            source = FirstFrames(source, options.limit)
+        detector = faim.load(
+            options.weights,
+            aggregate=options.aggregate,
+            size=options.size,
+            conf=options.conf,
+            device=options.device,
+        )
+        progress = _progress(console, options)
+        task = progress.add_task(source.name, total=source.frame_count)
+        results = detector.stream(
+            source,
+            options.mode,
+            images=options.save_video is not None or options.show,
+            on_frame=lambda: progress.advance(task),
+        )
+        sinks = _open_sinks(options, source, progress.console, stack)
+        with progress:
+            _deliver(results, sinks, summary)
+    _print_summary(console, options, detector, summary)
+    return summary
+
+
+def _deliver(
+    results: Iterator[FrameResult[sv.Detections]], sinks: list[Sink], summary: PredictSummary
+) -> None:
+    start = time.perf_counter()
+    try:
+        for result in results:
+            for sink in sinks:
+                sink.write(result)
+            summary.frames += 1
+            summary.detections += len(result.detections)
+    except StopRun:
+        pass
+    except KeyboardInterrupt:
+        summary.interrupted = True
+    finally:
+        summary.seconds = time.perf_counter() - start
+
+
+def _open_sinks(
+    options: PredictOptions, source: FrameSource, console: Console, stack: ExitStack
+) -> list[Sink]:
+    sinks: list[Sink] = []
+
+    def add(sink: Sink) -> None:
+        stack.callback(sink.close)
+        sinks.append(sink)
+
+    for output in (options.jsonl, options.save_video):
+        _refuse_to_overwrite_input(output, source.name, options.weights)
+    if options.show:
+        add(WindowSink())
+    if options.jsonl is not None:
+        add(JsonLinesSink(options.jsonl))
+    if options.save_video is not None:
+        add(VideoSink(options.save_video, source.fps))
+    if not sinks:
+        add(LineSink(lambda line: console.print(line, markup=False)))
+    return sinks
+
+
+def _refuse_to_overwrite_input(output: str | Path | None, *inputs: str | Path) -> None:
+    if output is None or not Path(output).exists():
+        return
+    for name in inputs:
+        if Path(name).exists() and Path(name).samefile(output):
+            raise FaimError(f"{output}: is what the run reads; expected another output file")
+
+
+class _Rate(ProgressColumn):
+    """Frames a second."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:.1f} fps" if task.speed else "")
+
+
+def _progress(console: Console, options: PredictOptions) -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=str(options.jsonl) == "-" or not console.is_terminal,
+    )
+
+
+def _print_summary(
+    console: Console, options: PredictOptions, detector: Detector, summary: PredictSummary
+) -> None:
+    aggregation = "none" if options.mode == "frame" else detector.aggregation
+    height, width = detector.size
+    lines = [
+        f"{summary.frames} frames, {summary.detections} detections from score {options.conf:g}, "
+        f"{summary.ms_per_frame:.1f} ms a frame ({summary.fps:.1f} frames a second)"
+        + (", interrupted" if summary.interrupted else ""),
+        f"weights {options.weights}, mode {options.mode}, aggregation {aggregation}, "
+        f"size {height}x{width}, device {detector.device}",
+    ]
+    if options.jsonl is not None and str(options.jsonl) != "-":
+        lines.append(f"JSON lines in {options.jsonl}")
+    if options.save_video is not None and summary.frames:
+        lines.append(f"annotated video in {options.save_video}")
+    if options.jsonl is None and options.save_video is None and not options.show:
+        lines.append("to keep the results: --jsonl FILE, --save-video FILE; to watch: --show")
+    for line in lines:
+        console.print(line, markup=False)

@@ -1,0 +1,45 @@
+"""What a running detector gives out for every frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+import supervision as sv
+
+from faim.runtime.frames import Frame
+from faim.structures import Detections
+
+Found = TypeVar("Found", Detections, sv.Detections)
+
+
+@dataclass(frozen=True)
+class FrameResult(Generic[Found]):
+    """A frame and what was found in it.
+
+    Attributes:
+        frame: the source's frame.
+        detections: boxes in pixels of `frame.image`, best score first.
+    """
+
+    frame: Frame
+    detections: Found
+
+
+def to_supervision(detections: Detections, class_names: Sequence[str]) -> sv.Detections:
+    """The detections as users meet them.
+
+    Returns:
+        `xyxy` (k, 4) float32, `confidence` (k,) float32, `class_id` (k,) int, and the names in
+        `data["class_name"]` (k,) str.
+    """
+    class_ids = detections.class_ids.cpu().numpy().astype(int)
+    names = np.array([class_names[index] for index in class_ids], dtype=str)
+    return sv.Detections(
+        xyxy=detections.boxes.cpu().numpy().astype(np.float32).reshape(-1, 4),
+        confidence=detections.scores.cpu().numpy().astype(np.float32),
+        class_id=class_ids,
+        data={"class_name": names},
+    )

@@ -1,0 +1,287 @@
+"""Where frames come from: one small protocol, one class a kind of source."""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from loguru import logger
+from numpy.typing import NDArray
+
+from faim.errors import FaimError
+from faim.runtime.frames import Frame, FrameSource, Image, SourceBase
+
+__all__ = [
+    "ArraySource",
+    "CameraSource",
+    "FirstFrames",
+    "Frame",
+    "FrameSource",
+    "ImageSource",
+    "natural_key",
+    "open_source",
+]
+
+IMAGE_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+#: frames a second given to images and arrays, which carry no clock of their own.
+IMAGE_FPS = 25.0
+
+
+class ArraySource(SourceBase):
+    """Frames that are in memory already.
+
+    Args:
+        frames: uint8 arrays, (h, w, 3) BGR, (h, w, 4) BGRA or (h, w) grey.
+        fps: the clock given to them.
+
+    Raises:
+        FaimError: an element that is no such array; the message has its place.
+    """
+
+    def __init__(self, frames: Sequence[NDArray[Any]], fps: float = IMAGE_FPS) -> None:
+        """See the class."""
+        self.name = f"{len(frames)} arrays"
+        self.fps = fps
+        self.frame_count: int | None = len(frames)
+        for index, frame in enumerate(frames):
+            _check_array(frame, index)
+        self._frames = frames
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Frames from the first."""
+        for index, frame in enumerate(self._frames):
+            yield Frame(index, index / self.fps, _to_bgr(frame))
+
+
+class ImageSource(SourceBase):
+    """Image files, one a frame, in the order given.
+
+    A damaged image costs its frame, with a warning; the others close ranks, so that `index` has
+    no gaps, and keep their `time`.
+
+    Raises:
+        FaimError: while iterating, when not one of them could be read.
+    """
+
+    def __init__(self, paths: Sequence[Path], name: str, fps: float = IMAGE_FPS) -> None:
+        """See the class."""
+        self.name = name
+        self.fps = fps
+        self.frame_count: int | None = len(paths)
+        self._paths = tuple(paths)
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Frames from the first."""
+        index = 0
+        for place, path in enumerate(self._paths):
+            image = _read_image(path)
+            if image is None:
+                logger.warning("{}: cannot be read as an image; its frame is left out", path)
+                continue
+            yield Frame(index, place / self.fps, image)
+            index += 1
+        if index == 0:
+            raise FaimError(
+                f"{self.name}: none of its {len(self._paths)} images can be read; expected intact "
+                f"images ({', '.join(IMAGE_EXTENSIONS)})"
+            )
+        if index < len(self._paths):
+            logger.warning(
+                "{}: {} of {} images could not be read",
+                self.name,
+                len(self._paths) - index,
+                len(self._paths),
+            )
+
+
+class CameraSource(SourceBase):
+    """A local camera, through OpenCV; `time` is counted from the first frame by `fps`.
+
+    Raises:
+        FaimError: the camera cannot be opened.
+    """
+
+    live = True
+
+    def __init__(self, index: int) -> None:
+        """See the class."""
+        self.name = f"camera {index}"
+        level = cv2.utils.logging.getLogLevel()
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        try:
+            self._capture = cv2.VideoCapture(index)
+        finally:
+            cv2.utils.logging.setLogLevel(level)
+        if not self._capture.isOpened():
+            raise FaimError(
+                f"camera {index}: cannot be opened; expected the number of a connected camera "
+                "that no other program uses"
+            )
+        rate = self._capture.get(cv2.CAP_PROP_FPS)
+        self.fps = float(rate) if 1.0 <= rate <= 1000.0 else 30.0
+        self.frame_count: int | None = None
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Frames from the first."""
+        index = 0
+        while True:
+            read, image = self._capture.read()
+            if not read:
+                logger.warning("{}: gives no more frames", self.name)
+                return
+            yield Frame(index, index / self.fps, _to_bgr(image))
+            index += 1
+
+    def close(self) -> None:
+        """Release the device."""
+        self._capture.release()
+
+
+class FirstFrames(SourceBase):
+    """The first `limit` frames of another source, which it closes."""
+
+    def __init__(self, source: FrameSource, limit: int) -> None:
+        """See the class; `limit` is 1 or more."""
+        if limit < 1:
+            raise FaimError(f"limit: {limit} given; expected 1 or more frames")
+        self.name, self.fps, self.live = source.name, source.fps, source.live
+        known = source.frame_count
+        self.frame_count: int | None = None if known is None else min(limit, known)
+        self._source, self._limit = source, limit
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Frames from the first."""
+        return islice(iter(self._source), self._limit)
+
+    def close(self) -> None:
+        """Close the other source."""
+        self._source.close()
+
+
+def open_source(
+    source: str | int | Path | Sequence[NDArray[Any]] | FrameSource, *, fps: float = IMAGE_FPS
+) -> FrameSource:
+    """Whatever a person may name, as a `FrameSource`.
+
+    Args:
+        source: a video file; an image; a folder of images, taken in natural order (`2` before
+            `10`), hidden files left out; a quoted glob of images (or of one video); the number of
+            a camera, as int or digits (write `./0` for a folder of that name); an http(s), rtsp,
+            rtmp, udp or tcp URL; a sequence of uint8 arrays (BGR, BGRA or grey); or a
+            `FrameSource`, which comes back as it is.
+        fps: frames a second of images and arrays.
+
+    Raises:
+        FaimError: there is nothing there, or it is no such thing.
+
+    Example:
+        >>> import numpy as np
+        >>> with open_source([np.zeros((4, 6, 3), np.uint8)]) as frames:
+        ...     [(frame.index, frame.image.shape) for frame in frames]
+        [(0, (4, 6, 3))]
+    """
+    if isinstance(source, FrameSource):
+        return source
+    if isinstance(source, int) and not isinstance(source, bool):
+        return CameraSource(source)
+    if isinstance(source, (str, Path)):
+        return _open_named(str(source), fps)
+    if isinstance(source, np.ndarray) and source.ndim == 4:
+        return ArraySource(list(source), fps)
+    if isinstance(source, Sequence) and not isinstance(source, (str, bytes, bytearray)):
+        return ArraySource(source, fps)
+    raise FaimError(
+        f"source: got {type(source).__name__}; expected a path, a glob, a camera number, a URL or "
+        "a sequence of uint8 (h, w, 3) arrays"
+    )
+
+
+def _open_named(name: str, fps: float) -> FrameSource:
+    # PyAV is imported only by those who read video through it.
+    from faim.runtime.video import STREAM_SCHEMES, VideoSource
+
+    if re.fullmatch(r"[0-9]+", name):
+        return CameraSource(int(name))
+    if name.partition("://")[0].lower() in STREAM_SCHEMES and "://" in name:
+        return VideoSource(name, live=True)
+    path = Path(name)
+    if path.is_dir():
+        return ImageSource(_images_in(path), name, fps)
+    if path.exists():
+        if path.suffix.lower() in IMAGE_EXTENSIONS:
+            return ImageSource([path], name, fps)
+        return VideoSource(name)
+    if glob.has_magic(name):
+        return _open_glob(name, fps)
+    raise FaimError(
+        f"{name}: no such file or folder; expected a video, a folder of images, a quoted glob, a "
+        "camera number or a URL"
+    )
+
+
+def _open_glob(pattern: str, fps: float) -> FrameSource:
+    from faim.runtime.video import VideoSource
+
+    matches = [Path(match) for match in glob.glob(pattern, recursive=True)]  # noqa: PTH207 - absolute ones too
+    files = [path for path in matches if path.is_file() and not path.name.startswith(".")]
+    images = [path for path in files if path.suffix.lower() in IMAGE_EXTENSIONS]
+    if images:
+        return ImageSource(sorted(images, key=natural_key), pattern, fps)
+    if len(files) == 1:
+        return VideoSource(str(files[0]))
+    raise FaimError(
+        f"{pattern}: matches {len(files)} files and no image; expected images "
+        f"({', '.join(IMAGE_EXTENSIONS)}) or exactly one video"
+    )
+
+
+def _images_in(folder: Path) -> list[Path]:
+    images = [
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in IMAGE_EXTENSIONS and not path.name.startswith(".")
+    ]
+    if not images:
+        raise FaimError(
+            f"{folder}: no images in this folder; expected files ending in "
+            f"{', '.join(IMAGE_EXTENSIONS)}"
+        )
+    return sorted(images, key=natural_key)
+
+
+def natural_key(path: Path) -> list[tuple[int, str]]:
+    """A sorting key by which `frame2` comes before `frame10`."""
+    parts = re.split(r"([0-9]+)", str(path))
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+
+
+def _read_image(path: Path) -> Image | None:
+    try:
+        return cv2.imread(str(path), cv2.IMREAD_COLOR)
+    except cv2.error:  # more pixels than OpenCV accepts
+        return None
+
+
+def _check_array(array: object, index: int) -> None:
+    if not isinstance(array, np.ndarray):
+        raise FaimError(
+            f"frame {index}: got {type(array).__name__}; expected a uint8 (h, w, 3) array"
+        )
+    fits = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
+    if array.dtype != np.uint8 or not fits or array.size == 0:
+        raise FaimError(
+            f"frame {index}: got a {array.dtype} array of shape {array.shape}; expected uint8, "
+            "(h, w, 3) BGR, (h, w, 4) BGRA or (h, w) grey"
+        )
+
+
+def _to_bgr(array: NDArray[Any]) -> Image:
+    if array.ndim == 2:
+        return cv2.cvtColor(array, cv2.COLOR_GRAY2BGR)
+    return cv2.cvtColor(array, cv2.COLOR_BGRA2BGR) if array.shape[2] == 4 else array

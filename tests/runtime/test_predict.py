@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from runtime_helpers import FakeModel, flat_frames, write_video
+
+import faim
+from faim.errors import FaimError
+from faim.runtime.pipeline import Detector
+from faim.runtime.predict import PredictOptions, run_predict
+from faim.runtime.sources import open_source
+
+SHARED = Path(__file__).parents[3] / "shared"
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    return write_video(tmp_path / "in.mp4", flat_frames(*[200] * 6))
+
+
+@pytest.fixture
+def fake_load(monkeypatch: pytest.MonkeyPatch) -> FakeModel:
+    """`faim.load` gives the fake model, whatever the weights."""
+    model = FakeModel()
+
+    def load(weights: Path, *, aggregate: str, size: Any, conf: float, device: str) -> Detector:
+        return Detector(model, size=size, score_threshold=conf, device=device)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(faim, "load", load)
+    return model
+
+
+def options(source: object, **values: Any) -> PredictOptions:
+    return PredictOptions(str(source), Path("w.pth"), device="cpu", **values)
+
+
+@pytest.mark.parametrize("mode", ["stream", "frame", "global"])
+def test_files_and_summary(
+    tmp_path: Path, video: Path, fake_load: FakeModel, capsys: Any, mode: Any
+) -> None:
+    lines, film = tmp_path / "out.jsonl", tmp_path / "out.mp4"
+    summary = run_predict(options(video, mode=mode, jsonl=lines, save_video=film))
+    assert (summary.frames, summary.detections, summary.interrupted) == (6, 6, False)
+    records = [json.loads(line) for line in lines.read_text().splitlines()]
+    assert [record["frame"] for record in records] == list(range(6))
+    assert all(record["detections"][0]["bbox"] == [8, 16, 40, 48] for record in records)
+    shown = [frame.image for frame in open_source(film)]
+    assert len(shown) == 6
+    # The picture itself in every mode, global's second reading included.
+    assert all(abs(float(image[60, 60].mean()) - 200) < 6 for image in shown)
+    out = capsys.readouterr().out
+    assert "6 frames, 6 detections from score 0.3" in out
+    assert f"mode {mode}" in out
+    assert f"JSON lines in {lines}" in out
+    assert f"annotated video in {film}" in out
+
+
+@pytest.mark.parametrize("mode", ["stream", "frame", "global"])
+def test_limit_ends_the_run_early(
+    tmp_path: Path, video: Path, fake_load: FakeModel, mode: Any
+) -> None:
+    film = tmp_path / "out.mp4"
+    assert run_predict(options(video, mode=mode, save_video=film, limit=2)).frames == 2
+    assert sum(fake_load.batches) == len(list(open_source(film))) == 2
+    with pytest.raises(FaimError, match="limit: 0"):
+        run_predict(options(video, limit=0))
+
+
+def test_stdout_carries_json_lines_alone(
+    video: Path, fake_load: FakeModel, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_predict(options(video, jsonl="-"))
+    captured = capsys.readouterr()
+    assert [json.loads(line)["frame"] for line in captured.out.splitlines()] == list(range(6))
+    assert "6 frames" in captured.err
+
+
+def test_without_outputs_it_prints_and_says_how_to_keep(
+    video: Path, fake_load: FakeModel, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_predict(options(video))
+    out = capsys.readouterr().out
+    assert "frame     5      0.20 s  dog 0.77" in out
+    assert "--jsonl FILE, --save-video FILE" in out
+
+
+def test_interrupt_closes_what_is_open_and_is_told(
+    tmp_path: Path, video: Path, fake_load: FakeModel, monkeypatch: Any, capsys: Any
+) -> None:
+    propose = fake_load.propose
+
+    def interrupted(images: Any) -> Any:
+        if len(fake_load.batches) == 3:
+            raise KeyboardInterrupt
+        return propose(images)
+
+    monkeypatch.setattr(fake_load, "propose", interrupted)
+    lines, film = tmp_path / "out.jsonl", tmp_path / "out.mp4"
+    summary = run_predict(options(video, jsonl=lines, save_video=film))
+    assert summary.interrupted
+    assert (
+        summary.frames == len(lines.read_text().splitlines()) == len(list(open_source(film))) == 3
+    )
+    assert "3 frames" in (out := capsys.readouterr().out)
+    assert "interrupted" in out
+
+
+def test_wrong_input_leaves_earlier_results_alone(
+    tmp_path: Path, video: Path, fake_load: FakeModel
+) -> None:
+    lines = tmp_path / "out.jsonl"
+    lines.write_text("kept\n")
+    for wrong, words in [
+        ({"source": tmp_path / "gone.mp4"}, "gone.mp4"),
+        ({"source": video, "size": 100}, "size: 100"),
+        ({"source": video, "mode": "past"}, "mode: 'past'"),
+        ({"source": video, "conf": -1.0}, "conf: -1"),
+        (
+            {"source": video, "save_video": tmp_path / "gone" / "out.mp4", "jsonl": None},
+            "cannot be",
+        ),
+    ]:
+        with pytest.raises(FaimError, match=words):
+            run_predict(options(**({"jsonl": lines} | wrong)))
+    assert lines.read_text() == "kept\n"
+    assert fake_load.batches == []
+
+
+def test_output_onto_input_is_refused(video: Path, fake_load: FakeModel) -> None:
+    before = video.read_bytes()
+    with pytest.raises(FaimError, match="is what the run reads"):
+        run_predict(options(video, save_video=video))
+    assert video.read_bytes() == before
+
+
+def test_reader_that_leaves_ends_the_run_quietly(tmp_path: Path, video: Path) -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "import faim; from pathlib import Path\n"
+        "from runtime_helpers import FakeModel, flat_frames\n"
+        "from faim.runtime.pipeline import Detector\n"
+        "from faim.runtime import predict\n"
+        "predict.open_source = lambda s: __import__('faim.runtime.sources', fromlist=['x'])"
+        ".ArraySource(flat_frames(*[9] * 5000))\n"
+        "faim.load = lambda *a, **k: Detector(FakeModel())\n"
+        "s = predict.run_predict(predict.PredictOptions('x', Path('w'), jsonl='-'))\n"
+        "assert s.frames < 5000\n"
+    )
+    command = f"'{sys.executable}' -c \"$CODE\" '{Path(__file__).parent}' | head -n 1"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command],
+        env={"CODE": code, "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["frame"] == 0
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
+
+
+def test_import_faim_is_light() -> None:
+    code = "import faim, sys; print({'torch', 'cv2', 'av', 'supervision'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+    assert faim.__version__.count(".") >= 1
+
+
+def boxes_of_masks(folder: Path) -> Iterator[np.ndarray]:
+    import cv2
+
+    for path in sorted(folder.glob("*.png")):
+        rows, columns = np.nonzero(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
+        yield np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="needs ../shared with real frames and weights")
+def test_real_weights_find_the_real_object_where_it_is() -> None:
+    detector = faim.load(SHARED / "weights/yolox_nano_coco.pth", size=416, device="cpu")
+    frames = SHARED / "data/davis/JPEGImages/480p/blackswan"
+    images = [frame.image for frame in open_source(frames)][-6:]
+    truth = boxes_of_masks(SHARED / "data/davis/Annotations/480p/blackswan")
+    for found, box in zip(detector.predict(images, mode="stream"), list(truth)[-6:], strict=True):
+        birds = found[found.data["class_name"] == "bird"]
+        low = np.maximum(birds.xyxy[:, :2], box[:2])
+        high = np.minimum(birds.xyxy[:, 2:], box[2:])
+        inside = np.prod(np.clip(high - low, 0, None), axis=1)
+        iou = inside / (birds.area + np.prod(box[2:] - box[:2]) - inside)
+        assert iou.max() > 0.75
