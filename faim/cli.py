@@ -106,7 +106,7 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jsonl", metavar="FILE", help="write JSON lines; - is stdout")
     parser.add_argument("--save-video", type=Path, metavar="FILE", help="write an annotated MP4")
     parser.add_argument("--show", action="store_true", help="show a window")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 … (cpu)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 …")
     parser.add_argument("--limit", type=_whole(1), metavar="N", help="stop after N frames")
     parser.set_defaults(run=_run_predict)
 
@@ -115,7 +115,7 @@ def _run_predict(parsed: argparse.Namespace) -> int:
     from faim.runtime.predict import PredictOptions, run_predict
     from faim.weights import default_weights
 
-    run_predict(
+    summary = run_predict(
         PredictOptions(
             source=parsed.source,
             weights=parsed.weights or default_weights(),
@@ -130,7 +130,7 @@ def _run_predict(parsed: argparse.Namespace) -> int:
             limit=parsed.limit,
         )
     )
-    return 0
+    return EXIT_INTERRUPTED if summary.interrupted else 0
 
 
 def _add_demo(parser: argparse.ArgumentParser) -> None:

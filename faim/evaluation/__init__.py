@@ -1,1 +1,1 @@
-"""TODO."""
+"""How good the detections are: average precision, stability over time, and speed."""

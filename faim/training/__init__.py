@@ -1,1 +1,1 @@
-"""TODO."""
+"""Training: experiments, the two stages, and the loop around them (Lightning)."""

@@ -1,0 +1,235 @@
+"""A COCO detector on real video: DAVIS 2016, in the modes frame and stream.
+
+    python benchmarks/davis_coco.py --davis DAVIS --weights yolox_nano_coco.pth --size 416
+
+DAVIS is the folder with `JPEGImages/480p` and `Annotations/480p`. Every sequence has one annotated
+object, the tight box of its mask. The share of frames in which it is found and its flips are taken
+over nine sequences. AP50, the mean over classes, is taken over the six of them in which no other
+object of the class stands unlabelled. It is given twice: with each class scored on the frames of
+all six sequences, as COCO does it, and with each class on the frames of its own sequences alone,
+where a detection in another sequence is no mistake.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
+from pathlib import Path
+from typing import Any
+
+import cv2
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from faim.data.coco_vid import CocoVid, VideoRecord, read_image
+from faim.errors import FaimError
+from faim.evaluation.average_precision import evaluate_ap
+from faim.evaluation.modes import Mode, ModeRun, ModeRunner
+from faim.evaluation.report import check_writable, machine, number, write_json
+from faim.evaluation.stability import flips_per_100, found, found_share
+from faim.models.checkpoint import load_model
+from faim.runtime.pipeline import check_size
+from faim.structures import Detections
+
+#: COCO class of each sequence's object.
+SEQUENCES = {
+    "blackswan": "bird",
+    "breakdance": "person",
+    "car-roundabout": "car",
+    "car-shadow": "car",
+    "cows": "cow",
+    "dog": "dog",
+    "drift-chicane": "car",
+    "motocross-jump": "motorcycle",
+    "parkour": "person",
+}
+#: Those in which no other object of the class is in view.
+AP_SEQUENCES = ("blackswan", "cows", "dog", "drift-chicane", "parkour", "motocross-jump")
+MODES: tuple[Mode, ...] = ("frame", "stream")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmark; exit status 2 after wrong input."""
+    try:
+        run(_parser().parse_args(arguments))
+    except FaimError as error:
+        print(f"davis_coco: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Evaluate, print the tables, and write the JSON file if one is asked for.
+
+    Raises:
+        FaimError: the weights or DAVIS are not as expected.
+    """
+    console = Console()
+    if options.json:
+        check_writable(options.json)
+    model = load_model(options.weights, aggregate="affinity")
+    with tempfile.TemporaryDirectory() as folder, Progress(console=console) as progress:
+        data = read_davis(options.davis, Path(folder), options.sequences)
+        runner = ModeRunner(model, data, MODES, size=check_size(options.size), past=options.past)
+        task = progress.add_task("frames", total=len(data.frames))
+        runs = runner.run(lambda: progress.advance(task))
+    report: dict[str, Any] = {
+        "weights": str(options.weights),
+        "size": options.size,
+        "past": options.past,
+        "modes": {mode: figures(data, runs[mode]) for mode in MODES},
+        "machine": machine(),
+    }
+    _print(report["modes"], console)
+    if options.json:
+        write_json(options.json, report)
+    return report
+
+
+def read_davis(root: Path, folder: Path, sequences: Iterable[str]) -> CocoVid:
+    """The sequences as a dataset; its JSON file is written to `folder`, images stay in place.
+
+    Raises:
+        FaimError: a frame or mask is missing.
+    """
+    names = sorted(set(SEQUENCES.values()))
+    content: dict[str, list[dict[str, Any]]] = {
+        "videos": [],
+        "images": [],
+        "annotations": [],
+        "categories": [{"id": index, "name": name} for index, name in enumerate(names)],
+    }
+    for video_id, sequence in enumerate(sequences, start=1):
+        content["videos"].append({"id": video_id, "name": sequence})
+        images = sorted((root / "JPEGImages" / "480p" / sequence).glob("*.jpg"))
+        if not images:
+            raise FaimError(
+                f"--davis: no JPEGImages/480p/{sequence}/*.jpg in {root}; expected the DAVIS folder"
+            )
+        for frame_id, path in enumerate(images):
+            image_id = len(content["images"]) + 1
+            mask = read_image(root / "Annotations" / "480p" / sequence / f"{path.stem}.png")
+            x, y, width, height = cv2.boundingRect((mask[..., 0] > 127).astype("uint8"))
+            content["images"].append(
+                {
+                    "id": image_id,
+                    "video_id": video_id,
+                    "frame_id": frame_id,
+                    "file_name": str(path.resolve()),
+                    "height": mask.shape[0],
+                    "width": mask.shape[1],
+                }
+            )
+            if width:
+                content["annotations"].append(
+                    {
+                        "id": len(content["annotations"]) + 1,
+                        "image_id": image_id,
+                        "category_id": names.index(SEQUENCES[sequence]),
+                        "instance_id": 1,
+                        "bbox": [x, y, width, height],
+                    }
+                )
+    file = folder / "davis.json"
+    file.write_text(json.dumps(content), encoding="utf-8")
+    return CocoVid(file)
+
+
+def figures(data: CocoVid, run: ModeRun) -> dict[str, Any]:
+    """One mode's figures; AP is None where none of its sequences was run."""
+    by_sequence = {video.name: found(_only(data, [video]), run.detections) for video in data.videos}
+    everything = [objects for sequences in by_sequence.values() for objects in sequences]
+    chosen = [video for video in data.videos if video.name in AP_SEQUENCES]
+    pooled = _ap50(data, chosen, run.detections) if chosen else {}
+    own: dict[str, float] = {}
+    for name in pooled:
+        videos = [video for video in chosen if SEQUENCES[video.name] == name]
+        own[name] = _ap50(data, videos, run.detections)[name]
+    frames = sum(map(len, everything))
+    transitions = frames - len(everything)
+    flips = flips_per_100(everything)
+    return {
+        "found_share": found_share(everything),
+        "flips_per_100": flips,
+        "flips_per_100_frames": flips * transitions / frames,
+        "ap50": _mean(pooled),
+        "ap50_own_frames": _mean(own),
+        "ap50_per_class": pooled,
+        "ap50_own_frames_per_class": own,
+        "ms_per_frame": run.ms,
+        "sequences": {
+            name: {"found_share": found_share(s), "flips_per_100": flips_per_100(s)}
+            for name, s in by_sequence.items()
+        },
+    }
+
+
+def _only(data: CocoVid, videos: list[VideoRecord]) -> CocoVid:
+    """The dataset with some of its videos."""
+    part = copy(data)
+    part.videos = videos
+    return part
+
+
+def _ap50(
+    data: CocoVid, videos: list[VideoRecord], detections: Mapping[int, Detections]
+) -> dict[str, float]:
+    part = _only(data, videos)
+    there = {frame.image_id: detections[frame.image_id] for frame in part.frames}
+    return {name: ap50 for name, (ap50, _) in evaluate_ap(part, there).per_class.items()}
+
+
+def _mean(values: Mapping[str, float]) -> float | None:
+    return sum(values.values()) / len(values) if values else None
+
+
+def _print(modes: Mapping[str, Mapping[str, Any]], console: Console) -> None:
+    table = Table(title="DAVIS 2016, COCO classes")
+    table.add_column("")
+    for mode in modes:
+        table.add_column(mode, justify="right")
+    rows = {
+        "found_share": "found %",
+        "flips_per_100": "flips / 100 transitions",
+        "flips_per_100_frames": "flips / 100 frames",
+        "ap50": "AP50",
+        "ap50_own_frames": "AP50, each class on its own frames",
+        "ms_per_frame": "ms a frame",
+    }
+    for key, title in rows.items():
+        values = (modes[mode][key] for mode in modes)
+        table.add_row(title, *("-" if value is None else number(value) for value in values))
+    console.print(table)
+    detail = Table(title="found % (flips / 100 transitions)")
+    detail.add_column("sequence")
+    for mode in modes:
+        detail.add_column(mode, justify="right")
+    for name in modes["frame"]["sequences"]:
+        cells = (modes[mode]["sequences"][name] for mode in modes)
+        detail.add_row(
+            name,
+            *(f"{number(c['found_share'])} ({number(c['flips_per_100'])})" for c in cells),
+        )
+    console.print(detail)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--davis", type=Path, required=True, help="folder of DAVIS 2016, 480p")
+    parser.add_argument("--weights", type=Path, required=True, help="YOLOX .pth with COCO classes")
+    parser.add_argument("--size", type=int, default=416, help="side of the network input (416)")
+    parser.add_argument("--past", type=int, default=31, help="past frames of a stream (31)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
+    parser.add_argument(
+        "--sequences", nargs="+", choices=SEQUENCES, default=list(SEQUENCES), help="all by default"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

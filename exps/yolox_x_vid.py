@@ -1,0 +1,5 @@
+"""First stage: YOLOX-x on single frames of video, from COCO weights."""
+
+from faim.training.experiment import BaseExperiment
+
+exp = BaseExperiment(variant="x")

@@ -1,0 +1,217 @@
+"""Detections and times of the modes, side by side on the same proposals."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from faim.data.coco_vid import CocoVid, FrameRecord, VideoRecord, read_frame
+from faim.data.sampling import global_test
+from faim.data.transforms import LetterboxGeometry, letterbox, to_tensor
+from faim.errors import FaimError
+from faim.models.aggregation import Aggregator, NoAggregation
+from faim.models.faim import VideoDetector
+from faim.models.postprocess import postprocess
+from faim.runtime.memory import MemoryBank
+from faim.structures import Detections, Proposals, TensorRecord
+
+Mode = Literal["frame", "stream", "global"]
+MODES: tuple[Mode, ...] = ("frame", "stream", "global")
+#: Frames whose times do not count: the first calls allocate memory and choose algorithms.
+WARM_UP = 3
+#: A base detector that is timed beside the model sees one frame in so many.
+BASE_STRIDE = 4
+
+
+@dataclass
+class ModeRun:
+    """What one mode found.
+
+    Attributes:
+        detections: by image id, in source pixels, class ids of the dataset.
+        seconds: a frame's time from network input to detections, in order; NaN where not taken.
+    """
+
+    detections: dict[int, Detections] = field(default_factory=dict)
+    seconds: list[float] = field(default_factory=list)
+
+    @property
+    def ms(self) -> float:
+        """Median milliseconds a frame after the warm-up."""
+        return median_ms(self.seconds)
+
+
+@dataclass(frozen=True)
+class _Video:
+    """A video after the part that looks at every frame alone."""
+
+    frames: Sequence[FrameRecord]
+    geometries: list[LetterboxGeometry]
+    proposals: list[Proposals]
+    propose_seconds: list[float]
+    base_seconds: list[float]
+
+
+def median_ms(seconds: Sequence[float]) -> float:
+    """Median of the times that were taken, in ms; without the warm-up where enough remain."""
+    taken = np.asarray(seconds)[WARM_UP if len(seconds) > 2 * WARM_UP else 0 :]
+    return 1000 * float(np.nanmedian(taken)) if np.isfinite(taken).any() else float("nan")
+
+
+def match_classes(model_names: Sequence[str], data: CocoVid) -> Tensor:
+    """Dataset class of every model class, by name: (C,) long, -1 where the dataset has none.
+
+    Raises:
+        FaimError: the dataset has a class that the model does not have.
+    """
+    unknown = [name for name in data.classes if name not in model_names]
+    if unknown:
+        raise FaimError(
+            f"{data.annotation_file}: {len(unknown)} of {len(data.classes)} classes are unknown to "
+            f"the weights ({_some(unknown)}); expected some of {_some(model_names)}"
+        )
+    place = {name: index for index, name in enumerate(data.classes)}
+    return torch.tensor([place.get(name, -1) for name in model_names])
+
+
+class ModeRunner:
+    """Runs a model over the videos of a dataset in several modes at once.
+
+    Every frame goes through the model's `propose` once, whatever the number of modes. A mode's time
+    a frame is that of `propose`, of its own aggregation (of a group in global mode, divided by its
+    frames) and of the final step. Reading, letterboxing and copying to the device do not count.
+
+    Args:
+        model: in eval mode, on `device`.
+        data: the dataset.
+        modes: which to run.
+        base: the base detector alone, where `model.propose` computes more than it; it then gives
+            frame mode's time, taken on every fourth frame. The detections are the same.
+        size: height and width of the network input.
+        past: frames that a stream looks back at; `test_frames` - 1 by default.
+        device: where the model is.
+
+    Raises:
+        FaimError: see `match_classes`.
+    """
+
+    def __init__(
+        self,
+        model: VideoDetector,
+        data: CocoVid,
+        modes: Sequence[Mode] = MODES,
+        *,
+        base: VideoDetector | None = None,
+        size: tuple[int, int] | None = None,
+        past: int | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """See the class."""
+        self.model, self.base, self.data, self.modes = model, base, data, modes
+        self.size = model.config.test_size if size is None else size
+        self.past = model.config.test_frames - 1 if past is None else past
+        self.device = torch.device(device)
+        self._to_dataset = match_classes(model.config.class_names, data)
+
+    @torch.inference_mode()
+    def run(self, on_frame: Callable[[], None] = lambda: None) -> dict[Mode, ModeRun]:
+        """All videos; `on_frame` is called whenever a frame has passed the base detector.
+
+        Raises:
+            FaimError: an image cannot be read.
+        """
+        runs: dict[Mode, ModeRun] = {mode: ModeRun() for mode in self.modes}
+        for record in self.data.videos:
+            video = self._look(record, on_frame)
+            for mode, run in runs.items():
+                getattr(self, f"_{mode}")(video, run)
+        return runs
+
+    def _look(self, record: VideoRecord, on_frame: Callable[[], None]) -> _Video:
+        video = _Video(record.frames, [], [], [], [])
+        for index, frame in enumerate(record.frames):
+            pixels, geometry = letterbox(read_frame(frame), self.size)
+            images = to_tensor(pixels)[None].to(self.device)
+            started = self._now()
+            proposals = self.model.propose(images)[0]
+            video.propose_seconds.append(self._now() - started)
+            if self.base is None:
+                video.base_seconds.append(video.propose_seconds[-1])
+            else:
+                video.base_seconds.append(self._base_seconds(images, index))
+            video.geometries.append(geometry)
+            video.proposals.append(proposals)
+            on_frame()
+        return video
+
+    def _base_seconds(self, images: Tensor, index: int) -> float:
+        if self.base is None or "frame" not in self.modes or index % BASE_STRIDE:
+            return float("nan")
+        started = self._now()
+        self.base.propose(images)
+        return self._now() - started
+
+    def _frame(self, video: _Video, run: ModeRun) -> None:
+        self._one_by_one(video, run, NoAggregation(), video.base_seconds, past=0)
+
+    def _stream(self, video: _Video, run: ModeRun) -> None:
+        self._one_by_one(video, run, self.model.aggregator, video.propose_seconds, past=self.past)
+
+    def _one_by_one(
+        self,
+        video: _Video,
+        run: ModeRun,
+        aggregator: Aggregator,
+        before: list[float],
+        *,
+        past: int,
+    ) -> None:
+        bank: MemoryBank[TensorRecord] = MemoryBank(past)
+        for index, proposals in enumerate(video.proposals):
+            started = self._now()
+            probabilities, entry = aggregator.step(proposals, bank.stacked())
+            bank.append(entry)
+            found = self._finish(video, index, probabilities)
+            run.seconds.append(before[index] + self._now() - started)
+            run.detections[video.frames[index].image_id] = found
+
+    def _global(self, video: _Video, run: ModeRun) -> None:
+        seconds = [0.0] * len(video.frames)
+        for group in global_test(len(video.frames), self.model.config.test_frames, "uniform"):
+            started = self._now()
+            together = Proposals.stack([video.proposals[index] for index in group])
+            refined = self.model.aggregator.refine(together)
+            share = (self._now() - started) / len(group)
+            for index, probabilities in zip(group, refined, strict=True):
+                started = self._now()
+                found = self._finish(video, index, probabilities)
+                seconds[index] = video.propose_seconds[index] + share + self._now() - started
+                run.detections[video.frames[index].image_id] = found
+        run.seconds.extend(seconds)
+
+    def _finish(self, video: _Video, index: int, probabilities: Tensor) -> Detections:
+        config = self.model.config
+        found = postprocess(
+            video.proposals[index],
+            probabilities,
+            score_threshold=config.score_threshold,
+            nms_threshold=config.nms_final,
+        ).to("cpu")
+        boxes = video.geometries[index].to_source(found.boxes)
+        labels = self._to_dataset[found.class_ids]
+        return Detections(boxes, found.scores, labels)[labels >= 0]
+
+    def _now(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

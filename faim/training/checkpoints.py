@@ -1,0 +1,125 @@
+"""What a training writes: the state to resume from, and the weights to use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+from torch import nn
+
+from faim.errors import FaimError
+from faim.models.checkpoint import save_checkpoint
+from faim.training.ema import MovingAverage
+
+#: Key of the settings in a resumable checkpoint.
+SETTINGS = "faim_settings"
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Writes a checkpoint beside its place and then renames it, so a kill leaves the last one."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
+    ) -> None:
+        """Write, or raise FaimError where that is not possible."""
+        path = Path(path)
+        part = path.with_name(path.name + ".part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.save(checkpoint, part)
+            part.replace(path)
+        except (OSError, RuntimeError) as error:
+            part.unlink(missing_ok=True)
+            raise FaimError(f"{path}: cannot write the checkpoint ({error})") from error
+
+
+class SaveProgress(Checkpoint):
+    """Writes `last.ckpt` while training, and `weights.safetensors` after every epoch."""
+
+    def __init__(
+        self, out: Path, settings: dict[str, Any], every: int, accumulate: int, history: bool
+    ) -> None:
+        """Save into `out`.
+
+        Args:
+            out: the training's folder.
+            settings: stored in the checkpoint, to be compared when it is resumed.
+            every: iterations between two checkpoints within an epoch.
+            accumulate: batches to an iteration.
+            history: keep the weights of each epoch too.
+        """
+        self.out = out
+        self.settings = settings
+        self.every = every
+        self.accumulate = accumulate
+        self.history = history
+
+    def on_save_checkpoint(
+        self, trainer: lightning.Trainer, module: Any, checkpoint: dict[str, Any]
+    ) -> None:
+        """Add the settings."""
+        checkpoint[SETTINGS] = self.settings
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save every so often, between two steps of the optimiser."""
+        # The end of an epoch saves by itself, in a state that is simpler to resume from.
+        last = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+        stepped = (batch_idx + 1) % self.accumulate == 0
+        if stepped and not last and trainer.global_step % self.every == 0:
+            self.save(trainer)
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
+        """Save the state, and the weights for use."""
+        self.save(trainer)
+        if trainer.is_global_zero:
+            model = averaged_model(trainer)
+            save_checkpoint(self.out / "weights.safetensors", model)
+            if self.history:
+                name = f"epoch_{trainer.current_epoch + 1:03d}.safetensors"
+                save_checkpoint(self.out / name, model)
+
+    def save(self, trainer: lightning.Trainer) -> None:
+        """Write `last.ckpt`; on all processes."""
+        trainer.save_checkpoint(last_checkpoint(self.out))
+
+
+def last_checkpoint(out: Path) -> Path:
+    """Where a training in `out` keeps its newest state."""
+    return out / "last.ckpt"
+
+
+def averaged_model(trainer: lightning.Trainer) -> Any:
+    """The moving average where there is one, else the model itself."""
+    for callback in trainer.callbacks:
+        if isinstance(callback, MovingAverage):
+            return callback.model
+    module: Any = trainer.lightning_module
+    model: nn.Module = module.model
+    return model
+
+
+def check_resumable(path: Path, settings: dict[str, Any]) -> None:
+    """See that a checkpoint belongs to a training with these settings.
+
+    Raises:
+        FaimError: no such file, not one of our checkpoints, or other settings.
+    """
+    if not path.is_file():
+        raise FaimError(f"{path}: no checkpoint to resume from; expected last.ckpt of a training")
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True, mmap=True)[SETTINGS]
+    except Exception as error:
+        # torch.load raises errors of many kinds on a damaged file.
+        raise FaimError(f"{path}: not a checkpoint of `faim train` ({error})") from error
+    for name, value in settings.items():
+        if stored.get(name) != value:
+            raise FaimError(
+                f"{path}: was made with {name}={stored.get(name)!r}, not {value!r}; expected the "
+                "same settings to resume"
+            )

@@ -1,0 +1,60 @@
+"""Reading experiment files."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+import faim
+from faim.errors import FaimError
+from faim.training.experiment import Experiment
+
+
+def load_experiment(path: str | Path) -> Experiment:
+    """Run an experiment file and take its `exp`, or an instance of its `Exp`.
+
+    A relative path that is not there is looked for among the installed experiments too, so that
+    `exps/faim_s.py` works anywhere.
+
+    Raises:
+        FaimError: no such file, or it fails or defines no experiment.
+    """
+    found = _find(Path(path))
+    spec = importlib.util.spec_from_file_location(f"faim_experiment_{found.stem}", found)
+    if spec is None or spec.loader is None:
+        raise FaimError(f"{found}: not a Python file; expected an experiment such as faim_s.py")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        experiment = module.exp if hasattr(module, "exp") else module.Exp()
+    except FaimError as error:
+        raise FaimError(f"{found}: {error}") from error
+    except Exception as error:
+        # The file is the user's code: whatever goes wrong in it is a wrong input.
+        raise FaimError(
+            f"{found}: {type(error).__name__}: {error}; expected a Python file that defines `exp`"
+        ) from error
+    if not isinstance(experiment, Experiment):
+        raise FaimError(
+            f"{found}: exp is a {type(experiment).__name__}; expected a BaseExperiment or a "
+            "FaimExperiment"
+        )
+    experiment.name = experiment.name or found.stem
+    return experiment
+
+
+def _find(path: Path) -> Path:
+    for candidate in _candidates(path):
+        if candidate.is_file():
+            return candidate
+    raise FaimError(f"{path}: no such experiment file; expected one such as exps/faim_s.py")
+
+
+def _candidates(path: Path) -> Iterator[Path]:
+    yield path
+    if not path.is_absolute():
+        package = Path(faim.__file__).parent
+        # Installed beside the package, or the repository's own folder.
+        for folder in (package, package / "exps", package.parent, package.parent / "exps"):
+            yield folder / path

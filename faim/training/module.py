@@ -1,0 +1,145 @@
+"""One training step of each stage, for Lightning's loop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from faim.data.sampling import derive_seed
+from faim.errors import FaimError
+from faim.models.faim import FAIM, YoloxVideo
+from faim.structures import FrameTargets, VideoSample
+from faim.training.experiment import BaseExperiment, Experiment, FaimExperiment
+from faim.training.schedule import make_schedule, parameter_groups
+
+Batch = tuple[Tensor, list[FrameTargets]]
+
+#: Iterations that a size of the base stage's multi-scale training stays, as in YOLOX.
+ITERATIONS_PER_SIZE = 10
+
+
+class TrainingModule(lightning.LightningModule):
+    """A model, its losses and its optimiser."""
+
+    def __init__(self, model: nn.Module, experiment: Experiment, steps_per_epoch: int) -> None:
+        """`steps_per_epoch` counts steps of the optimiser."""
+        super().__init__()
+        self.model = model
+        self.experiment = experiment
+        self.steps_per_epoch = steps_per_epoch
+
+    def losses(self, images: Tensor, targets: list[FrameTargets]) -> dict[str, Tensor]:
+        """The stage's losses; `total` carries the gradient."""
+        raise NotImplementedError
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """The total loss of a batch, each part logged.
+
+        Raises:
+            FaimError: the loss is not finite.
+        """
+        images, targets = batch
+        if self.experiment.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        losses = self.losses(images, targets)
+        total = losses["total"]
+        # All processes stop, or none: one alone would leave the others waiting.
+        finite = bool(total.isfinite())
+        if not self.trainer.strategy.reduce_boolean_decision(finite, all=True):
+            raise FaimError(
+                f"training: the loss is {float(total.detach()):g} at iteration "
+                f"{self.global_step}; expected a finite one (try a lower basic_lr_per_img, or "
+                "grad_clip=35); the last checkpoint is kept"
+            )
+        size = len(images)
+        for name, value in losses.items():
+            self.log(f"train/{name}", value.detach().float(), prog_bar=True, batch_size=size)
+        self.log("train/lr", self.optimizers().param_groups[0]["lr"], batch_size=size)
+        return total
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """SGD with Nesterov momentum, and the schedule by iteration."""
+        experiment = self.experiment
+        optimizer = torch.optim.SGD(
+            parameter_groups(self.model, experiment.weight_decay),
+            lr=experiment.learning_rate,
+            momentum=experiment.momentum,
+            nesterov=experiment.momentum > 0,
+        )
+        schedule = make_schedule(experiment, self.steps_per_epoch)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, schedule)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+    def transfer_batch_to_device(
+        self, batch: Batch, device: torch.device, dataloader_idx: int
+    ) -> Batch:
+        """The batch on the device."""
+        images, targets = batch
+        return images.to(device, non_blocking=True), [target.to(device) for target in targets]
+
+
+class BaseTraining(TrainingModule):
+    """The first stage: YOLOX on frames."""
+
+    model: YoloxVideo
+    experiment: BaseExperiment
+
+    def losses(self, images: Tensor, targets: list[FrameTargets]) -> dict[str, Tensor]:
+        """See `BaseDetector.losses`; L1 joins in the epochs without strong augmentation."""
+        detector = self.model.detector
+        detector.use_l1 = not self.experiment.strong_augmentation(self.current_epoch)
+        return detector.losses(*self._resize(images, targets))
+
+    def _resize(self, images: Tensor, targets: list[FrameTargets]) -> Batch:
+        """The batch at the size of these iterations."""
+        reach = self.experiment.multiscale_range
+        if not reach:
+            return images, targets
+        # From the seed and the iteration alone: the same on every process and after a resume.
+        height, width = images.shape[-2:]
+        block = self.global_step // ITERATIONS_PER_SIZE
+        draw = derive_seed(self.experiment.seed, block) % (2 * reach + 1)
+        new_height = max(height + 32 * (draw - reach), 32)
+        new_width = max(round(new_height * width / height / 32) * 32, 32)
+        if (new_height, new_width) == (height, width):
+            return images, targets
+        images = F.interpolate(
+            images, (new_height, new_width), mode="bilinear", align_corners=False
+        )
+        x, y = new_width / width, new_height / height
+        factor = torch.tensor([x, y, x, y], device=images.device)
+        resized = [
+            FrameTargets(target.boxes * factor, target.labels, target.instance_ids)
+            for target in targets
+        ]
+        return images, resized
+
+
+class FaimTraining(TrainingModule):
+    """The second stage: the video modules on m frames of a video."""
+
+    model: FAIM
+    experiment: FaimExperiment
+
+    def losses(self, images: Tensor, targets: list[FrameTargets]) -> dict[str, Tensor]:
+        """See `FAIM.training_losses`."""
+        losses = self.model.training_losses(VideoSample(images, targets))
+        return {name: losses[name] for name in ("total", "detection", "refined", "mask")}
+
+
+def make_module(
+    model: FAIM | YoloxVideo, experiment: Experiment, steps_per_epoch: int
+) -> TrainingModule:
+    """The training module of the experiment's stage."""
+    kind = FaimTraining if isinstance(experiment, FaimExperiment) else BaseTraining
+    module = kind(model, experiment, steps_per_epoch)
+    if experiment.channels_last:
+        module.to(memory_format=torch.channels_last)
+    return module

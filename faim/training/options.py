@@ -1,0 +1,97 @@
+"""The options of `faim train`, as YOLOX users know them."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+from faim.errors import FaimError
+from faim.training.exp_file import load_experiment
+from faim.training.experiment import Experiment
+from faim.training.overrides import apply_overrides, set_field
+
+#: Options that are fields of the experiment: flags, field, help.
+_FIELDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    (("-b", "--batch-size"), "batch_size", "items a step over all devices"),
+    (("-d", "--devices"), "devices", "number of devices"),
+    (("--num-nodes",), "num_nodes", "number of machines"),
+    (("-c", "--ckpt"), "ckpt", "weights to start from: a base detector, .safetensors or .pth"),
+    (("-n", "-expn", "--experiment-name"), "name", "name of the output folder"),
+    (("--data",), "train_ann", "CocoVID annotation file of the training data"),
+    (("--val",), "val_ann", "CocoVID annotation file to evaluate after every epoch"),
+    (("--workers",), "workers", "processes that load data"),
+    (("--seed",), "seed", "of everything random"),
+    (("--precision",), "precision", "32-true, 16-mixed or bf16-mixed"),
+)
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """What the command line asks for.
+
+    Attributes:
+        experiment: with all options applied.
+        out: folder to write to.
+        resume: checkpoint to go on from, or None.
+        overwrite: whether `out` may hold another training.
+    """
+
+    experiment: Experiment
+    out: Path
+    resume: Path | None = None
+    overwrite: bool = False
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `faim train` to a parser."""
+    parser.add_argument(
+        "-f", "--exp-file", "--exp_file", required=True, help="experiment, as exps/faim_s.py"
+    )
+    for flags, field, text in _FIELDS:
+        spellings = [flag.replace("-", "_").replace("__", "--") for flag in flags if "--" in flag]
+        names = dict.fromkeys((*flags, *spellings))
+        parser.add_argument(*names, dest=field, help=text)
+    parser.add_argument("--fp16", action="store_true", help="short for --precision 16-mixed")
+    parser.add_argument(
+        "-o", "--output-dir", "--output_dir", type=Path, help="folder to write to (runs/NAME)"
+    )
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="",
+        metavar="CKPT",
+        help="go on from a checkpoint (last.ckpt of the output folder)",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace a training in the output folder"
+    )
+    parser.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="any field of the experiment"
+    )
+
+
+def read_options(parsed: argparse.Namespace) -> TrainRequest:
+    """The experiment file with options and overrides applied, validated.
+
+    Raises:
+        FaimError: a wrong file, key or value.
+    """
+    experiment = load_experiment(parsed.exp_file)
+    for _, field, _ in _FIELDS:
+        text = getattr(parsed, field)
+        if text is not None:
+            set_field(experiment, field, text)
+    if parsed.fp16:
+        experiment.precision = "16-mixed"
+    overrides, resume = list(parsed.overrides), parsed.resume
+    if resume and "=" in resume and not Path(resume).exists():
+        # `--resume max_epochs=3`: argparse cannot tell the two apart.
+        overrides, resume = [resume, *overrides], ""
+    apply_overrides(experiment, overrides)
+    experiment.validate()
+    out = parsed.output_dir or Path("runs") / experiment.name
+    if out.exists() and not out.is_dir():
+        raise FaimError(f"{out}: is a file; expected a folder to write to")
+    checkpoint = None if resume is None else Path(resume) if resume else out / "last.ckpt"
+    return TrainRequest(experiment, out, checkpoint, parsed.overwrite)

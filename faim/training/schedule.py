@@ -1,0 +1,71 @@
+"""Learning rate over a training, and which weights decay."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from loguru import logger
+from torch import nn
+
+from faim.training.experiment import Experiment
+
+
+@dataclass(frozen=True)
+class WarmupCosine:
+    """YOLOX's schedule: quadratic warm-up, cosine, and a flat end.
+
+    Attributes:
+        total: iterations.
+        warmup: iterations of the warm-up.
+        flat: last iterations at the smallest rate.
+        min_ratio: the smallest rate, relative to the largest.
+    """
+
+    total: int
+    warmup: int
+    flat: int
+    min_ratio: float
+
+    def __call__(self, iteration: int) -> float:
+        """The factor on the learning rate, for iterations from 0 on."""
+        if iteration < self.warmup:
+            # YOLOX starts at 0 and so wastes its first step; one further each.
+            return ((iteration + 1) / self.warmup) ** 2
+        if iteration >= self.total - self.flat:
+            return self.min_ratio
+        progress = (iteration - self.warmup) / max(self.total - self.warmup - self.flat, 1)
+        return self.min_ratio + (1 - self.min_ratio) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def make_schedule(experiment: Experiment, steps_per_epoch: int) -> WarmupCosine:
+    """The experiment's schedule; a warm-up of over a third of a short training is shortened."""
+    total = experiment.max_epochs * steps_per_epoch
+    warmup = experiment.warmup_iters or round(experiment.warmup_epochs * steps_per_epoch)
+    if warmup > total // 3:
+        logger.warning(
+            f"a warm-up of {warmup} iterations is long for a training of {total}; takes "
+            f"{total // 3}"
+        )
+        warmup = total // 3
+    flat = experiment.no_aug_epochs * steps_per_epoch
+    return WarmupCosine(total, warmup, min(flat, total - warmup), experiment.min_lr_ratio)
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    """What trains, in YOLOX's three groups: norms, weights (the only ones to decay), biases."""
+    norms: list[nn.Parameter] = []
+    weights: list[nn.Parameter] = []
+    biases: list[nn.Parameter] = []
+    for module in model.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            if not parameter.requires_grad:
+                continue
+            if name == "bias":
+                biases.append(parameter)
+            elif isinstance(module, (nn.BatchNorm2d, nn.LayerNorm, nn.GroupNorm)):
+                norms.append(parameter)
+            else:
+                weights.append(parameter)
+    groups = [(norms, 0.0), (weights, weight_decay), (biases, 0.0)]
+    return [{"params": chosen, "weight_decay": decay} for chosen, decay in groups if chosen]

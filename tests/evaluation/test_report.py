@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import io
+import json
+import math
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from faim.errors import FaimError
+from faim.evaluation.average_precision import ApResult
+from faim.evaluation.report import (
+    ModeFigures,
+    as_dictionary,
+    check_writable,
+    print_modes,
+    write_json,
+)
+from faim.evaluation.stability import Stability
+
+FIGURES = {
+    "frame": ModeFigures(
+        ApResult(50.04, 40.0, 30.0, {"cat": (50.04, 30.0)}), Stability(80.0, math.nan), 12.34
+    ),
+    "stream": ModeFigures(
+        ApResult(61.0, 41.0, 31.0, {"cat": (61.0, 31.0)}), Stability(90.0, 5.0), math.nan
+    ),
+}
+
+
+def test_tables_show_the_modes_side_by_side() -> None:
+    console = Console(file=io.StringIO(), width=100)
+    print_modes(FIGURES, "weights", "caption", console)
+    text = console.file.getvalue()
+    cells = {
+        row.split("│")[1].strip(): row.split("│")[2:4] for row in text.splitlines() if "│" in row
+    }
+    assert [cell.strip() for cell in cells["AP50"]] == ["50.0", "61.0"]
+    assert [cell.strip() for cell in cells["flips / 100"]] == ["-", "5.0"]
+    assert [cell.strip() for cell in cells["ms a frame"]] == ["12.3", "-"]
+    assert [cell.strip() for cell in cells["cat"]] == ["50.0 (30.0)", "61.0 (31.0)"]
+
+
+def test_json_has_numbers_or_null(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    write_json(file, as_dictionary(FIGURES))
+    content = json.loads(file.read_text())
+    assert content["frame"]["flips_per_100"] is None
+    assert content["frame"]["per_class"] == {"cat": {"ap50": 50.04, "ap50_95": 30.0}}
+    assert content["stream"]["ms_per_frame"] is None
+    assert content["stream"]["found_share"] == 90.0
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_where_nothing_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FaimError, match="cannot make its folder"):
+        check_writable(tmp_path / "file" / "figures.json")
+    with pytest.raises(FaimError, match="expected a file name"):
+        check_writable(tmp_path)
+    check_writable(tmp_path / "new" / "figures.json")
+    assert (tmp_path / "new").is_dir()

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from evaluation_cases import MakeData
+from rich.console import Console
+
+from faim.config import FaimConfig
+from faim.data.coco_vid import CocoVid
+from faim.errors import FaimError
+from faim.evaluation.modes import ModeRunner, match_classes, median_ms
+from faim.evaluation.run import EvalOptions, run_eval
+from faim.models.affinity import Affinity
+from faim.models.checkpoint import save_checkpoint
+from faim.models.faim import build_model
+from faim.structures import Proposals
+
+#: Where the object of frame t stands; frames are 200x100, network input 64x128 (scale 0.64).
+BOXES = [(10.0 + 4 * t, 20.0, 50.0 + 4 * t, 60.0) for t in range(6)]
+
+
+class Scripted:
+    """Proposes the object that the frame's colour names; loses the class in frame 3."""
+
+    def __init__(self, test_frames: int = 32) -> None:
+        self.config = FaimConfig(
+            variant="nano",
+            class_names=("cow", "dog", "cat"),
+            test_size=(64, 128),
+            test_frames=test_frames,
+            architecture="yolox",
+        )
+        self.aggregator = Affinity()
+        self.calls = 0
+
+    def propose(self, images: torch.Tensor) -> Proposals:
+        self.calls += 1
+        frame = int(images[0, 0, 10, 10].item()) // 10
+        scores = torch.tensor([0.0, 0.1, 0.05] if frame == 3 else [0.0, 0.9, 0.05])
+        return Proposals(
+            boxes=0.64 * torch.tensor([[BOXES[frame], (0, 0, 0, 0)]]),
+            objectness=torch.tensor([[0.9, 0.0]]),
+            class_scores=torch.stack([scores, torch.zeros(3)])[None],
+            cls_features=torch.ones(1, 2, 4),
+            ins_features=torch.ones(1, 2, 4),
+            valid=torch.tensor([[True, False]]),
+        )
+
+
+@pytest.fixture
+def data(make_data: MakeData, tmp_path: Path) -> CocoVid:
+    for number in range(6):
+        cv2.imwrite(str(tmp_path / f"{number + 1}.png"), np.full((100, 200, 3), 10 * number, "u1"))
+    return make_data([[(1, box, 7)] for box in BOXES], classes=("cat", "dog"))
+
+
+def test_modes_share_proposals_and_map_classes_by_name(data: CocoVid) -> None:
+    model = Scripted()
+    runs = ModeRunner(model, data).run()
+    assert model.calls == 6
+    for mode, run in runs.items():
+        assert sorted(run.detections) == [1, 2, 3, 4, 5, 6], mode
+        assert len(run.seconds) == 6
+        for image_id, found in run.detections.items():
+            # The best is a dog: class 1 of the dataset too. A cat is class 2 of the model, 0 here.
+            assert found.class_ids.tolist() == [1, 0]
+            np.testing.assert_allclose(found.boxes[0], BOXES[image_id - 1], atol=1e-4)
+    assert runs["frame"].detections[4].scores[0] == pytest.approx(0.09)
+    # What was seen before lifts frame 3; a whole video does too.
+    assert runs["stream"].detections[4].scores[0] > 0.3
+    assert runs["global"].detections[4].scores[0] > 0.3
+
+
+def test_a_stream_without_a_past_is_frame_mode(data: CocoVid) -> None:
+    runs = ModeRunner(Scripted(), data, ("frame", "stream"), past=0).run()
+    for image_id, found in runs["frame"].detections.items():
+        torch.testing.assert_close(runs["stream"].detections[image_id].scores, found.scores)
+
+
+def test_the_past_of_a_stream_is_bounded(data: CocoVid) -> None:
+    # Frame 3 alone is weak: with one past frame, frame 5 sees 4 and 5, so it does not know of it.
+    runs = ModeRunner(Scripted(), data, ("stream",), past=1).run()
+    assert runs["stream"].detections[6].scores[0] == pytest.approx(0.81)
+
+
+def test_every_frame_is_in_one_group_of_global_mode(data: CocoVid) -> None:
+    runs = ModeRunner(Scripted(test_frames=4), data, ("global",)).run()
+    # Groups {0, 2, 4} and {1, 3, 5}: only the second knows the weak frame.
+    scores = {i: found.scores[0].item() for i, found in runs["global"].detections.items()}
+    assert [scores[i] for i in (1, 3, 5)] == pytest.approx([0.81] * 3)
+
+
+def test_the_base_detector_gives_frame_mode_its_time_only(data: CocoVid) -> None:
+    base, model = Scripted(), Scripted()
+    runs = ModeRunner(model, data, ("frame", "stream"), base=base).run()
+    assert (base.calls, model.calls) == (2, 6)  # frames 0 and 4
+    assert np.isfinite(runs["frame"].seconds).tolist() == [True, False, False, False, True, False]
+    assert np.isfinite(runs["stream"].seconds).all()
+
+
+def test_median_without_the_warm_up() -> None:
+    nan = float("nan")
+    assert median_ms([9, 9, 9, 0.001, nan, 0.002, 0.003]) == pytest.approx(2)
+    assert median_ms([0.001, 0.003]) == pytest.approx(2)
+    assert np.isnan(median_ms([]))
+
+
+def test_a_class_the_weights_do_not_know(data: CocoVid) -> None:
+    assert match_classes(("cow", "dog", "cat"), data).tolist() == [-1, 1, 0]
+    with pytest.raises(FaimError, match=r"1 of 2 classes are unknown to the weights \(cat\)"):
+        match_classes(("dog", "horse"), data)
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    config = FaimConfig(variant="nano", class_names=("cat", "dog"), test_size=(64, 64))
+    save_checkpoint(tmp_path / "w.safetensors", build_model(config))
+    return tmp_path / "w.safetensors"
+
+
+def test_run_eval_writes_what_it_prints(data: CocoVid, weights: Path, tmp_path: Path) -> None:
+    file = tmp_path / "out" / "figures.json"
+    console = Console(file=io.StringIO(), width=120)
+    options = EvalOptions(weights=weights, data=data.annotation_file, json=file, seed=5)
+    report = run_eval(options, console)
+    assert json.loads(file.read_text()) == report
+    assert list(report["modes"]) == ["frame", "stream", "global"]
+    assert (report["images"], report["videos"], report["seed"]) == (6, 1, 5)
+    assert report["size"] == [64, 64]
+    assert report["modes"]["stream"]["ms_per_frame"] > 0
+    assert report["base_ms"] == report["modes"]["frame"]["ms_per_frame"]
+    assert set(report["modes"]["global"]["per_class"]) == {"dog"}
+    assert report["machine"]["versions"]["torch"] == torch.__version__.split("+")[0]
+    assert "AP50:95" in console.file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"mode": "batch"}, "--mode: 'batch'"),
+        ({"data": None}, "--data: not given"),
+        ({"data": Path("nowhere.json")}, r"nowhere\.json: no such file"),
+        ({"weights": "nowhere.pth"}, r"nowhere\.pth: no such file"),
+        ({"size": 100}, "multiple of 32"),
+    ],
+)
+def test_wrong_options(
+    data: CocoVid, weights: Path, change: dict[str, object], message: str
+) -> None:
+    options = {"weights": weights, "data": data.annotation_file, **change}
+    with pytest.raises(FaimError, match=message):
+        run_eval(EvalOptions(**options), Console(file=io.StringIO()))
