@@ -8,6 +8,10 @@ over nine sequences. AP50, the mean over classes, is taken over the six of them 
 object of the class stands unlabelled. It is given twice: with each class scored on the frames of
 all six sequences, as COCO does it, and with each class on the frames of its own sequences alone,
 where a detection in another sequence is no mistake.
+
+`--nms agnostic` selects proposals as some single-stage pipelines do: plain NMS in the order of
+objectness, one box for a place whatever its class. The base detector is the worse for it, and the
+aggregation has more to repair.
 """
 
 from __future__ import annotations
@@ -25,6 +29,8 @@ import cv2
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+from torch import Tensor
+from torchvision.ops import nms
 
 from faim.data.coco_vid import CocoVid, VideoRecord, read_image
 from faim.errors import FaimError
@@ -33,8 +39,9 @@ from faim.evaluation.modes import Mode, ModeRun, ModeRunner
 from faim.evaluation.report import check_writable, machine, number, write_json
 from faim.evaluation.stability import flips_per_100, found, found_share
 from faim.models.checkpoint import load_model
+from faim.models.fspm import FSPM
 from faim.runtime.pipeline import check_size
-from faim.structures import Detections
+from faim.structures import Detections, RawPredictions
 
 #: COCO class of each sequence's object.
 SEQUENCES = {
@@ -51,6 +58,14 @@ SEQUENCES = {
 #: Those in which no other object of the class is in view.
 AP_SEQUENCES = ("blackswan", "cows", "dog", "drift-chicane", "parkour", "motocross-jump")
 MODES: tuple[Mode, ...] = ("frame", "stream")
+
+
+class AgnosticFSPM(FSPM):
+    """FSPM with NMS across classes, in the order of objectness."""
+
+    def survivors(self, raw: RawPredictions, threshold: float) -> Tensor:
+        """See `FSPM.survivors`."""
+        return nms(raw.boxes, raw.objectness, threshold)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -73,6 +88,10 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     if options.json:
         check_writable(options.json)
     model = load_model(options.weights, aggregate="affinity")
+    if options.nms == "agnostic":
+        config = model.config
+        model.fspm = AgnosticFSPM(config.top_k, config.num_proposals, nms_test=config.nms_test)
+        model.eval()
     with tempfile.TemporaryDirectory() as folder, Progress(console=console) as progress:
         data = read_davis(options.davis, Path(folder), options.sequences)
         runner = ModeRunner(model, data, MODES, size=check_size(options.size), past=options.past)
@@ -82,6 +101,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "weights": str(options.weights),
         "size": options.size,
         "past": options.past,
+        "nms": options.nms,
         "modes": {mode: figures(data, runs[mode]) for mode in MODES},
         "machine": machine(),
     }
@@ -224,6 +244,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--weights", type=Path, required=True, help="YOLOX .pth with COCO classes")
     parser.add_argument("--size", type=int, default=416, help="side of the network input (416)")
     parser.add_argument("--past", type=int, default=31, help="past frames of a stream (31)")
+    parser.add_argument(
+        "--nms", choices=("class", "agnostic"), default="class", help="selection of proposals"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
     parser.add_argument(
         "--sequences", nargs="+", choices=SEQUENCES, default=list(SEQUENCES), help="all by default"

@@ -57,9 +57,7 @@ def _whole(minimum: int) -> Callable[[str], int]:
         except ValueError:
             value = minimum - 1
         if value < minimum:
-            raise argparse.ArgumentTypeError(
-                f"{text!r} is no whole number from {minimum} on"
-            )
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {minimum} on")
         return value
 
     return parse

@@ -117,15 +117,11 @@ def _draw(
     )
     colours = sv.ColorPalette([WRONG, RIGHT])
     lookup = right.astype(int)
-    scene = sv.BoxAnnotator(colours, thickness=2).annotate(
-        scene, shown, custom_color_lookup=lookup
-    )
+    scene = sv.BoxAnnotator(colours, thickness=2).annotate(scene, shown, custom_color_lookup=lookup)
     labels = [
         f"{classes[k]} {s:.2f}" for k, s in zip(shown.class_id, shown.confidence, strict=True)
     ]
-    text = sv.LabelAnnotator(
-        colours, text_color=sv.Color.BLACK, text_scale=0.4, text_padding=3
-    )
+    text = sv.LabelAnnotator(colours, text_color=sv.Color.BLACK, text_scale=0.4, text_padding=3)
     scene = text.annotate(scene, shown, labels=labels, custom_color_lookup=lookup)
     return scene, int(right.sum())
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from faim.config import FaimConfig
 from faim.data.coco_vid import CocoVid
 from faim.errors import FaimError
 from faim.evaluation.average_precision import evaluate_ap
@@ -25,8 +25,11 @@ from faim.evaluation.report import (
 )
 from faim.evaluation.stability import stability
 from faim.models.checkpoint import Aggregate, load_model
-from faim.models.faim import FAIM
+from faim.models.faim import FAIM, VideoDetector
 from faim.runtime.pipeline import check_size, resolve_device
+
+if TYPE_CHECKING:
+    from faim.training.experiment import Experiment
 
 Modes = Literal["frame", "stream", "global", "all"]
 
@@ -66,8 +69,8 @@ def run_eval(options: EvalOptions, console: Console | None = None) -> dict[str, 
     Scores count from the config's `score_threshold` on, not from the one of the display.
 
     Returns:
-        What the JSON file holds: `modes` with each mode's figures, and `base_ms`, `weights`,
-        `data`, `size`, `classes`, `images`, `videos`, `aggregate`, `device`, `seed`, `machine`.
+        What the JSON file holds: `modes` with each mode's figures, `base_ms` (frame mode's
+        milliseconds, None where it was not run), and what they were measured on and with.
 
     Raises:
         FaimError: an option, the weights or the dataset is wrong, or they do not fit together.
@@ -77,14 +80,12 @@ def run_eval(options: EvalOptions, console: Console | None = None) -> dict[str, 
     if options.json:
         check_writable(options.json)
     torch.manual_seed(options.seed)
-    data = CocoVid(_data_file(options), options.image_root)
+    experiment = _experiment(options)
+    data = CocoVid(_data_file(options, experiment), options.image_root)
     data.check(num_classes=None, masks_required=False)
+    model, base = _models(options, experiment, with_base="frame" in modes)
+    size = check_size(options.size or _experiment_size(experiment) or model.config.test_size)
     device = resolve_device(options.device)
-    model = load_model(options.weights, aggregate=options.aggregate, device=device)
-    base = None
-    if isinstance(model, FAIM) and "frame" in modes:
-        base = load_model(options.weights, aggregate="none", device=device)
-    size = check_size(model.config.test_size if options.size is None else options.size)
     runner = ModeRunner(model, data, modes, base=base, size=size, device=device)
     with _progress(console) as progress:
         task = progress.add_task("frames", total=len(data.frames))
@@ -95,10 +96,39 @@ def run_eval(options: EvalOptions, console: Console | None = None) -> dict[str, 
         )
         for mode, run in runs.items()
     }
-    caption = _caption(data, len(model.config.class_names), size)
+    caption = _caption(data, model.config.num_classes, size)
     print_modes(figures, Path(options.weights).name, caption, console)
-    base_ms = figures["frame"].ms_per_frame if "frame" in figures else math.nan
     report = {
+        **_circumstances(options, data, model.config, size),
+        "device": str(device),
+        "modes": as_dictionary(figures),
+    }
+    report["base_ms"] = report["modes"].get("frame", {}).get("ms_per_frame")
+    if options.json:
+        write_json(options.json, report)
+    return report
+
+
+def _models(
+    options: EvalOptions, experiment: Experiment | None, *, with_base: bool
+) -> tuple[VideoDetector, VideoDetector | None]:
+    """The model and, where it computes more than its base detector, that alone."""
+    device = resolve_device(options.device)
+    model = load_model(options.weights, aggregate=options.aggregate, device=device)
+    if experiment and experiment.variant != model.config.variant:
+        raise FaimError(
+            f"{options.weights}: weights of variant {model.config.variant}; expected "
+            f"{experiment.variant}, the variant of {options.exp_file}"
+        )
+    if with_base and isinstance(model, FAIM):
+        return model, load_model(options.weights, aggregate="none", device=device)
+    return model, None
+
+
+def _circumstances(
+    options: EvalOptions, data: CocoVid, config: FaimConfig, size: tuple[int, int]
+) -> dict[str, Any]:
+    return {
         "weights": str(options.weights),
         "data": str(data.annotation_file),
         "size": list(size),
@@ -106,28 +136,40 @@ def run_eval(options: EvalOptions, console: Console | None = None) -> dict[str, 
         "videos": len(data.videos),
         "images": len(data.frames),
         "aggregate": options.aggregate,
-        "device": str(device),
         "seed": options.seed,
-        "score_threshold": model.config.score_threshold,
-        "base_ms": None if math.isnan(base_ms) else base_ms,
-        "modes": as_dictionary(figures),
+        "score_threshold": config.score_threshold,
+        "test_frames": config.test_frames,
         "machine": machine(),
     }
-    if options.json:
-        write_json(options.json, report)
-    return report
+
+
+def _experiment(options: EvalOptions) -> Experiment | None:
+    if options.exp_file is None:
+        return None
+    # Only here: the rest of the evaluation does without the training's dependencies.
+    from faim.training.exp_file import load_experiment
+
+    return load_experiment(options.exp_file)
+
+
+def _experiment_size(experiment: Experiment | None) -> tuple[int, int] | None:
+    return experiment.model.get("test_size") if experiment else None
+
+
+def _data_file(options: EvalOptions, experiment: Experiment | None) -> Path:
+    if options.data is not None:
+        return Path(options.data)
+    if experiment and experiment.val_ann:
+        return Path(experiment.val_ann)
+    raise FaimError(
+        "--data: not given; expected a CocoVID annotation file, or an experiment with val_ann"
+    )
 
 
 def _modes(mode: str) -> tuple[Mode, ...]:
     if mode not in get_args(Modes):
         raise FaimError(f"--mode: {mode!r} given; expected one of {', '.join(get_args(Modes))}")
     return MODES if mode == "all" else tuple(known for known in MODES if known == mode)
-
-
-def _data_file(options: EvalOptions) -> Path:
-    if options.data is None:
-        raise FaimError("--data: not given; expected a CocoVID annotation file")
-    return Path(options.data)
 
 
 def _caption(data: CocoVid, model_classes: int, size: tuple[int, int]) -> str:

@@ -36,21 +36,22 @@ class FSPM(nn.Module):
         """Select; frames with fewer than n survivors are padded and marked invalid."""
         return Picks.stack([self._select(raw[frame]) for frame in range(len(raw.boxes))])
 
+    def survivors(self, raw: RawPredictions, threshold: float) -> Tensor:
+        """Indices of one frame's anchors that NMS leaves, best first."""
+        best, labels = raw.class_scores.max(dim=-1)
+        return batched_nms(raw.boxes.float(), (raw.objectness * best).float(), labels, threshold)
+
     def _select(self, raw: RawPredictions) -> Picks:
         top = raw.objectness.topk(min(self.top_k, len(raw.objectness))).indices
-        best, labels = raw.class_scores[top].max(dim=-1)
-        threshold = self.nms_train if self.training else self.nms_test
-        keep = batched_nms(
-            raw.boxes[top].float(), (raw.objectness[top] * best).float(), labels, threshold
-        )
+        keep = self.survivors(raw[top], self.nms_train if self.training else self.nms_test)
         index = top[keep[: self.num_proposals]]
-        valid = torch.ones_like(index, dtype=torch.bool)
+        chosen = raw[index]
         return Picks(
             index=self._pad(index),
-            boxes=self._pad(raw.boxes[index]),
-            objectness=self._pad(raw.objectness[index]),
-            class_scores=self._pad(raw.class_scores[index]),
-            valid=self._pad(valid),
+            boxes=self._pad(chosen.boxes),
+            objectness=self._pad(chosen.objectness),
+            class_scores=self._pad(chosen.class_scores),
+            valid=self._pad(torch.ones_like(index, dtype=torch.bool)),
         )
 
     def _pad(self, tensor: Tensor) -> Tensor:

@@ -128,9 +128,8 @@ def make_trainer(experiment: Experiment, out: Path, settings: dict[str, Any]) ->
     callbacks: list[Callback] = [StopInOrder(saving), saving]
     if experiment.ema:
         callbacks.insert(0, MovingAverage(experiment.ema_decay, experiment.ema_ramp))
-    callbacks.append(
-        ProgressBar(leave=True) if sys.stderr.isatty() else ProgressLines(experiment.log_every)
-    )
+    terminal = sys.stderr.isatty()
+    callbacks.append(ProgressBar(leave=True) if terminal else ProgressLines(experiment.log_every))
     return lightning.Trainer(
         accelerator=experiment.accelerator,
         devices=experiment.devices,
@@ -146,6 +145,7 @@ def make_trainer(experiment: Experiment, out: Path, settings: dict[str, Any]) ->
         log_every_n_steps=experiment.log_every,
         default_root_dir=out,
         enable_model_summary=False,
+        enable_progress_bar=terminal,
         # Our sampler shares the batches out itself, and starts where a resumed run has to.
         use_distributed_sampler=False,
     )
@@ -186,6 +186,8 @@ def _quieten_libraries() -> None:
         r".*dataloader is not resumable.*",
         r".*number of training batches.*smaller than the logging interval.*",
         r".*GPU available but not used.*",
+        r".*isinstance\(treespec, LeafSpec\).*",
+        r".*have overridden `transfer_batch_to_device`.*",
         r".*lr_scheduler.step\(\).*before.*",
     ):
         warnings.filterwarnings("ignore", pattern)

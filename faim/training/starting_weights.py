@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import torch
 from loguru import logger
+from torch import Tensor
 
+from faim.config import FaimConfig
 from faim.errors import FaimError
 from faim.models.checkpoint import load_base_weights, load_checkpoint, load_weights
 from faim.models.faim import FAIM, YoloxVideo, build_model
 from faim.training.experiment import Experiment, FaimExperiment
 
+#: The base detector's keys, and those whose leading dimension is the class, in a checkpoint.
+_BASE = "detector."
+_CLASS_ROWS = "detector.head.cls_preds."
+
 
 def starting_model(experiment: Experiment, class_names: tuple[str, ...]) -> FAIM | YoloxVideo:
     """The model with the weights that training starts from.
 
+    A base detector that knows all the data's classes by name (COCO's, for example) keeps their
+    predictors, in the data's order.
+
     Raises:
         FaimError: a wrong checkpoint (see `load_base_weights`); the second stage has none, or one
-            whose classes are not the data's.
+            that does not know the data's classes.
     """
     torch.manual_seed(experiment.seed)
     model = build_model(experiment.config(class_names))
@@ -28,27 +37,45 @@ def starting_model(experiment: Experiment, class_names: tuple[str, ...]) -> FAIM
             )
         logger.info("no -c: starts from random weights")
         return model
-    if isinstance(model, FAIM):
-        _load_second_stage(model, experiment)
-    else:
-        load_base_weights(model, experiment.ckpt)
+    config, state = load_checkpoint(experiment.ckpt)
+    if config.architecture == "faim" and config.class_names == class_names:
+        # A base detector takes its part; FAIM goes on from the whole.
+        part = state if isinstance(model, FAIM) else _base_part(state)
+        load_weights(model if isinstance(model, FAIM) else model.detector, part, experiment.ckpt)
+        return model
+    _load_base(model, config, state, experiment)
+    if isinstance(experiment, FaimExperiment) and experiment.init_branch_from_base:
+        _copy_classification_branch(model)
     return model
 
 
-def _load_second_stage(model: FAIM, experiment: Experiment) -> None:
-    config, state = load_checkpoint(experiment.ckpt)
+def _load_base(
+    model: FAIM | YoloxVideo, config: FaimConfig, state: dict[str, Tensor], experiment: Experiment
+) -> None:
     names = model.config.class_names
-    if config.num_classes != len(names) and "base" not in model.config.train_parts:
+    if config.variant == model.config.variant and set(names) <= set(config.class_names):
+        rows = [config.class_names.index(name) for name in names]
+        picked = {n: t[rows] for n, t in state.items() if n.startswith(_CLASS_ROWS)}
+        load_weights(model.detector, _base_part(state | picked), experiment.ckpt)
+        return
+    frozen = isinstance(model, FAIM) and "base" not in model.config.train_parts
+    if frozen and config.num_classes != len(names):
         raise FaimError(
             f"{experiment.ckpt}: {config.num_classes} classes, the data have {len(names)}; "
             "expected the same, because the base detector is frozen in this stage"
         )
-    if config.class_names != names:
+    if frozen:
         logger.warning(f"{experiment.ckpt}: its class names are not those of the data")
-    if config.architecture == "faim" and config.num_classes == len(names):
-        load_weights(model, state, experiment.ckpt)
-        return
     load_base_weights(model, experiment.ckpt)
-    if isinstance(experiment, FaimExperiment) and experiment.init_branch_from_base:
-        for own, base in zip(model.video_branch.convs, model.detector.head.cls_convs, strict=True):
-            own.load_state_dict(base.state_dict())
+
+
+def _base_part(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {n.removeprefix(_BASE): t for n, t in state.items() if n.startswith(_BASE)}
+
+
+def _copy_classification_branch(model: FAIM | YoloxVideo) -> None:
+    """Start the video object branch, which has the same shape, from the base's own features."""
+    assert isinstance(model, FAIM)
+    base = model.detector.head.cls_convs
+    for own, trained in zip(model.video_branch.convs, base, strict=True):
+        own.load_state_dict(trained.state_dict())

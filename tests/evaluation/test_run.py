@@ -156,3 +156,19 @@ def test_wrong_options(
     options = {"weights": weights, "data": data.annotation_file, **change}
     with pytest.raises(FaimError, match=message):
         run_eval(EvalOptions(**options), Console(file=io.StringIO()))
+
+
+def test_an_experiment_names_data_and_input(data: CocoVid, weights: Path, tmp_path: Path) -> None:
+    file = tmp_path / "exp.py"
+    file.write_text(
+        "from faim.training.experiment import FaimExperiment\n"
+        f"exp = FaimExperiment(variant='nano', val_ann={str(data.annotation_file)!r},\n"
+        "    model={'test_size': (64, 96)})\n"
+    )
+    options = EvalOptions(weights=weights, exp_file=file, mode="stream")
+    report = run_eval(options, Console(file=io.StringIO()))
+    assert (report["images"], report["size"], report["base_ms"]) == (6, [64, 96], None)
+    assert list(report["modes"]) == ["stream"]
+    file.write_text(file.read_text().replace("nano", "tiny"))
+    with pytest.raises(FaimError, match="weights of variant nano; expected tiny"):
+        run_eval(options, Console(file=io.StringIO()))

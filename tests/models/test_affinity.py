@@ -1,3 +1,6 @@
+import math
+
+import pytest
 import torch
 
 from faim.models.affinity import Affinity
@@ -16,8 +19,19 @@ def proposals(features, scores, objectness=None, valid=None):
     )
 
 
-def stack(*frames):
-    return Proposals.stack(frames)
+def test_by_hand():
+    """Frame 0 is sure of class 0; frame 1 shows the same thing badly, beside something else."""
+    sure = proposals([[1.0, 0.0]], [[0.8, 0.1]])
+    unsure = proposals([[0.8, 0.6], [0.0, 1.0]], [[0.2, 0.4], [0.1, 0.3]], objectness=[0.5, 1.0])
+    affinity = Affinity(threshold=0.7)
+    _, entry = affinity.step(sure, None)
+    scores, _ = affinity.step(unsure, type(entry).stack([entry]))
+    # Cosine 0.8 with the sure one and 1 with itself; 0.6 with its neighbour is too little.
+    w_sure, w_own = 0.8**2, (0.5 * 0.4) ** 2
+    for c, (a, b) in enumerate([(0.8, 0.2), (0.1, 0.4)]):
+        expected = math.sqrt((w_sure * a**2 + w_own * b**2) / (w_sure + w_own))
+        assert scores[0, c].item() == pytest.approx(expected, rel=1e-5)
+    torch.testing.assert_close(scores[1], torch.tensor([0.1, 0.3]))
 
 
 def test_order_and_padding_do_not_matter():

@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from faim.errors import FaimError
+from faim.training.exp_file import load_experiment
+from faim.training.experiment import BaseExperiment, FaimExperiment
+from faim.training.options import TrainRequest, add_arguments, read_options
+from faim.training.overrides import apply_overrides
+
+EXPERIMENTS = sorted((Path(__file__).parents[2] / "exps").rglob("*.py"))
+
+
+def read(*arguments: str) -> TrainRequest:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return read_options(parser.parse_args(arguments))
+
+
+def test_options_as_in_yolox() -> None:
+    request = read(
+        *("-f", "exps/yolox_s_vid.py", "-d", "2", "-b", "32", "-c", "yolox_s.pth", "--fp16"),
+        *("-expn", "mine", "--num-nodes", "2", "--seed", "7", "--data", "a.json"),
+        *("--val", "b.json", "--workers", "3", "max_epochs=3", "momentum=0.8"),
+    )
+    exp = request.experiment
+    assert (exp.devices, exp.batch_size, exp.ckpt, exp.precision) == (
+        2,
+        32,
+        "yolox_s.pth",
+        "16-mixed",
+    )
+    assert (exp.name, exp.num_nodes, exp.seed, exp.train_ann) == ("mine", 2, 7, "a.json")
+    assert (exp.val_ann, exp.workers, exp.max_epochs, exp.momentum) == ("b.json", 3, 3, 0.8)
+    assert request.out == Path("runs/mine")
+    assert request.resume is None
+    assert exp.process_batch == 8  # 32 over 2 x 2 devices
+
+
+def test_yolox_spelling_with_underscores() -> None:
+    exp = read("--exp_file", "exps/faim_s.py", "--batch_size", "2").experiment
+    assert (exp.name, exp.batch_size, exp.accumulate) == ("faim_s", 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "resume"),
+    [
+        (("--resume",), "out/last.ckpt"),
+        (("--resume", "other.ckpt"), "other.ckpt"),
+        (("--resume", "max_epochs=3"), "out/last.ckpt"),
+    ],
+)
+def test_resume(arguments: tuple[str, ...], resume: str) -> None:
+    request = read("-f", "exps/faim_s.py", "-o", "out", *arguments)
+    assert request.resume == Path(resume)
+    assert request.experiment.max_epochs == (3 if "max_epochs=3" in arguments else 7)
+
+
+def test_overrides_are_typed() -> None:
+    exp = BaseExperiment(variant="s")
+    apply_overrides(
+        exp,
+        [
+            *("cache=true", "input_size=256,320", "basic_lr_per_img=1e-3", "warmup_epochs=2"),
+            *("val_ann=none", "model.num_proposals=50", "model.mask_levels=P3,P5"),
+            *("augment.mosaic_scale=0.8,1.2", "num_classes=30", "name=12"),
+        ],
+    )
+    assert exp.cache is True
+    assert exp.input_size == (256, 320)
+    assert exp.basic_lr_per_img == 1e-3
+    assert exp.warmup_epochs == 2.0
+    assert exp.val_ann is None
+    assert exp.num_classes == 30
+    assert exp.name == "12"
+    assert exp.model == {"num_proposals": 50, "mask_levels": ("P3", "P5")}
+    assert exp.augment == {"mosaic_scale": (0.8, 1.2)}
+    assert exp.config(("a",)).num_proposals == 50
+
+
+def test_overriding_one_experiment_leaves_the_next() -> None:
+    first, second = BaseExperiment(), BaseExperiment()
+    apply_overrides(first, ["model.top_k=100"])
+    assert second.model == {}
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("max_epoch=3", "override max_epoch: no such field; the nearest are max_epochs"),
+        ("model.num_proposal=3", "the nearest are model.num_proposals"),
+        ("sizes.x=3", "no such field"),
+        ("max_epochs=many", "override max_epochs=many: expected a whole number"),
+        ("max_epochs=1.5", "expected a whole number"),
+        ("max_epochs=true", "expected a whole number"),
+        ("flip=1", "expected true or false"),
+        ("sampling=all", "expected one of global, local"),
+        ("model=3", "override model: expected one of its fields"),
+        ("max_epochs", "expected key=value"),
+        ("sizes=a,b", "expected values separated by commas"),
+    ],
+)
+def test_wrong_overrides(override: str, sentence: str) -> None:
+    with pytest.raises(FaimError, match=sentence):
+        apply_overrides(FaimExperiment(), [override])
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("max_epochs=0", "max_epochs is 0; expected at least 1"),
+        ("no_aug_epochs=9", "no_aug_epochs is 9; expected at most max_epochs"),
+        ("devices=3", "batch_size is 16; expected a multiple of the 3 devices"),
+        ("basic_lr_per_img=0", "expected a number above 0"),
+        ("model.nms_train=2", "nms_train is 2.0"),
+        ("precision=8", "expected one of 32-true"),
+    ],
+)
+def test_wrong_values(override: str, sentence: str) -> None:
+    with pytest.raises(FaimError, match=sentence):
+        read("-f", "exps/yolox_s_vid.py", override)
+
+
+def test_defaults_are_the_papers() -> None:
+    base, faim = BaseExperiment(), FaimExperiment()
+    assert (base.max_epochs, base.batch_size, base.no_aug_epochs, base.warmup_epochs) == (
+        7,
+        16,
+        2,
+        1,
+    )
+    assert (base.frame_stride, base.momentum, base.weight_decay) == (10, 0.9, 5e-4)
+    assert faim.warmup_iters == 15_000
+    assert faim.sizes == tuple(range(352, 673, 32))
+    assert faim.config(("a",)).train_frames == 16
+    assert [base.strong_augmentation(epoch) for epoch in range(7)] == [True] * 5 + [False] * 2
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda p: p.stem)
+def test_every_shipped_experiment_is_valid(path: Path) -> None:
+    experiment = load_experiment(path)
+    experiment.validate()
+    assert experiment.name == path.stem
+    assert experiment.variant in path.stem.split("_")
+    assert isinstance(experiment, BaseExperiment if "yolox" in path.stem else FaimExperiment)
+
+
+def test_there_is_an_experiment_for_every_size_and_stage() -> None:
+    names = {path.stem for path in EXPERIMENTS}
+    sizes = ("nano", "tiny", "s", "m", "l", "x")
+    assert {f"yolox_{s}_vid" for s in sizes} | {f"faim_{s}" for s in sizes} <= names
+
+
+def test_experiments_are_found_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_experiment("exps/faim_m.py").variant == "m"
+    assert load_experiment("faim_m.py").variant == "m"
+
+
+def test_an_experiment_may_be_a_class(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from faim.training.experiment import FaimExperiment\n"
+        "class Exp(FaimExperiment):\n"
+        "    def __init__(self):\n"
+        "        super().__init__(variant='m', max_epochs=2)\n"
+    )
+    experiment = load_experiment(path)
+    assert (experiment.name, experiment.variant, experiment.max_epochs) == ("mine", "m", 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("x = 1", "AttributeError"),
+        ("exp = 1", "exp is a int; expected a BaseExperiment"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("exp = (", "SyntaxError"),
+        ("import no_such_module", "No module named"),
+        ("from faim.training.experiment import *\nexp = BaseExperiment(epochs=1)", "epochs"),
+    ],
+)
+def test_faulty_experiment_files(tmp_path: Path, text: str, sentence: str) -> None:
+    path = tmp_path / "faulty.py"
+    path.write_text(text)
+    with pytest.raises(FaimError, match=sentence) as caught:
+        load_experiment(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_missing_experiment_file() -> None:
+    with pytest.raises(FaimError, match=r"none\.py: no such experiment file"):
+        load_experiment("none.py")
+
+
+def test_without_the_mask_loss_masks_are_not_needed_and_their_head_not_trained() -> None:
+    exp = FaimExperiment(model={"mask_weight": 0.0})
+    assert not exp.masks_required
+    assert exp.config(("a",)).train_parts == ("video_branch", "ifem", "ticam")
+    assert FaimExperiment().masks_required

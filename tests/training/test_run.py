@@ -1,0 +1,337 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from faim.errors import FaimError
+from faim.models.checkpoint import load_checkpoint
+from faim.training.callbacks import TrainingStoppedError
+from faim.training.checkpoints import SaveProgress
+from faim.training.experiment import BaseExperiment, Experiment, FaimExperiment
+from faim.training.module import BaseTraining
+from faim.training.run import main
+
+ROOT = Path(__file__).parents[2]
+Fit = Callable[..., Path]
+
+
+class _KilledError(Exception):
+    pass
+
+
+def weights(path: Path) -> dict[str, Tensor]:
+    return load_checkpoint(path)[1]
+
+
+def assert_same(first: dict[str, Tensor], second: dict[str, Tensor]) -> None:
+    assert first.keys() == second.keys()
+    different = [name for name in first if not torch.equal(first[name], second[name])]
+    assert not different
+
+
+def kill_after(monkeypatch: pytest.MonkeyPatch, iterations: int) -> None:
+    """Leave on disk what a kill after so many iterations would."""
+    save = SaveProgress.on_train_batch_end
+
+    def save_or_die(self: SaveProgress, trainer: Any, *rest: Any) -> None:
+        save(self, trainer, *rest)
+        if trainer.global_step == iterations:
+            raise _KilledError
+
+    monkeypatch.setattr(SaveProgress, "on_train_batch_end", save_or_die)
+
+
+@pytest.mark.parametrize("stage", ["base_experiment", "faim_experiment"])
+@pytest.mark.parametrize(
+    ("killed_at", "every"),
+    [(3, 2), (7, 3)],  # redoes iteration 3 of the first epoch; iterations 7 and on of the second
+)
+def test_an_interrupted_training_ends_in_the_same_weights(
+    stage: str,
+    killed_at: int,
+    every: int,
+    request: pytest.FixtureRequest,
+    fit: Fit,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    experiment: Experiment = request.getfixturevalue(stage)
+    experiment.checkpoint_every = every
+    whole = weights(fit(experiment, tmp_path / "whole"))
+    with monkeypatch.context() as patch:
+        kill_after(patch, killed_at)
+        with pytest.raises(_KilledError):
+            fit(experiment, tmp_path / "killed")
+    saved = torch.load(tmp_path / "killed/last.ckpt", weights_only=True)
+    assert saved["global_step"] == killed_at // every * every
+    resumed = weights(fit(experiment, tmp_path / "killed", resume=tmp_path / "killed/last.ckpt"))
+    assert_same(whole, resumed)
+
+
+def test_kill_9_and_resume(
+    annotations: Path, base_experiment: BaseExperiment, fit: Fit, tmp_path: Path
+) -> None:
+    """The same by a real signal, with worker processes, wherever it hits."""
+    file = tmp_path / "exp.py"
+    fields = asdict(base_experiment) | {"workers": 1, "checkpoint_every": 1}
+    file.write_text(
+        f"from faim.training.experiment import BaseExperiment\nexp = BaseExperiment(**{fields!r})\n"
+    )
+    out = tmp_path / "out"
+    command = [sys.executable, "tools/train.py", "-f", str(file), "-o", str(out)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment)
+    while not (out / "last.ckpt").exists() and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    step = torch.load(out / "last.ckpt", weights_only=True)["global_step"]
+    assert 1 <= step < 8
+    resumed = weights(fit(base_experiment, out, resume=out / "last.ckpt"))
+    assert_same(weights(fit(base_experiment, tmp_path / "whole")), resumed)
+
+
+def test_frozen_base_stays_bit_by_bit_and_the_rest_learns(
+    faim_experiment: FaimExperiment, base_weights: Path, fit: Fit, tmp_path: Path
+) -> None:
+    before = weights(base_weights)
+    after = weights(fit(faim_experiment, tmp_path))
+    assert_same(before, {n: t for n, t in after.items() if n.startswith("detector.")})
+    last = torch.load(tmp_path / "last.ckpt", weights_only=True)["current_model_state"]
+    assert_same(before, {n[6:]: t for n, t in last.items() if n.startswith("model.detector.")})
+    branch = "video_branch.convs.0.0.dconv.conv.weight"
+    base = before["detector.head.cls_convs.0.0.dconv.conv.weight"]
+    assert not torch.equal(after[branch], base)
+    assert torch.allclose(after[branch], base, atol=0.1)  # it started there
+
+
+def test_two_processes_share_the_batch(
+    base_experiment: BaseExperiment, annotations: Path, tmp_path: Path
+) -> None:
+    command = [
+        *(sys.executable, "tools/train.py", "-f", "exps/yolox_nano_vid.py", "-d", "2", "-b", "8"),
+        *("--data", str(annotations), "-o", str(tmp_path), "--workers", "0"),
+        *("accelerator=cpu", "strategy=ddp", "input_size=64,64", "multiscale_range=0"),
+        *("frame_stride=1", "max_epochs=2", "no_aug_epochs=1", "model.test_size=64,64"),
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stderr.decode()
+    # 16 frames in batches of 2 processes x 4: two steps an epoch.
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 4
+    assert all(t.isfinite().all() for t in weights(tmp_path / "weights.safetensors").values())
+
+
+def test_the_average_is_what_is_kept(
+    base_experiment: BaseExperiment, fit: Fit, tmp_path: Path
+) -> None:
+    kept = weights(fit(base_experiment, tmp_path))
+    saved = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert_same(kept, {n.removeprefix("model."): t for n, t in saved["state_dict"].items()})
+    name = "detector.backbone.backbone.stem.conv.bn.running_mean"
+    assert not torch.equal(kept[name], saved["current_model_state"][f"model.{name}"])
+
+
+def test_without_average_the_last_weights_are_kept(
+    base_experiment: BaseExperiment, fit: Fit, tmp_path: Path
+) -> None:
+    kept = weights(fit(replace(base_experiment, ema=False, max_epochs=1), tmp_path))
+    saved = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert_same(kept, {n.removeprefix("model."): t for n, t in saved["state_dict"].items()})
+
+
+def test_accumulating_gives_one_step_of_several_videos(
+    faim_experiment: FaimExperiment, fit: Fit, tmp_path: Path
+) -> None:
+    fit(replace(faim_experiment, batch_size=2, grad_clip=1.0), tmp_path)
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 4
+
+
+@pytest.mark.parametrize("stage", ["base_experiment", "faim_experiment"])
+def test_bfloat16(stage: str, request: pytest.FixtureRequest, fit: Fit, tmp_path: Path) -> None:
+    experiment: Experiment = request.getfixturevalue(stage)
+    result = weights(fit(replace(experiment, precision="bf16-mixed", max_epochs=1), tmp_path))
+    assert all(t.isfinite().all() for t in result.values())
+    assert all(t.dtype != torch.bfloat16 for t in result.values())
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(
+    base_experiment: BaseExperiment, fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = BaseTraining.losses
+
+    def broken(self: BaseTraining, images: Tensor, targets: Any) -> dict[str, Tensor]:
+        result = losses(self, images, targets)
+        factor = float("nan") if self.global_step == 3 else 1.0
+        return {name: value * factor for name, value in result.items()}
+
+    monkeypatch.setattr(BaseTraining, "losses", broken)
+    with pytest.raises(FaimError, match="the loss is nan at iteration 3"):
+        fit(replace(base_experiment, checkpoint_every=1), tmp_path)
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 3
+
+
+def test_ctrl_c_writes_a_checkpoint_and_resuming_ends_in_the_same_weights(
+    base_experiment: BaseExperiment, fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = weights(fit(base_experiment, tmp_path / "whole"))
+    losses = BaseTraining.losses
+
+    def interrupted(self: BaseTraining, *batch: Any) -> dict[str, Tensor]:
+        if self.global_step == 5:
+            signal.raise_signal(signal.SIGINT)
+        return losses(self, *batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BaseTraining, "losses", interrupted)
+        with pytest.raises(TrainingStoppedError):
+            fit(base_experiment, tmp_path / "out")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    last = tmp_path / "out/last.ckpt"
+    assert torch.load(last, weights_only=True)["global_step"] == 6
+    assert_same(whole, weights(fit(base_experiment, tmp_path / "out", resume=last)))
+
+
+def test_every_part_of_the_loss_is_logged(
+    faim_experiment: FaimExperiment, fit: Fit, tmp_path: Path
+) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    fit(replace(faim_experiment, log_every=1), tmp_path)
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    parts = {
+        name: [e.value for e in events.Scalars(f"train/{name}")]
+        for name in ("total", "detection", "refined", "mask", "lr")
+    }
+    assert [len(values) for values in parts.values()] == [8] * 5
+    for total, detection, refined, mask in zip(
+        *(parts[name] for name in ("total", "detection", "refined", "mask")), strict=True
+    ):
+        assert total == pytest.approx(detection + refined + mask, rel=1e-4)
+
+
+def write_changed(annotations: Path, to: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    content = json.loads(annotations.read_text())
+    for image in content["images"]:
+        image["file_name"] = str(annotations.parent / image["file_name"])
+    change(content)
+    to.write_text(json.dumps(content))
+    return to
+
+
+def _no_image(content: dict[str, Any]) -> None:
+    content["images"][3]["file_name"] = "gone.jpg"
+
+
+def _outside(content: dict[str, Any]) -> None:
+    content["annotations"][0]["bbox"] = [60, 60, 30, 30]
+
+
+def _no_mask(content: dict[str, Any]) -> None:
+    del content["annotations"][0]["segmentation"]
+
+
+def _more_classes(content: dict[str, Any]) -> None:
+    content["categories"].append({"id": 99, "name": "other"})
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (_no_image, "gone.jpg"),
+        (_outside, "outside image"),
+        (_no_mask, "has no mask"),
+        (_more_classes, "2 classes, the data have 3"),
+    ],
+)
+def test_wrong_data_fails_in_one_sentence_before_the_first_step(
+    change: Callable[[dict[str, Any]], None],
+    sentence: str,
+    annotations: Path,
+    base_weights: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    data = write_changed(annotations, tmp_path / "changed.json", change)
+    out = tmp_path / "out"
+    status = main(
+        [
+            *("-f", "exps/faim_nano.py", "--data", str(data), "-c", str(base_weights)),
+            *("-o", str(out), "model.test_size=64,64", "frame_stride=1"),
+        ]
+    )
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert status == 2
+    assert error.startswith("faim: ")
+    assert sentence in error
+    assert not out.exists()
+
+
+def test_without_data_the_sentence_says_how_to_get_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["-f", "exps/faim_s.py", "-c", "weights.safetensors"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "data/imagenet_vid/train.json: no training data there" in error
+    assert "faim synth --out data/synthvid" in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_with_a_training_is_not_overwritten_unasked(
+    base_experiment: BaseExperiment, fit: Fit, tmp_path: Path
+) -> None:
+    short = replace(base_experiment, max_epochs=1)
+    fit(short, tmp_path)
+    with pytest.raises(FaimError, match="holds a training already"):
+        fit(short, tmp_path)
+    fit(short, tmp_path, overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [({"batch_size": 8}, "batch_size=4, not 8"), ({"seed": 5}, "seed=0, not 5")],
+)
+def test_resuming_with_other_settings_is_refused(
+    change: dict[str, Any],
+    sentence: str,
+    base_experiment: BaseExperiment,
+    fit: Fit,
+    tmp_path: Path,
+) -> None:
+    short = replace(base_experiment, max_epochs=1)
+    fit(short, tmp_path)
+    with pytest.raises(FaimError, match=sentence):
+        fit(replace(short, **change), tmp_path, resume=tmp_path / "last.ckpt")
+
+
+def test_resuming_from_no_or_a_damaged_checkpoint(
+    base_experiment: BaseExperiment, fit: Fit, tmp_path: Path
+) -> None:
+    with pytest.raises(FaimError, match="no checkpoint to resume from"):
+        fit(base_experiment, tmp_path, resume=tmp_path / "last.ckpt")
+    (tmp_path / "last.ckpt").write_bytes(b"PK\x03\x04 nonsense")
+    with pytest.raises(FaimError, match=r"not a checkpoint of `faim train`"):
+        fit(base_experiment, tmp_path, resume=tmp_path / "last.ckpt")
+
+
+def test_an_output_folder_that_cannot_be_written(
+    base_experiment: BaseExperiment, fit: Fit, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FaimError, match="cannot be made"):
+        fit(base_experiment, tmp_path / "file" / "out")
