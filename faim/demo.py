@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from faim.data.coco_vid import CocoVid, FrameRecord, read_frame
 from faim.data.synth import generate
 from faim.errors import FaimError
 from faim.evaluation.average_precision import evaluate_ap
-from faim.evaluation.modes import ModeRun, ModeRunner
+from faim.evaluation.modes import Mode, ModeRun, ModeRunner
 from faim.evaluation.report import number
 from faim.evaluation.stability import IOU_FOUND, SCORE_FOUND, stability
 from faim.models.checkpoint import load_model
@@ -181,11 +181,11 @@ def _write_sheet(path: Path, pairs: list[_Pair]) -> None:
         raise FaimError(f"{path}: cannot be written ({error})") from error
 
 
-def _print_table(console: Console, data: CocoVid, runs: dict[str, ModeRun]) -> None:
+def _print_table(console: Console, data: CocoVid, runs: Mapping[Mode, ModeRun]) -> None:
     table = Table(title=f"{len(data.frames)} frames, {len(data.classes)} classes")
     for name in ("", "AP50", "found %", "on/off flips per 100 frames", "ms a frame"):
         table.add_column(name, justify="right" if name else "left")
-    titles = {"frame": "single frame (YOLOX-Nano)", "stream": "FAIM, live stream",
+    titles: dict[Mode, str] = {"frame": "single frame (YOLOX-Nano)", "stream": "FAIM, live stream",
               "global": "FAIM, whole clip"}  # fmt: skip
     for mode, run in runs.items():
         steady = stability(data, run.detections)

@@ -79,9 +79,7 @@ class BaseDetector(nn.Module):
         self.backbone = YoloPafpn(depth, width, in_channels=channels, depthwise=depthwise)
         self.head = _RecordingHead(num_classes, width, in_channels=channels, depthwise=depthwise)
         self.num_classes = num_classes
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eps, module.momentum = 1e-3, 0.03  # YOLOX's
+        use_yolox_batch_norm(self)
         self.head.initialize_biases(1e-2)
 
     @property
@@ -178,6 +176,13 @@ class BaseDetector(nn.Module):
             "l1": torch.as_tensor(l1, device=total.device),
         }
         return losses, [head.assignments.get(index) for index in range(len(targets))]
+
+
+def use_yolox_batch_norm(module: nn.Module) -> None:
+    """Set YOLOX's epsilon and momentum on every batch norm in `module`."""
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.eps, part.momentum = 1e-3, 0.03
 
 
 def _anchor_grid(maps: list[Tensor]) -> tuple[Tensor, Tensor]:

@@ -37,6 +37,7 @@ def save_checkpoint(path: str | Path, model: FAIM | YoloxVideo) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file(state, part, metadata={"format": "faim", "config": model.config.to_json()})
+        part.chmod(0o644)  # safetensors makes files that nobody else can read
         part.replace(path)
     except (OSError, SafetensorError) as error:
         with contextlib.suppress(OSError):

@@ -10,7 +10,12 @@ from torch import Tensor, nn
 from faim.config import YOLOX_SCALES, FaimConfig, TrainablePart
 from faim.models.affinity import Affinity
 from faim.models.aggregation import Aggregator, TicamAggregator
-from faim.models.base_detector import BaseDetector, DetectorOutput, gather_features
+from faim.models.base_detector import (
+    BaseDetector,
+    DetectorOutput,
+    gather_features,
+    use_yolox_batch_norm,
+)
 from faim.models.fspm import FSPM
 from faim.models.ifem import IFEM
 from faim.models.losses import (
@@ -85,6 +90,7 @@ class FAIM(nn.Module):
         )
         self.mask_head = MaskHead(channels, classes, config.mask_levels, config.mask_roi_size)
         self.aggregator: Aggregator = TicamAggregator(self.ticam)
+        use_yolox_batch_norm(self)
         self.set_trainable(config.train_parts)
 
     @property

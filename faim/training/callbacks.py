@@ -114,6 +114,8 @@ class ProgressLines(Callback):
         self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Write a line."""
+        if not trainer.is_global_zero:
+            return
         batches = int(trainer.num_training_batches)
         if (batch_idx + 1) % self.every and batch_idx + 1 != batches:
             return

@@ -41,7 +41,9 @@ class Experiment(ABC):
         max_epochs: length of the training.
         batch_size: items a step over all devices; see the stages.
         basic_lr_per_img: learning rate an image of the batch; None takes the variant's.
-        momentum: of SGD with Nesterov momentum.
+        optimizer: SGD with Nesterov momentum as in the paper, or AdamW, which learns quicker from
+            random weights.
+        momentum: of SGD.
         weight_decay: of weights; biases and norms have none.
         warmup_epochs: quadratic warm-up of the learning rate, in epochs.
         warmup_iters: the same in iterations; 0 leaves it to `warmup_epochs`.
@@ -76,6 +78,7 @@ class Experiment(ABC):
     max_epochs: int = 7
     batch_size: int = 16
     basic_lr_per_img: float | None = None
+    optimizer: Literal["sgd", "adamw"] = "sgd"
     momentum: float = 0.9
     weight_decay: float = 5e-4
     warmup_epochs: float = 1.0

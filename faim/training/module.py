@@ -62,20 +62,26 @@ class TrainingModule(lightning.LightningModule):
         return total
 
     def configure_optimizers(self) -> dict[str, Any]:
-        """SGD with Nesterov momentum, and the schedule by iteration."""
-        experiment = self.experiment
-        optimizer = torch.optim.SGD(
-            parameter_groups(self.model, experiment.weight_decay),
-            lr=experiment.learning_rate,
-            momentum=experiment.momentum,
-            nesterov=experiment.momentum > 0,
-        )
-        schedule = make_schedule(experiment, self.steps_per_epoch)
+        """The experiment's optimiser, and the schedule by iteration."""
+        schedule = make_schedule(self.experiment, self.steps_per_epoch)
+        optimizer = self._optimizer()
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, schedule)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        experiment = self.experiment
+        groups = parameter_groups(self.model, experiment.weight_decay)
+        if experiment.optimizer == "adamw":
+            return torch.optim.AdamW(groups, lr=experiment.learning_rate)
+        return torch.optim.SGD(
+            groups,
+            lr=experiment.learning_rate,
+            momentum=experiment.momentum,
+            nesterov=experiment.momentum > 0,
+        )
 
     def transfer_batch_to_device(
         self, batch: Batch, device: torch.device, dataloader_idx: int

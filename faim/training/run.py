@@ -34,6 +34,7 @@ from faim.training.experiment import Experiment
 from faim.training.module import make_module
 from faim.training.options import TrainRequest, add_arguments, read_options
 from faim.training.starting_weights import starting_model
+from faim.training.validation import Validate
 
 EXIT_INTERRUPTED = 130
 
@@ -125,9 +126,12 @@ def make_trainer(experiment: Experiment, out: Path, settings: dict[str, Any]) ->
     saving = SaveProgress(
         out, settings, experiment.checkpoint_every, experiment.accumulate, experiment.save_history
     )
-    callbacks: list[Callback] = [StopInOrder(saving), saving]
+    callbacks: list[Callback] = []
     if experiment.ema:
-        callbacks.insert(0, MovingAverage(experiment.ema_decay, experiment.ema_ramp))
+        callbacks.append(MovingAverage(experiment.ema_decay, experiment.ema_ramp))
+    if experiment.val_ann is not None:
+        callbacks.append(Validate(experiment.val_ann, out, experiment.architecture))
+    callbacks += [StopInOrder(saving), saving]
     terminal = sys.stderr.isatty()
     callbacks.append(ProgressBar(leave=True) if terminal else ProgressLines(experiment.log_every))
     return lightning.Trainer(
@@ -161,7 +165,7 @@ def _read_and_check(experiment: Experiment) -> CocoVid:
 
 
 def _settings(experiment: Experiment, data: TrainingData) -> dict[str, Any]:
-    # Through JSON-like values: the checkpoint holds nothing that needs unpickling.
+    # Plain values: nothing in the checkpoint needs unpickling.
     values = asdict(experiment)
     settings = {name: values[name] for name in _SAME_ON_RESUME}
     return {**settings, "batches_per_epoch": data.batches_per_epoch}

@@ -98,3 +98,8 @@ def test_mask_of_the_class_that_ticam_predicts(kind):
     gradient = model.mask_head.predict.bias.grad
     assert gradient[:2].tolist() == [0, 0]
     assert gradient[2] != 0
+
+
+def test_every_batch_norm_is_yoloxs():
+    norms = [m for m in FAIM(CONFIG).modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert {(m.eps, m.momentum) for m in norms} == {(1e-3, 0.03)}

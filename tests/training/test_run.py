@@ -53,10 +53,12 @@ def kill_after(monkeypatch: pytest.MonkeyPatch, iterations: int) -> None:
     monkeypatch.setattr(SaveProgress, "on_train_batch_end", save_or_die)
 
 
-@pytest.mark.parametrize("stage", ["base_experiment", "faim_experiment"])
 @pytest.mark.parametrize(
-    ("killed_at", "every"),
-    [(3, 2), (7, 3)],  # redoes iteration 3 of the first epoch; iterations 7 and on of the second
+    ("stage", "killed_at", "every"),
+    [
+        ("base_experiment", 3, 2),  # redoes iteration 3, in the middle of the first epoch
+        ("faim_experiment", 7, 3),  # redoes iteration 7, in the second
+    ],
 )
 def test_an_interrupted_training_ends_in_the_same_weights(
     stage: str,
@@ -335,3 +337,32 @@ def test_an_output_folder_that_cannot_be_written(
     (tmp_path / "file").write_text("")
     with pytest.raises(FaimError, match="cannot be made"):
         fit(base_experiment, tmp_path / "file" / "out")
+
+
+@pytest.mark.parametrize("stage", ["base_experiment", "faim_experiment"])
+def test_validation_keeps_the_best_weights_and_leaves_the_training_alone(
+    stage: str,
+    annotations: Path,
+    request: pytest.FixtureRequest,
+    fit: Fit,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from faim.evaluation import run as evaluation
+
+    run_eval = evaluation.run_eval
+    ap50 = iter([12.0, 7.0])
+
+    def scripted(*arguments: Any) -> dict[str, Any]:
+        report = run_eval(*arguments)
+        (figures,) = report["modes"].values()
+        figures["ap50"] = next(ap50)
+        return report
+
+    monkeypatch.setattr(evaluation, "run_eval", scripted)
+    experiment: Experiment = request.getfixturevalue(stage)
+    plain = weights(fit(replace(experiment, save_history=True), tmp_path / "plain"))
+    validated = fit(replace(experiment, val_ann=str(annotations)), tmp_path / "validated")
+    assert_same(plain, weights(validated))
+    first = weights(tmp_path / "plain/epoch_001.safetensors")
+    assert_same(first, weights(tmp_path / "validated/best.safetensors"))

@@ -18,7 +18,7 @@ Matrix = npt.NDArray[np.float64]
 #: Sprite pixels for a frame pixel at scale 1.
 SUPERSAMPLE = 2
 #: Repeat of the class textures, 256ths of the frame's side.
-PERIOD = (6.0, 8.5)
+PERIOD = (8.5, 11.5)
 
 
 @dataclass(frozen=True)
