@@ -2,4 +2,6 @@
 
 from faim.training.experiment import FaimExperiment
 
-exp = FaimExperiment(variant="tiny")
+exp = FaimExperiment(
+    variant="tiny", model={"test_size": (416, 416)}, sizes=(320, 352, 384, 416, 448, 480)
+)

@@ -2,4 +2,4 @@
 
 from faim.training.experiment import BaseExperiment
 
-exp = BaseExperiment(variant="tiny")
+exp = BaseExperiment(variant="tiny", model={"test_size": (416, 416)}, input_size=(416, 416))

@@ -1,0 +1,90 @@
+"""Every command of the README is run, on small data."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from faim.config import FaimConfig
+from faim.models.faim import YoloxVideo
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+#: Makes a training short; it does not change what the command means.
+SHORT = {
+    "yolox_s_vid": "input_size=(64,64) multiscale_range=0",
+    "faim_s": "sizes=(64,) model.train_frames=2 model.mask_roi_size=8",
+}
+EVERY = "max_epochs=1 no_aug_epochs=0 frame_stride=1 workers=0 model.test_size=(64,64)"
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def commands():
+    lines = [line.split("#")[0].strip() for block in blocks("sh") for line in block.splitlines()]
+    return [line for line in lines if line]
+
+
+def adapt(line):
+    """The command with its tools found and its sizes small."""
+    line = re.sub(r"--videos \d+ --frames \d+", "--videos 2 --frames 2 --size 64 --classes 3", line)
+    for name, short in SHORT.items():
+        if f"exps/{name}.py" in line:
+            line = f"{line} {short} {EVERY}"
+    words = shlex.split(line)
+    if words[0] == "python":
+        return [sys.executable, str(ROOT / words[1]), *words[2:]]
+    return [sys.executable, "-m", "faim.cli", *words[1:]]
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """A folder with what the README takes for granted: a video, frames, YOLOX weights."""
+    folder = tmp_path_factory.mktemp("readme")
+    torch.manual_seed(0)
+    names = tuple(f"class {i}" for i in range(80))
+    config = FaimConfig(variant="s", class_names=names, architecture="yolox")
+    torch.save({"model": YoloxVideo(config).detector.state_dict()}, folder / "yolox_s.pth")
+    run(folder, [sys.executable, "-m", "faim.cli", "synth", "--out", "clip", "--videos", "1",
+                 "--frames", "3", "--size", "64"])  # fmt: skip
+    (folder / "frames").symlink_to(folder / "clip/frames/video_0000")
+    make = [sys.executable, "-m", "faim.cli", "predict", "frames", "--size", "64"]
+    run(folder, [*make, "--save-video", "video.mp4"])
+    return folder
+
+
+def run(folder, command):
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+
+
+def test_shell_commands(workplace):
+    ran = []
+    for line in commands():
+        if line.startswith("make") or "--show" in line:
+            continue  # `make` is what runs this test; a window needs a screen
+        words = adapt(line)
+        if "predict" in words and "--size" not in words:
+            words += ["--size", "64"]
+        run(workplace, words)
+        ran.append(line)
+    assert len(ran) >= 7
+    assert (workplace / "out.mp4").stat().st_size > 0
+    assert len((workplace / "out.jsonl").read_text().splitlines()) == 3
+    assert (workplace / "runs/faim/weights.safetensors").exists()
+
+
+def test_python_code(workplace):
+    (code,) = blocks("python")
+    run(workplace, [sys.executable, "-c", code.replace('_s.pth"', '_s.pth", size=64')])
+
+
+def test_pictures_and_links_are_there():
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
