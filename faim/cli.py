@@ -99,6 +99,9 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--aggregate", choices=("auto", "ticam", "affinity", "none"), default="auto"
     )
+    parser.add_argument(
+        "--backend", choices=("torch",), default="torch", help="what runs the networks (torch)"
+    )
     parser.add_argument("--size", type=_size, help="network input: an integer, or HxW")
     parser.add_argument("--conf", type=_share, default=0.3, help="score threshold (0.3)")
     parser.add_argument("--jsonl", metavar="FILE", help="write JSON lines; - is stdout")

@@ -47,6 +47,7 @@ class FaimConfig:
             in TICAM's second round.
         guide_ins: whether objectness guides the instance attention, as class scores guide the
             class attention; the public YOLOV implementation does not.
+        affinity_threshold: cosine similarity above which training-free aggregation averages.
         mask_levels: pyramid levels whose F_ins the mask head pools.
         mask_roi_size: side of the RoIAlign output.
         mask_loss: binary cross entropy or Dice.
@@ -72,6 +73,7 @@ class FaimConfig:
     attention_scale: float = 25.0
     similarity_threshold: float = 0.75
     guide_ins: bool = False
+    affinity_threshold: float = 0.7
     mask_levels: tuple[MaskLevel, ...] = ("P5",)
     mask_roi_size: int = 32
     mask_loss: Literal["bce", "dice"] = "bce"
@@ -98,6 +100,8 @@ class FaimConfig:
             _one_of("mask_levels", level, get_args(MaskLevel))
         for part in self.train_parts:
             _one_of("train_parts", part, get_args(TrainablePart))
+        if not all(isinstance(name, str) for name in self.class_names):
+            raise FaimError(f"config: class_names is {self.class_names!r}; expected strings")
         if not self.class_names or len(set(self.class_names)) != len(self.class_names):
             raise FaimError(
                 f"config: class_names is {self.class_names!r}; expected at least one name, "
@@ -131,6 +135,7 @@ class FaimConfig:
             )
         for name in ("nms_train", "nms_test", "nms_final", "match_iou", "score_threshold"):
             _in_range(name, getattr(self, name), 0.0, 1.0)
+        _in_range("affinity_threshold", self.affinity_threshold, -1.0, 1.0)
         _in_range("similarity_threshold", self.similarity_threshold, -1.0, 1.0)
         _in_range("attention_scale", self.attention_scale, 0.0, 1e4)
         _in_range("mask_weight", self.mask_weight, 0.0, 1e4)

@@ -4,7 +4,7 @@ from faim.training.experiment import FaimExperiment
 
 exp = FaimExperiment(
     variant="nano",
-    train_ann="data/synthvid_hard/annotations.json",
+    train_ann="data/synthvid_train/annotations.json",
     model={"test_size": (256, 256)},
     sizes=(256,),
     frame_stride=1,

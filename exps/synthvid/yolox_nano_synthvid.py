@@ -1,29 +1,28 @@
-"""First stage of the embedded FAIM-Nano, part two: hard SynthVID, after the easy one."""
+"""First stage of the embedded FAIM-Nano: hard SynthVID at 256 pixels, random weights, on a CPU."""
 
 from faim.training.experiment import BaseExperiment
 
 exp = BaseExperiment(
     variant="nano",
-    train_ann="data/synthvid_hard/annotations.json",
+    train_ann="data/synthvid_train/annotations.json",
     model={"test_size": (256, 256)},
     input_size=(256, 256),
     multiscale_range=0,
     frame_stride=2,
     cache=True,
-    ckpt="runs/yolox_nano_synthvid_easy/weights.safetensors",
-    max_epochs=4,
+    max_epochs=7,
     no_aug_epochs=0,
     batch_size=16,
     optimizer="adamw",
-    basic_lr_per_img=0.003 / 16,
-    warmup_iters=50,
+    basic_lr_per_img=0.004 / 16,
+    warmup_iters=150,
     augment={"mosaic_prob": 0.0, "degrees": 0.0, "shear": 0.0, "translate": 0.0},
     ema_ramp=300,
     ema_decay=0.998,
     channels_last=True,
+    accelerator="cpu",
     devices=2,
     strategy="ddp",
-    accelerator="cpu",
     workers=1,
     log_every=50,
 )

@@ -117,6 +117,8 @@ class BaseDetector(nn.Module):
     @staticmethod
     def decode(maps: list[Tensor]) -> RawPredictions:
         """Boxes and scores from the undecoded maps of the three levels."""
+        # In float32: half precision would round boxes by whole pixels.
+        maps = [m.float() for m in maps]
         flat = torch.cat([m.flatten(2) for m in maps], dim=2).transpose(1, 2)
         cells, strides = _anchor_grid(maps)
         centres = (flat[..., :2] + cells) * strides

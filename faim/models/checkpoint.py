@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import pickle
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from loguru import logger
+from numpy._core.multiarray import scalar as _numpy_scalar
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -17,12 +18,19 @@ from yolox.data.datasets import COCO_CLASSES
 
 from faim.config import YOLOX_SCALES, FaimConfig
 from faim.errors import FaimError
-from faim.models.affinity import Affinity
 from faim.models.aggregation import NoAggregation
 from faim.models.faim import FAIM, YoloxVideo, build_model
 
 Aggregate = Literal["auto", "ticam", "affinity", "none"]
 StateDict = dict[str, Tensor]
+# What numpy pickles a number as, under its names before and since version 2.
+_NUMPY_NUMBERS: list[Any] = [
+    np.dtype,
+    np.dtypes.Float64DType,
+    np.dtypes.Float32DType,
+    (_numpy_scalar, "numpy.core.multiarray.scalar"),
+    (_numpy_scalar, "numpy._core.multiarray.scalar"),
+]
 
 
 def save_checkpoint(path: str | Path, model: FAIM | YoloxVideo) -> None:
@@ -103,8 +111,8 @@ def load_model(
         config = replace(config, architecture="yolox")
     model = build_model(config)
     load_weights(model, state, path)
-    if aggregate != "auto" and aggregate != "ticam":
-        model.aggregator = Affinity() if aggregate == "affinity" else NoAggregation()
+    if isinstance(model, YoloxVideo) and aggregate == "none":
+        model.aggregator = NoAggregation()
     return model.eval().to(device)
 
 
@@ -172,14 +180,18 @@ def _read_safetensors(path: Path) -> tuple[FaimConfig, StateDict]:
 
 def _read_yolox(path: Path) -> tuple[FaimConfig, StateDict]:
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise FaimError(f"{path}: not a checkpoint of weights alone ({first})") from error
+        # YOLOX's trainer stores its best AP beside the weights, as a number of numpy's.
+        with torch.serialization.safe_globals(_NUMPY_NUMBERS):
+            content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # damaged files raise errors of every kind
+        raise FaimError(
+            f"{path}: not a checkpoint, or one with more than numbers in it; expected a .pth of "
+            "tensors or a faim .safetensors"
+        ) from error
     if isinstance(content, dict) and isinstance(content.get("model"), dict):
         content = content["model"]
     known = "head.cls_preds.0.bias"
-    if not isinstance(content, dict) or not isinstance(content.get(known), Tensor):
+    if not _is_state_dict(content) or known not in content:
         raise FaimError(f"{path}: no YOLOX weights in it (no {known}); expected a YOLOX checkpoint")
     state = {f"detector.{name}": tensor for name, tensor in content.items()}
     classes = len(content[known])
@@ -191,6 +203,12 @@ def _read_yolox(path: Path) -> tuple[FaimConfig, StateDict]:
         test_size=(416, 416) if _variant_of(content, path) in ("nano", "tiny") else (576, 576),
     )
     return config, state
+
+
+def _is_state_dict(content: object) -> bool:
+    return isinstance(content, dict) and all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
+    )
 
 
 def _variant_of(state: StateDict, path: Path) -> Any:

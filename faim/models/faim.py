@@ -58,7 +58,7 @@ class YoloxVideo(nn.Module):
         self.config = config
         self.detector = BaseDetector(config.variant, config.num_classes)
         self.fspm = _fspm(config)
-        self.aggregator: Aggregator = Affinity()
+        self.aggregator: Aggregator = Affinity(config.affinity_threshold)
 
     def propose(self, images: Tensor) -> Proposals:
         """See `VideoDetector.propose`; F_cls and F_ins are the ends of YOLOX's own branches."""
@@ -173,7 +173,9 @@ class FAIM(nn.Module):
     ) -> Tensor:
         """L_mask of matched proposals against the pseudo masks cropped to their boxes."""
         has_masks = torch.tensor([t.masks is not None for t in targets], device=logits.device)
-        frames, slots = ((matches.target >= 0) & has_masks[:, None]).nonzero(as_tuple=True)
+        # SimOTA may assign a proposal that is far off its ground truth, whose mask it cannot show.
+        shows = (matches.target >= 0) & (matches.iou >= self.config.match_iou)
+        frames, slots = (shows & has_masks[:, None]).nonzero(as_tuple=True)
         best = matches.iou[frames, slots].topk(min(self.config.max_mask_rois, len(frames))).indices
         frames, slots = frames[best], slots[best]
         chosen = matches.target[frames, slots]

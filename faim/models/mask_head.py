@@ -56,14 +56,14 @@ class MaskHead(nn.Module):
         # With a gap in the chosen levels (P3 and P5), the finer neighbour takes its boxes.
         choices = torch.tensor(self.levels, device=boxes.device)
         level = choices[torch.searchsorted(choices, level.long(), right=True) - 1]
-        rois = torch.cat([frames[:, None].to(boxes.dtype), boxes], dim=1)
+        rois = torch.cat([frames[:, None].float(), boxes.float()], dim=1)
         channels = ins_features[0].shape[1]
-        pooled = ins_features[0].new_zeros(len(boxes), channels, self.roi_size, self.roi_size)
+        pooled = rois.new_zeros(len(boxes), channels, self.roi_size, self.roi_size)
         for index in self.levels:
             chosen = level == index
             pooled[chosen] = roi_align(
-                ins_features[index],
-                rois[chosen].to(ins_features[index].dtype),
+                ins_features[index].float(),
+                rois[chosen],
                 self.roi_size,
                 spatial_scale=1 / STRIDES[index],
                 sampling_ratio=2,

@@ -43,7 +43,7 @@ class TICAM(nn.Module):
 
     Queries from F_cls and F_ins each attend to all references by cosine similarity, scaled; the
     class attention is guided by the references' class scores, and with `guide_ins` the instance
-    attention by their objectness (the public YOLOV implementation gave that up in December 2023).
+    attention by their objectness (the public YOLOV implementation does without).
     The two attention maps are averaged and applied to the values (of F_cls). A second round
     averages the result over the references whose values are alike (mean cosine over heads above
     the threshold), the affinity average of YOLOV (Shi et al., AAAI 2023), and a linear classifier

@@ -1,5 +1,6 @@
 import pickle
 
+import numpy as np
 import pytest
 import torch
 
@@ -49,7 +50,9 @@ def test_other_aggregations_take_the_base_detector_alone(model, saved):
 def test_official_yolox_checkpoint(model, tmp_path, wrapped):
     state = model.detector.state_dict()
     path = tmp_path / "yolox.pth"
-    torch.save({"model": state, "start_epoch": 3} if wrapped else state, path)
+    # YOLOX's trainer stores more than the weights.
+    extra = {"start_epoch": 3, "best_ap": np.float64(0.4), "curr_ap": None}
+    torch.save({"model": state, **extra} if wrapped else state, path)
     loaded = load_model(path, class_names=NAMES)
     assert loaded.config.variant == "nano"
     assert loaded.config.architecture == "yolox"
@@ -93,6 +96,12 @@ def test_wrong_files(model, saved, tmp_path):
     saved.write_bytes(saved.read_bytes()[:-1000])
     with pytest.raises(FaimError, match="not a safetensors checkpoint"):
         load_model(saved)
+    (tmp_path / "noise.pth").write_bytes(b".noise")
+    with pytest.raises(FaimError, match="not a checkpoint"):
+        load_model(tmp_path / "noise.pth")
+    torch.save({1: torch.zeros(3)}, tmp_path / "numbers.pth")
+    with pytest.raises(FaimError, match="no YOLOX weights"):
+        load_model(tmp_path / "numbers.pth")
     torch.save({"weights": torch.zeros(3)}, tmp_path / "other.pth")
     with pytest.raises(FaimError, match="no YOLOX weights"):
         load_model(tmp_path / "other.pth")

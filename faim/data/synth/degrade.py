@@ -48,7 +48,7 @@ STRENGTHS: dict[Severity, Strength] = {
         0.15, (4, 6), 0.3, (1.2, 1.8), (0.4, 0.55), (4, 6), 0.5, (0.4, 0.5), (0.6, 0.75)
     ),
     "hard": Strength(
-        0.60, (13, 20), 1.7, (4.0, 6.0), (0.26, 0.40), (6.5, 9.5), 1.6, (0.55, 0.78), (0.24, 0.34)
+        0.60, (19, 29), 2.5, (6.5, 9.5), (0.26, 0.40), (7.0, 10.0), 2.4, (0.55, 0.78), (0.24, 0.34)
     ),
 }
 
@@ -159,7 +159,7 @@ class Sensor:
         side = size + self._MARGIN
         self._fine = rng.standard_normal((side, side, 3), dtype=np.float32)
         # Noise as coarse as the textures hides them better than white noise of its strength.
-        coarse = cv2.GaussianBlur(self._fine, (0, 0), 1.3 * self.unit)
+        coarse = cv2.GaussianBlur(self._fine, (0, 0), 2.0 * self.unit)
         # Mostly grey: colour noise alone would hide the objects themselves.
         coarse = coarse + 2 * coarse.mean(axis=2, keepdims=True)
         self._coarse = np.asarray(coarse / coarse.std(), np.float32)

@@ -138,13 +138,13 @@ class Scene:
         crowded = severity == "hard" and rng.random() < 1 / 3
         count = int(rng.integers(2, 5) if crowded else rng.integers(1, 4))
         categories = np.concatenate([rng.permutation(classes) for _ in range(count)])[:count]
-        largest = {1: 0.42, 2: 0.38, 3: 0.32, 4: 0.28}[count]
+        largest = {1: 0.48, 2: 0.42, 3: 0.36, 4: 0.32}[count]
         paths = [object_path(start, rng) for start in self._starts(count)]
         actors = []
         for category, palette, path in zip(
             categories.tolist(), palettes(count, rng), paths, strict=True
         ):
-            extent = rng.uniform(0.18, largest) * self.size
+            extent = rng.uniform(0.24, largest) * self.size
             sprite = draw_object(CLASS_NAMES[category], extent, self.unit, palette, rng)
             attitude = random_attitude(self._pose_changes(), rng)
             occluders = tuple(

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from faim.data.synth.background import muted_colour, value_noise
 from faim.data.synth.shapes import OVERSAMPLE, SHAPES, draw_silhouette
-from faim.data.synth.textures import draw_texture
+from faim.data.synth.textures import SWINGS, draw_texture
 
 BoolMask = npt.NDArray[np.bool_]
 Vector = npt.NDArray[np.float64]
@@ -18,7 +18,9 @@ Matrix = npt.NDArray[np.float64]
 #: Sprite pixels for a frame pixel at scale 1.
 SUPERSAMPLE = 2
 #: Repeat of the class textures, 256ths of the frame's side.
-PERIOD = (8.5, 11.5)
+PERIOD = (10.0, 13.0)
+#: How far the two tones of a texture lie from the object's own colour, grey levels.
+CONTRAST = np.float32(75)
 
 
 @dataclass(frozen=True)
@@ -40,16 +42,13 @@ class Sprite:
 
 
 def palettes(count: int, rng: np.random.Generator) -> list[npt.NDArray[np.float32]]:
-    """`count` pairs of a dark and a light colour, (2, 3) BGR in [0, 255], of distinct hues."""
-    first, pairs = rng.uniform(0, 360), []
+    """`count` colours of distinct hues, (3,) BGR in [0, 255], of medium brightness."""
+    first, colours = rng.uniform(0, 360), []
     for i in range(count):
         hue = (first + 360 * (i + rng.uniform(-0.25, 0.25)) / count) % 360
-        second = (hue + rng.uniform(-50, 50)) % 360
-        dark = (hue, rng.uniform(0.75, 1.0), rng.uniform(0.3, 0.5))
-        light = (second, rng.uniform(0.45, 0.85), rng.uniform(0.92, 1.0))
-        hsv = np.array([[dark, light]], np.float32)
-        pairs.append(np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)[0] * 255, np.float32))
-    return pairs
+        hsv = np.array([[[hue, rng.uniform(0.45, 0.7), rng.uniform(0.6, 0.75)]]], np.float32)
+        colours.append(np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)[0, 0] * 255, np.float32))
+    return colours
 
 
 def draw_object(
@@ -61,11 +60,14 @@ def draw_object(
 ) -> Sprite:
     """An object of a class: a random silhouette filled with the class's texture.
 
+    The texture swings around the object's own colour, so its mean, which is all that blur leaves,
+    says nothing about the class.
+
     Args:
         class_name: one of `CLASS_NAMES`.
         extent: longer side of the silhouette's box, frame pixels.
         unit: pixels of one 256th of the frame's side.
-        palette: (2, 3) BGR in [0, 255], the two tones.
+        palette: (3,) BGR in [0, 255], the object's own colour.
         rng: source of the silhouette and the texture's placement.
     """
     side = int(np.ceil(extent / 0.88)) * SUPERSAMPLE
@@ -73,7 +75,8 @@ def draw_object(
     period = rng.uniform(*PERIOD) * unit * SUPERSAMPLE * OVERSAMPLE
     tone = draw_texture(class_name, side * OVERSAMPLE, period, rng)
     mix = cv2.resize(tone.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA)
-    colour = palette[0] + (palette[1] - palette[0]) * mix[..., None]
+    mix -= mix[alpha > 127].mean()
+    colour = palette + 2 * CONTRAST * mix[..., None] * SWINGS[class_name]
     # A darker rim gives the cut-out some volume and parts it from the background.
     inside = cv2.GaussianBlur(alpha, (0, 0), 0.03 * side).astype(np.float32) / 255
     colour = colour * np.clip(0.35 + 0.75 * inside, 0, 1.0)[..., None]
