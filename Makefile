@@ -1,5 +1,7 @@
 # `make demo` and `make test` are each enough on a fresh machine with Python 3.11 to 3.13.
-PYTHON ?= $(shell command -v python3.12 || command -v python3.11 || command -v python3.13 || command -v python3)
+# PYTHON=... chooses which.
+export PYTHON
+
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
@@ -25,7 +27,7 @@ format: $(READY)
 
 # Made again only when what is installed changes.
 $(READY): pyproject.toml constraints.txt tools/setup_env.sh
-	PYTHON="$(PYTHON)" sh tools/setup_env.sh $(VENV)
+	sh tools/setup_env.sh $(VENV)
 	touch $@
 
 clean:

@@ -17,7 +17,6 @@ aggregation has more to repair.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,14 +24,14 @@ from copy import copy
 from pathlib import Path
 from typing import Any
 
-import cv2
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 from torch import Tensor
 from torchvision.ops import nms
 
-from faim.data.coco_vid import CocoVid, VideoRecord, read_image
+from faim.data.coco_vid import CocoVid, VideoRecord
+from faim.data.converters.davis import convert_davis
 from faim.errors import FaimError
 from faim.evaluation.average_precision import evaluate_ap
 from faim.evaluation.modes import Mode, ModeRun, ModeRunner
@@ -117,47 +116,9 @@ def read_davis(root: Path, folder: Path, sequences: Iterable[str]) -> CocoVid:
     Raises:
         FaimError: a frame or mask is missing.
     """
-    names = sorted(set(SEQUENCES.values()))
-    content: dict[str, list[dict[str, Any]]] = {
-        "videos": [],
-        "images": [],
-        "annotations": [],
-        "categories": [{"id": index, "name": name} for index, name in enumerate(names)],
-    }
-    for video_id, sequence in enumerate(sequences, start=1):
-        content["videos"].append({"id": video_id, "name": sequence})
-        images = sorted((root / "JPEGImages" / "480p" / sequence).glob("*.jpg"))
-        if not images:
-            raise FaimError(
-                f"--davis: no JPEGImages/480p/{sequence}/*.jpg in {root}; expected the DAVIS folder"
-            )
-        for frame_id, path in enumerate(images):
-            image_id = len(content["images"]) + 1
-            mask = read_image(root / "Annotations" / "480p" / sequence / f"{path.stem}.png")
-            x, y, width, height = cv2.boundingRect((mask[..., 0] > 127).astype("uint8"))
-            content["images"].append(
-                {
-                    "id": image_id,
-                    "video_id": video_id,
-                    "frame_id": frame_id,
-                    "file_name": str(path.resolve()),
-                    "height": mask.shape[0],
-                    "width": mask.shape[1],
-                }
-            )
-            if width:
-                content["annotations"].append(
-                    {
-                        "id": len(content["annotations"]) + 1,
-                        "image_id": image_id,
-                        "category_id": names.index(SEQUENCES[sequence]),
-                        "instance_id": 1,
-                        "bbox": [x, y, width, height],
-                    }
-                )
-    file = folder / "davis.json"
-    file.write_text(json.dumps(content), encoding="utf-8")
-    return CocoVid(file)
+    chosen = {name: SEQUENCES[name] for name in sequences}
+    classes = sorted(set(SEQUENCES.values()))
+    return CocoVid(convert_davis(root, folder, classes=classes, sequences=chosen))
 
 
 def figures(data: CocoVid, run: ModeRun) -> dict[str, Any]:

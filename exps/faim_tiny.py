@@ -2,6 +2,4 @@
 
 from faim.training.experiment import FaimExperiment
 
-exp = FaimExperiment(
-    variant="tiny", model={"test_size": (416, 416)}, sizes=(320, 352, 384, 416, 448, 480)
-)
+exp = FaimExperiment(variant="tiny", model={"test_size": (416, 416)})

@@ -1,16 +1,20 @@
 #!/bin/sh
 # Makes a virtual environment with the project and all tested versions in it.
-# usage: PYTHON=python3 tools/setup_env.sh .venv
+# usage: [PYTHON=python3.12] tools/setup_env.sh .venv
 set -eu
 venv=$1
-python=${PYTHON:-python3}
+fits='import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))'
 
-if ! command -v "$python" >/dev/null 2>&1; then
-    echo "setup: no Python found; install Python 3.11, 3.12 or 3.13 (apt-get install python3 python3-venv)" >&2
-    exit 2
-fi
-if ! "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))'; then
-    echo "setup: $python is $("$python" -V 2>&1); expected Python 3.11, 3.12 or 3.13 (set PYTHON=...)" >&2
+# A name on the PATH may be a shim with nothing behind it: only running it tells.
+python=
+for candidate in ${PYTHON:-python3.12 python3.11 python3.13 python3}; do
+    if "$candidate" -c "$fits" >/dev/null 2>&1; then
+        python=$candidate
+        break
+    fi
+done
+if [ -z "$python" ]; then
+    echo "setup: no Python 3.11, 3.12 or 3.13 found (tried ${PYTHON:-python3.12 python3.11 python3.13 python3}); install one (apt-get install python3 python3-venv) or set PYTHON" >&2
     exit 2
 fi
 if [ ! -x "$venv/bin/pip" ]; then

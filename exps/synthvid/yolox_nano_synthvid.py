@@ -1,4 +1,4 @@
-"""First stage of the embedded FAIM-Nano: hard SynthVID at 256 pixels, random weights, on a CPU."""
+"""First stage of the embedded FAIM-Nano, part two: hard clips, from the weights of part one."""
 
 from faim.training.experiment import BaseExperiment
 
@@ -10,14 +10,15 @@ exp = BaseExperiment(
     multiscale_range=0,
     frame_stride=2,
     cache=True,
-    max_epochs=7,
+    ckpt="runs/yolox_nano_synthvid_easy/weights.safetensors",
+    max_epochs=2,
     no_aug_epochs=0,
     batch_size=16,
     optimizer="adamw",
-    basic_lr_per_img=0.004 / 16,
-    warmup_iters=150,
-    augment={"mosaic_prob": 0.0, "degrees": 0.0, "shear": 0.0, "translate": 0.0},
-    ema_ramp=300,
+    basic_lr_per_img=0.002 / 16,
+    warmup_iters=50,
+    augment={"mosaic_prob": 0.0, "degrees": 0.0, "shear": 0.0, "translate": 0.0, "hsv_prob": 0.0},
+    ema_ramp=200,
     ema_decay=0.998,
     channels_last=True,
     accelerator="cpu",

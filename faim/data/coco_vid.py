@@ -8,6 +8,7 @@ images. A COCO file without `videos` is read as videos of one frame each.
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from faim.data.records import (
     Annotation,
     FrameRecord,
     VideoRecord,
+    check_mask,
     read_frame,
     read_image,
     read_json,
@@ -35,8 +37,6 @@ __all__ = [
 
 #: Pixels by which a box may stick out of its image; it is clipped. Annotation tools round.
 BOX_TOLERANCE = 1.0
-#: Images of a larger dataset are looked for in an even sample of this many.
-MAX_IMAGES_LOOKED_FOR = 10_000
 
 
 class CocoVid:
@@ -79,19 +79,18 @@ class CocoVid:
         return [frame for video in self.videos for frame in video.frames]
 
     def check(
-        self, *, num_classes: int | None, masks_required: bool, sample_images: bool = True
+        self, *, num_classes: int | None, masks_required: bool, images_required: bool = True
     ) -> None:
         """Find what would stop a training or an evaluation, before it starts.
 
         Args:
             num_classes: classes of the model, or None to accept any.
-            masks_required: every annotation must have a mask of its image's size.
-            sample_images: look for the image files (all of them up to 10,000, else an even
-                sample), and decode the first.
+            masks_required: every annotation must have a sound mask of its image's size.
+            images_required: every image file must be there, and the first be readable.
 
         Raises:
-            FaimError: no frames or annotations, another number of classes, a missing mask, a
-                missing image, or a first image of another size than the file says.
+            FaimError: no frames or annotations, another number of classes, a missing or damaged
+                mask, a missing image, or a first image of another size than the file says.
         """
         frames = self.frames
         if not frames:
@@ -106,7 +105,7 @@ class CocoVid:
         if masks_required:
             for frame in frames:
                 self._check_masks(frame)
-        if sample_images:
+        if images_required:
             self._check_images(frames)
 
     def _check_masks(self, frame: FrameRecord) -> None:
@@ -124,10 +123,14 @@ class CocoVid:
                         f"{where} has a mask of size {size}; expected "
                         f"[{frame.height}, {frame.width}], the image's"
                     )
+            try:
+                check_mask(annotation, frame.height, frame.width)
+            except FaimError as error:
+                raise self._error(f"image {frame.image_id}: {error}") from error
 
     def _check_images(self, frames: list[FrameRecord]) -> None:
-        for frame in frames[:: math.ceil(len(frames) / MAX_IMAGES_LOOKED_FOR)]:
-            if not frame.path.is_file():
+        for frame in frames:
+            if not os.path.isfile(frame.path):  # noqa: PTH113 - is_file raises for names too long
                 raise self._error(
                     f"image {frame.image_id} was looked for at {frame.path} and is not there; "
                     "expected `file_name` relative to the image folder, by default the folder of "
@@ -195,7 +198,7 @@ class CocoVid:
                 path=self.image_root / str(self._get(entry, "file_name", f"image {number}")),
                 width=self._side(entry, "width"),
                 height=self._side(entry, "height"),
-                frame_id=entry.get("frame_id", 0),
+                frame_id=frame_id if isinstance(frame_id := entry.get("frame_id"), int) else 0,
                 annotations=tuple(annotations[number]),
                 degradation=entry.get("degradation"),
             )
@@ -218,7 +221,7 @@ class CocoVid:
         for number, frame in frames.items():
             video_id = self._get(images[number], "video_id", f"image {number}")
             frame_id = self._get(images[number], "frame_id", f"image {number}")
-            if video_id not in members:
+            if not isinstance(video_id, int) or video_id not in members:
                 raise self._error(
                     f"image {number} refers to video {video_id!r}, which the file does not have"
                 )

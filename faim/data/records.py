@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 from pycocotools import mask as coco_mask
 
 from faim.errors import FaimError
@@ -56,7 +58,7 @@ class VideoRecord:
 
 def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in a file; FaimError if it is missing, unreadable, empty or not that."""
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113
         raise FaimError(f"{path}: no such file; expected a JSON file")
     try:
         text = path.read_text(encoding="utf-8")
@@ -79,7 +81,7 @@ def read_image(path: Path) -> np.ndarray:
     Raises:
         FaimError: the file is missing or is no image.
     """
-    if not Path(path).is_file():
+    if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for names too long
         raise FaimError(f"{path}: no such image")
     try:
         image = cv2.imread(str(path), cv2.IMREAD_COLOR)
@@ -107,27 +109,45 @@ def read_mask(annotation: Annotation, height: int, width: int) -> np.ndarray:
     Raises:
         FaimError: it has none, the mask is damaged, or its size is not the image's.
     """
+    checked = check_mask(annotation, height, width)
+    if isinstance(checked, list):
+        rle = coco_mask.merge(coco_mask.frPyObjects(checked, height, width))
+    else:
+        runs = {"counts": checked.tolist(), "size": [height, width]}
+        rle = coco_mask.frPyObjects(runs, height, width)
+    return coco_mask.decode(rle).astype(bool)
+
+
+def check_mask(
+    annotation: Annotation, height: int, width: int
+) -> list[list[float]] | npt.NDArray[np.int64]:
+    """See that the annotation's mask can be read, without drawing it.
+
+    Returns:
+        Its polygons, or its run lengths (column by column, background first).
+
+    Raises:
+        FaimError: as `read_mask`.
+    """
     what = f"annotation with box {annotation.box}"
     segmentation = annotation.segmentation
     if not segmentation:
         raise FaimError(f"{what}: no mask; expected `segmentation`")
     try:
         if isinstance(segmentation, list):
-            rle = _rle_of_polygons(segmentation, height, width)
-        else:
-            rle = _rle_of_runs(segmentation, height, width)
-    except (KeyError, TypeError, ValueError) as error:
+            return _sound_polygons(segmentation, height, width)
+        return _sound_runs(segmentation, height, width)
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise FaimError(
             f"{what}: damaged mask ({error}); expected RLE or polygons of {width}x{height}"
         ) from error
-    return coco_mask.decode(rle).astype(bool)
 
 
 # pycocotools trusts its input: damaged run lengths write beyond its buffers or leave pixels
 # undefined. So they are checked here first.
 
 
-def _rle_of_polygons(polygons: list[list[float]], height: int, width: int) -> Any:
+def _sound_polygons(polygons: list[list[float]], height: int, width: int) -> list[list[float]]:
     reach = max(height, width)
     for polygon in polygons:
         points = np.asarray(polygon, dtype=np.float64)
@@ -135,20 +155,29 @@ def _rle_of_polygons(polygons: list[list[float]], height: int, width: int) -> An
             raise ValueError("a polygon is not x, y of at least three points")
         if not ((points >= -reach) & (points <= 2 * reach)).all():
             raise ValueError("a polygon lies far outside the image")
-    return coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
+    return polygons
 
 
-def _rle_of_runs(segmentation: dict[str, Any], height: int, width: int) -> Any:
+def _sound_runs(segmentation: dict[str, Any], height: int, width: int) -> npt.NDArray[np.int64]:
     counts, size = segmentation["counts"], segmentation["size"]
     if list(size) != [height, width]:
         raise ValueError(f"its size is {size}, not [{height}, {width}]")
-    runs = counts if isinstance(counts, list) else _run_lengths(counts)
-    if not all(type(run) is int and run >= 0 for run in runs) or sum(runs) != height * width:
+    if isinstance(counts, list):
+        if not all(type(run) is int for run in counts):
+            raise TypeError("its run lengths are no whole numbers")
+        runs = np.array(counts, np.int64)
+    else:
+        runs = _run_lengths(counts)
+    if (runs < 0).any() or (runs > height * width).any() or runs.sum() != height * width:
         raise ValueError("its run lengths do not fill the image")
-    return coco_mask.frPyObjects({"counts": runs, "size": [height, width]}, height, width)
+    return runs
 
 
-def _run_lengths(counts: str) -> list[int]:
+#: Characters of the longest run length: 30 bits are more pixels than any image has.
+_LONGEST_RUN = 6
+
+
+def _run_lengths(counts: str) -> npt.NDArray[np.int64]:
     """The run lengths in COCO's compressed form.
 
     Each is written in characters of five bits, lowest first, with a sixth bit on all but the last;
@@ -156,20 +185,20 @@ def _run_lengths(counts: str) -> list[int]:
     """
     if not isinstance(counts, str):
         raise TypeError(f"its run lengths are {counts!r}")
-    runs: list[int] = []
-    value = shift = 0
-    for byte in counts.encode("ascii"):
-        digit = byte - 48
-        if not 0 <= digit < 64:
-            raise ValueError(f"character {chr(byte)!r} in its run lengths")
-        value |= (digit & 31) << shift
-        shift += 5
-        if digit & 32:
-            continue
-        if digit & 16:
-            value -= 1 << shift
-        runs.append(value + runs[-2] if len(runs) > 2 else value)
-        value = shift = 0
-    if shift:
+    digits = np.frombuffer(counts.encode("ascii"), np.uint8).astype(np.int64) - 48
+    if not ((digits >= 0) & (digits < 64)).all():
+        raise ValueError("a character that is none of its form in its run lengths")
+    ends = np.flatnonzero(digits < 32)
+    if not len(ends) or ends[-1] != len(digits) - 1:
         raise ValueError("its run lengths are cut off")
-    return runs
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    lengths = ends - starts + 1
+    if lengths.max() > _LONGEST_RUN:
+        raise ValueError("a run length beyond any image")
+    shifts = 5 * (np.arange(len(digits)) - np.repeat(starts, lengths))
+    values = np.add.reduceat((digits & 31) << shifts, starts)
+    # The fifth bit of the last character is the sign.
+    values -= np.where(digits[ends] & 16, np.int64(1) << (5 * lengths), 0)
+    values[1::2] = np.cumsum(values[1::2])
+    values[2::2] = np.cumsum(values[2::2])
+    return values

@@ -12,13 +12,12 @@ import torch
 from torch import Tensor
 
 from faim.data.coco_vid import CocoVid, FrameRecord, VideoRecord, read_frame
-from faim.data.sampling import global_test
 from faim.data.transforms import LetterboxGeometry, letterbox, to_tensor
 from faim.errors import FaimError
 from faim.models.aggregation import Aggregator, NoAggregation
 from faim.models.faim import VideoDetector
-from faim.models.postprocess import postprocess
 from faim.runtime.memory import MemoryBank
+from faim.runtime.steps import Sampling, check_sampling, frame_groups, to_detections
 from faim.structures import Detections, Proposals, TensorRecord
 
 Mode = Literal["frame", "stream", "global"]
@@ -96,9 +95,11 @@ class ModeRunner:
         size: height and width of the network input.
         past: frames that a stream looks back at; `test_frames` - 1 by default.
         device: where the model is.
+        sampling: frames that global mode looks at together, see `frame_groups`.
+        seed: of shuffled sampling.
 
     Raises:
-        FaimError: see `match_classes`.
+        FaimError: no such sampling; see `match_classes` too.
     """
 
     def __init__(
@@ -111,12 +112,16 @@ class ModeRunner:
         size: tuple[int, int] | None = None,
         past: int | None = None,
         device: torch.device | str = "cpu",
+        sampling: Sampling = "uniform",
+        seed: int = 0,
     ) -> None:
         """See the class."""
         self.model, self.base, self.data, self.modes = model, base, data, modes
         self.size = model.config.test_size if size is None else size
         self.past = model.config.test_frames - 1 if past is None else past
         self.device = torch.device(device)
+        check_sampling(sampling, seed)
+        self.sampling, self.seed = sampling, seed
         self._to_dataset = match_classes(model.config.class_names, data)
 
     @torch.inference_mode()
@@ -183,7 +188,8 @@ class ModeRunner:
 
     def _global(self, video: _Video, run: ModeRun) -> None:
         seconds = [0.0] * len(video.frames)
-        for group in global_test(len(video.frames), self.model.config.test_frames, "uniform"):
+        frames = self.model.config.test_frames
+        for group in frame_groups(len(video.frames), frames, self.sampling, self.seed):
             started = self._now()
             together = Proposals.stack([video.proposals[index] for index in group])
             refined = self.model.aggregator.refine(together)
@@ -197,15 +203,15 @@ class ModeRunner:
 
     def _finish(self, video: _Video, index: int, probabilities: Tensor) -> Detections:
         config = self.model.config
-        found = postprocess(
+        found = to_detections(
             video.proposals[index],
             probabilities,
+            video.geometries[index],
             score_threshold=config.score_threshold,
             nms_threshold=config.nms_final,
-        ).to("cpu")
-        boxes = video.geometries[index].to_source(found.boxes)
+        )
         labels = self._to_dataset[found.class_ids]
-        return Detections(boxes, found.scores, labels)[labels >= 0]
+        return Detections(found.boxes, found.scores, labels)[labels >= 0]
 
     def _now(self) -> float:
         if self.device.type == "cuda":

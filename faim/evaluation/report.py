@@ -6,6 +6,7 @@ import json
 import math
 import os
 import platform
+import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -112,7 +113,13 @@ def check_writable(path: Path) -> None:
         raise FaimError(
             f"{path}: cannot make its folder ({error}); expected a place to write"
         ) from error
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
+    try:
+        # Asking for permission alone is not enough: some file systems refuse root too.
+        with tempfile.TemporaryFile(dir=path.parent):
+            writable = not path.is_dir()
+    except OSError:
+        writable = False
+    if not writable:
         raise FaimError(f"{path}: cannot be written; expected a file name in a writable folder")
 
 

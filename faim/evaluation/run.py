@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -27,6 +26,7 @@ from faim.evaluation.stability import stability
 from faim.models.checkpoint import Aggregate, load_model
 from faim.models.faim import FAIM, VideoDetector
 from faim.runtime.pipeline import check_size, resolve_device
+from faim.runtime.steps import Sampling, check_sampling
 
 if TYPE_CHECKING:
     from faim.training.experiment import Experiment
@@ -47,8 +47,9 @@ class EvalOptions:
         size: height and width of the network input; the model's own by default.
         device: where the model runs.
         json: file for the figures.
-        seed: of torch; the modes themselves draw nothing at random.
-        image_root: folder of the images; the annotation file's by default.
+        sampling: frames that global mode looks at together: "uniform" or "shuffled" over the whole
+            video, or "local" stretches of it.
+        seed: of shuffled sampling.
     """
 
     weights: str | Path
@@ -59,8 +60,8 @@ class EvalOptions:
     size: int | tuple[int, int] | None = None
     device: str = "cpu"
     json: Path | None = None
+    sampling: Sampling = "uniform"
     seed: int = 0
-    image_root: Path | None = None
 
 
 def run_eval(options: EvalOptions, console: Console | None = None) -> dict[str, Any]:
@@ -79,14 +80,23 @@ def run_eval(options: EvalOptions, console: Console | None = None) -> dict[str, 
     modes = _modes(options.mode)
     if options.json:
         check_writable(options.json)
-    torch.manual_seed(options.seed)
+    check_sampling(options.sampling, options.seed)
     experiment = _experiment(options)
-    data = CocoVid(_data_file(options, experiment), options.image_root)
+    data = CocoVid(_data_file(options, experiment))
     data.check(num_classes=None, masks_required=False)
     model, base = _models(options, experiment, with_base="frame" in modes)
     size = check_size(options.size or _experiment_size(experiment) or model.config.test_size)
     device = resolve_device(options.device)
-    runner = ModeRunner(model, data, modes, base=base, size=size, device=device)
+    runner = ModeRunner(
+        model,
+        data,
+        modes,
+        base=base,
+        size=size,
+        device=device,
+        sampling=options.sampling,
+        seed=options.seed,
+    )
     with _progress(console) as progress:
         task = progress.add_task("frames", total=len(data.frames))
         runs = runner.run(lambda: progress.advance(task))
@@ -136,6 +146,7 @@ def _circumstances(
         "videos": len(data.videos),
         "images": len(data.frames),
         "aggregate": options.aggregate,
+        "sampling": options.sampling,
         "seed": options.seed,
         "score_threshold": config.score_threshold,
         "test_frames": config.test_frames,
@@ -149,7 +160,9 @@ def _experiment(options: EvalOptions) -> Experiment | None:
     # Only here: the rest of the evaluation does without the training's dependencies.
     from faim.training.exp_file import load_experiment
 
-    return load_experiment(options.exp_file)
+    experiment = load_experiment(options.exp_file)
+    experiment.validate()
+    return experiment
 
 
 def _experiment_size(experiment: Experiment | None) -> tuple[int, int] | None:

@@ -14,16 +14,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from faim.data.sampling import global_test
 from faim.data.transforms import LetterboxGeometry, letterbox, to_tensor
 from faim.errors import FaimError
 from faim.models.aggregation import NoAggregation
 from faim.models.faim import VideoDetector
-from faim.models.postprocess import postprocess
 from faim.runtime.frames import Frame, FrameSource, Image
 from faim.runtime.memory import StreamState
 from faim.runtime.results import FrameResult, to_supervision
 from faim.runtime.sources import open_source
+from faim.runtime.steps import Sampling, check_sampling, frame_groups, to_detections
 from faim.structures import Detections, Proposals
 
 Mode = Literal["stream", "global", "frame"]
@@ -53,6 +52,9 @@ class Detector:
         score_threshold: detections below it are dropped, in [0, 1].
         device: "cpu", "cuda", "cuda:1", "mps", ... or "auto": a GPU where there is one.
         batch_size: frames that go through the base detector at once in the modes frame and global.
+        sampling: frames that global mode looks at together: "uniform" or "shuffled" over the whole
+            video, or "local" stretches of it.
+        seed: of shuffled sampling.
 
     Raises:
         FaimError: an option out of its range.
@@ -66,16 +68,20 @@ class Detector:
         score_threshold: float = DISPLAY_THRESHOLD,
         device: str | torch.device = "cpu",
         batch_size: int = 8,
+        sampling: Sampling = "uniform",
+        seed: int = 0,
     ) -> None:
         """See the class."""
-        if not 0.0 <= score_threshold <= 1.0:
-            raise FaimError(f"conf: {score_threshold} given; expected a number from 0 to 1")
+        if not (isinstance(score_threshold, (int, float)) and 0.0 <= score_threshold <= 1.0):
+            raise FaimError(f"conf: {score_threshold!r} given; expected a number from 0 to 1")
+        check_sampling(sampling, seed)
         if batch_size < 1:
             raise FaimError(f"batch size: {batch_size} given; expected 1 or more")
         self.config = model.config
         self.size = check_size(self.config.test_size if size is None else size)
         self.score_threshold = score_threshold
         self.batch_size = batch_size
+        self.sampling, self.seed = sampling, seed
         self.device = resolve_device(device)
         self.model = model.to(self.device) if isinstance(model, torch.nn.Module) else model
 
@@ -222,13 +228,13 @@ class Detector:
             items.append(replace(item, frame=item.frame.without_pixels(), proposals=kept))
             on_frame()
         found = self._refine_groups(items)
-        frames = iter(source) if images else (item.frame for item in items)
+        frames = _read_again(source, items) if images else (item.frame for item in items)
         for frame, detections in zip(frames, found, strict=True):
             yield FrameResult(frame, detections)
 
     def _refine_groups(self, items: list[_Proposed]) -> list[Detections]:
         found: dict[int, Detections] = {}
-        groups = global_test(len(items), self.config.test_frames, "uniform") if items else []
+        groups = frame_groups(len(items), self.config.test_frames, self.sampling, self.seed)
         for group in groups:
             with torch.inference_mode():
                 together = Proposals.stack([items[index].proposals for index in group])
@@ -253,13 +259,36 @@ class Detector:
             ]
 
     def _finish(self, item: _Proposed, probabilities: Tensor) -> Detections:
-        detections = postprocess(
+        return to_detections(
             item.proposals,
             probabilities,
+            item.geometry,
             score_threshold=self.score_threshold,
             nms_threshold=self.config.nms_final,
         )
-        return replace(detections, boxes=item.geometry.to_source(detections.boxes)).to("cpu")
+
+
+def _read_again(source: FrameSource, items: list[_Proposed]) -> Iterator[Frame]:
+    """The frames of `items` once more, with their pixels.
+
+    Raises:
+        FaimError: there are fewer or more of them now, or one of another size.
+    """
+    frames = iter(source)
+    for index, item in enumerate(items):
+        frame = next(frames, None)
+        if frame is None or frame.image.shape != item.frame.image.shape:
+            raise _changed(source, "ends earlier" if frame is None else "has another size", index)
+        yield frame
+    if next(frames, None) is not None:
+        raise _changed(source, "goes on", len(items))
+
+
+def _changed(source: FrameSource, what: str, index: int) -> FaimError:
+    return FaimError(
+        f"{source.name}: {what} at frame {index} when read the second time; expected a source "
+        "that does not change while mode global works on it"
+    )
 
 
 def check_size(size: int | tuple[int, int]) -> tuple[int, int]:
@@ -268,7 +297,7 @@ def check_size(size: int | tuple[int, int]) -> tuple[int, int]:
     Raises:
         FaimError: not one or two whole numbers, or no multiples of 32.
     """
-    sides = (size, size) if isinstance(size, int) else tuple(size)
+    sides: tuple[Any, ...] = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
     if len(sides) != 2 or any(
         not isinstance(side, (int, np.integer)) or side < 32 or side % 32 for side in sides
     ):
@@ -290,7 +319,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
     try:
         chosen = torch.device(device)
         torch.empty(1, device=chosen)
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, TypeError) as error:
         raise FaimError(
             f"device: {str(device)!r} cannot be used here; expected auto, cpu or a GPU that torch "
             "can see (cuda, cuda:1, mps)"

@@ -31,13 +31,7 @@ class StopRun(Exception):  # noqa: N818 - not an error: somebody has seen enough
 
 
 class Sink(Protocol):
-    """Takes the results of one run, frame by frame.
-
-    Attributes:
-        needs_image: False where `write` does not look at the pixels.
-    """
-
-    needs_image: bool
+    """Takes the results of one run, frame by frame."""
 
     def write(self, result: Result) -> None:
         """Take the next frame's result.
@@ -64,8 +58,6 @@ class JsonLinesSink:
     Raises:
         FaimError: the file cannot be written.
     """
-
-    needs_image = False
 
     def __init__(self, path: str | Path) -> None:
         """See the class."""
@@ -150,8 +142,6 @@ class VideoSink:
         FaimError: another ending, or the file cannot be written.
     """
 
-    needs_image = True
-
     def __init__(self, path: str | Path, fps: float) -> None:
         """See the class."""
         self.path = str(path)
@@ -226,8 +216,6 @@ class WindowSink:
         FaimError: there is no display, or this OpenCV has no windows.
     """
 
-    needs_image = True
-
     def __init__(self, title: str = "FAIM") -> None:
         """See the class."""
         # Qt aborts the whole process where there is no display, so ask before it does.
@@ -261,8 +249,6 @@ class WindowSink:
 
 class LineSink:
     """One short line a frame, for a person at the terminal."""
-
-    needs_image = False
 
     def __init__(self, print_line: Callable[[str], None] = print) -> None:
         """See the class."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -31,6 +32,8 @@ __all__ = [
 IMAGE_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 #: frames a second given to images and arrays, which carry no clock of their own.
 IMAGE_FPS = 25.0
+#: Characters of a source's name that a message repeats.
+LONGEST_NAME = 200
 
 
 class ArraySource(SourceBase):
@@ -211,16 +214,18 @@ def _open_named(name: str, fps: float) -> FrameSource:
     if name.partition("://")[0].lower() in STREAM_SCHEMES and "://" in name:
         return VideoSource(name, live=True)
     path = Path(name)
-    if path.is_dir():
+    # os.path says False to names too long, for which Path's methods raise.
+    if os.path.isdir(path):  # noqa: PTH112
         return ImageSource(_images_in(path), name, fps)
-    if path.exists():
+    if os.path.exists(path):  # noqa: PTH110
         if path.suffix.lower() in IMAGE_EXTENSIONS:
             return ImageSource([path], name, fps)
         return VideoSource(name)
     if glob.has_magic(name):
         return _open_glob(name, fps)
+    shown = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
     raise FaimError(
-        f"{name}: no such file or folder; expected a video, a folder of images, a quoted glob, a "
+        f"{shown}: no such file or folder; expected a video, a folder of images, a quoted glob, a "
         "camera number or a URL"
     )
 

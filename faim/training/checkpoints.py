@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from reprlib import repr as shortened
 from typing import Any
 
 import lightning
@@ -110,16 +112,21 @@ def check_resumable(path: Path, settings: dict[str, Any]) -> None:
     Raises:
         FaimError: no such file, not one of our checkpoints, or other settings.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113 - is_file raises for names too long
         raise FaimError(f"{path}: no checkpoint to resume from; expected last.ckpt of a training")
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True, mmap=True)[SETTINGS]
     except Exception as error:
         # torch.load raises errors of many kinds on a damaged file.
-        raise FaimError(f"{path}: not a checkpoint of `faim train` ({error})") from error
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise FaimError(f"{path}: not a checkpoint of `faim train` ({first})") from error
+    if not isinstance(stored, dict):
+        raise FaimError(f"{path}: not a checkpoint of `faim train` (no settings in it)")
     for name, value in settings.items():
-        if stored.get(name) != value:
+        # A setting that did not exist yet when the checkpoint was made cannot differ.
+        if name in stored and stored[name] != value:
             raise FaimError(
-                f"{path}: was made with {name}={stored.get(name)!r}, not {value!r}; expected the "
+                f"{path}: was made with {name}={shortened(stored[name])}, not "
+                f"{shortened(value)}; expected the "
                 "same settings to resume"
             )

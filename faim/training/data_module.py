@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ def read_data(annotation_file: str | Path, what: str, option: str) -> CocoVid:
         FaimError: no such file, or see `CocoVid`.
     """
     path = Path(annotation_file)
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113 - is_file raises for names too long
         raise FaimError(
             f"{path}: no {what} data there; put a CocoVID annotation file with its images there, "
             f"name another with {option} ANN.json, or generate one with `faim synth --out "
@@ -87,6 +88,30 @@ class ResumableBatches(Sampler[list[int]]):
             yield items[self.rank :: self.world_size]
 
 
+class Guarded(Dataset[Any]):
+    """Whole batches of a dataset; one that fails comes as its FaimError.
+
+    Raised in a worker process it would come out wrapped in a traceback; and raised in the loader
+    of one of several processes it would leave the others waiting.
+    """
+
+    def __init__(self, dataset: Dataset[Any], collate: Callable[[Sequence[Any]], Any]) -> None:
+        """Serve `dataset` in batches made by `collate`."""
+        self.dataset = dataset
+        self.collate = collate
+
+    def __getitems__(self, indices: list[int]) -> Any:
+        """The batch of these items."""
+        try:
+            return self.collate([self.dataset[index] for index in indices])
+        except FaimError as error:
+            return error
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
 class TrainingData(lightning.LightningDataModule):
     """The loader of the training items."""
 
@@ -106,10 +131,10 @@ class TrainingData(lightning.LightningDataModule):
         assert self.trainer is not None
         workers = self.experiment.workers
         return DataLoader(
-            self.dataset,
+            Guarded(self.dataset, self.experiment.collate),
             batch_sampler=self._batches(self.trainer.global_rank, self.trainer.world_size),
             num_workers=workers,
-            collate_fn=self.experiment.collate,
+            collate_fn=_as_it_is,
             persistent_workers=workers > 0,
             worker_init_fn=_start_worker,
             pin_memory=torch.cuda.is_available(),

@@ -10,18 +10,21 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from torch.utils.data import Dataset
 
-from faim.config import Architecture, FaimConfig, Variant
+from faim.config import Architecture, FaimConfig, TrainablePart, Variant
 from faim.data.coco_vid import CocoVid
 from faim.data.datasets import MULTI_SCALE_SIZES, FrameDataset, VideoDataset, collate_frames
 from faim.data.transforms import BaseStageAugment
 from faim.errors import FaimError
 from faim.structures import VideoSample
+from faim.training.typed import check_values, field_hints
 
 Precision = Literal["32-true", "16-mixed", "bf16-mixed"]
+#: Fields that are dictionaries of another dataclass's fields.
+NESTED: dict[str, type] = {"model": FaimConfig, "augment": BaseStageAugment}
 
 
 @dataclass(kw_only=True)
@@ -107,16 +110,20 @@ class Experiment(ABC):
         """Find wrong values before anything else is done.
 
         Raises:
-            FaimError: a value out of range; names the field and what is allowed.
+            FaimError: a value of the wrong type or out of range; names the field and what is
+                allowed.
         """
+        self._check_types()
         for name in ("max_epochs", "batch_size", "devices", "num_nodes", "checkpoint_every"):
             _at_least(name, getattr(self, name), 1)
         for name in ("frame_stride", "log_every", "ema_ramp"):
             _at_least(name, getattr(self, name), 1)
         for name in ("workers", "warmup_iters", "warmup_epochs", "no_aug_epochs", "seed"):
             _at_least(name, getattr(self, name), 0)
-        for name in ("momentum", "weight_decay", "grad_clip", "min_lr_ratio", "ema_decay"):
+        for name in ("weight_decay", "grad_clip"):
             _at_least(name, getattr(self, name), 0)
+        for name in ("momentum", "min_lr_ratio", "ema_decay"):
+            _share(name, getattr(self, name))
         if self.learning_rate <= 0:
             raise FaimError(
                 f"basic_lr_per_img is {self.basic_lr_per_img!r}; expected a number above 0"
@@ -132,6 +139,14 @@ class Experiment(ABC):
                 f"batch_size is {self.batch_size}; expected a multiple of the {processes} devices"
             )
         self.config(("object",))
+
+    def _check_types(self) -> None:
+        values = {name: getattr(self, name) for name in field_hints(type(self))}
+        values = check_values(values, type(self))
+        for name in NESTED.keys() & values.keys():
+            values[name] = check_values(values[name], NESTED[name], f"{name}.")
+        for name, value in values.items():
+            setattr(self, name, value)
 
     def config(self, class_names: tuple[str, ...]) -> FaimConfig:
         """The model's config for these classes; raises FaimError for a wrong `model` field."""
@@ -267,6 +282,18 @@ class FaimExperiment(Experiment):
 
     architecture: ClassVar[Architecture] = "faim"
 
+    def validate(self) -> None:
+        """See `Experiment`; some part must be left to train too."""
+        super().validate()
+        _share("hsv_prob", self.hsv_prob)
+        _at_least("sampling_stride", self.sampling_stride, 1)
+        if not self.config(("object",)).train_parts:
+            raise FaimError(
+                f"model.train_parts is {self.model['train_parts']!r} and leaves nothing to train; "
+                f"expected some of {', '.join(get_args(TrainablePart))} (mask_head counts only "
+                "with model.mask_weight above 0)"
+            )
+
     @property
     def learning_rate(self) -> float:
         """At the end of the warm-up; the rate is the public YOLOV implementation's."""
@@ -340,3 +367,8 @@ def _one_video(items: Sequence[VideoSample]) -> tuple[Any, Any]:
 def _at_least(name: str, value: float, low: float) -> None:
     if value < low:
         raise FaimError(f"{name} is {value!r}; expected at least {low}")
+
+
+def _share(name: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise FaimError(f"{name} is {value!r}; expected a number from 0 to 1")

@@ -13,6 +13,7 @@ from faim.data.sampling import derive_seed
 from faim.errors import FaimError
 from faim.models.faim import FAIM, YoloxVideo
 from faim.structures import FrameTargets, VideoSample
+from faim.training.errors import agree
 from faim.training.experiment import BaseExperiment, Experiment, FaimExperiment
 from faim.training.schedule import make_schedule, parameter_groups
 
@@ -36,25 +37,29 @@ class TrainingModule(lightning.LightningModule):
         """The stage's losses; `total` carries the gradient."""
         raise NotImplementedError
 
-    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+    def training_step(self, batch: Batch | FaimError, batch_index: int) -> Tensor:
         """The total loss of a batch, each part logged.
 
         Raises:
-            FaimError: the loss is not finite.
+            FaimError: the batch is an error of its own (see `Guarded`), or the loss is not finite.
         """
+        if isinstance(batch, FaimError):
+            agree(self.trainer, batch)
+        assert isinstance(batch, tuple)
         images, targets = batch
         if self.experiment.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
         losses = self.losses(images, targets)
         total = losses["total"]
-        # All processes stop, or none: one alone would leave the others waiting.
-        finite = bool(total.isfinite())
-        if not self.trainer.strategy.reduce_boolean_decision(finite, all=True):
-            raise FaimError(
+        failure = None
+        if not total.isfinite():
+            failure = FaimError(
                 f"training: the loss is {float(total.detach()):g} at iteration "
                 f"{self.global_step}; expected a finite one (try a lower basic_lr_per_img, or "
                 "grad_clip=35); the last checkpoint is kept"
             )
+        # All processes stop, or none: one alone would leave the others waiting.
+        agree(self.trainer, failure)
         size = len(images)
         for name, value in losses.items():
             self.log(f"train/{name}", value.detach().float(), prog_bar=True, batch_size=size)
@@ -74,6 +79,8 @@ class TrainingModule(lightning.LightningModule):
     def _optimizer(self) -> torch.optim.Optimizer:
         experiment = self.experiment
         groups = parameter_groups(self.model, experiment.weight_decay)
+        if not groups:
+            raise FaimError("model.train_parts leaves nothing to train; expected at least one part")
         if experiment.optimizer == "adamw":
             return torch.optim.AdamW(groups, lr=experiment.learning_rate)
         return torch.optim.SGD(
@@ -84,9 +91,11 @@ class TrainingModule(lightning.LightningModule):
         )
 
     def transfer_batch_to_device(
-        self, batch: Batch, device: torch.device, dataloader_idx: int
-    ) -> Batch:
+        self, batch: Batch | FaimError, device: torch.device, dataloader_idx: int
+    ) -> Batch | FaimError:
         """The batch on the device."""
+        if isinstance(batch, FaimError):
+            return batch
         images, targets = batch
         return images.to(device, non_blocking=True), [target.to(device) for target in targets]
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from faim.errors import FaimError
 from faim.training.exp_file import load_experiment
@@ -13,7 +15,11 @@ from faim.training.overrides import apply_overrides, set_field
 
 #: Options that are fields of the experiment: flags, field, help.
 _FIELDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
-    (("-b", "--batch-size"), "batch_size", "items a step over all devices"),
+    (
+        ("-b", "--batch-size"),
+        "batch_size",
+        "frames a step over all devices; in the second stage, videos of m frames",
+    ),
     (("-d", "--devices"), "devices", "number of devices"),
     (("--num-nodes",), "num_nodes", "number of machines"),
     (("-c", "--ckpt"), "ckpt", "weights to start from: a base detector, .safetensors or .pth"),
@@ -69,6 +75,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "overrides", nargs="*", metavar="key=value", help="any field of the experiment"
     )
+    _take_overrides_anywhere(parser)
+
+
+def _take_overrides_anywhere(parser: argparse.ArgumentParser) -> None:
+    """Accept `key=value` before and after options: argparse takes one run of positionals alone."""
+    parse = parser.parse_known_args
+
+    def parse_known_args(args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        parsed, rest = parse(args, namespace)
+        later = [text for text in rest if "=" in text and not text.startswith("-")]
+        parsed.overrides = [*parsed.overrides, *later]
+        return parsed, [text for text in rest if text not in later]
+
+    parser.parse_known_args = parse_known_args  # type: ignore[method-assign]
 
 
 def read_options(parsed: argparse.Namespace) -> TrainRequest:
@@ -85,13 +105,14 @@ def read_options(parsed: argparse.Namespace) -> TrainRequest:
     if parsed.fp16:
         experiment.precision = "16-mixed"
     overrides, resume = list(parsed.overrides), parsed.resume
-    if resume and "=" in resume and not Path(resume).exists():
+    if resume and "=" in resume and not os.path.exists(resume):  # noqa: PTH110
         # `--resume max_epochs=3`: argparse cannot tell the two apart.
         overrides, resume = [resume, *overrides], ""
     apply_overrides(experiment, overrides)
     experiment.validate()
     out = parsed.output_dir or Path("runs") / experiment.name
-    if out.exists() and not out.is_dir():
+    # os.path says False to names too long, for which Path's methods raise.
+    if os.path.exists(out) and not os.path.isdir(out):  # noqa: PTH110, PTH112
         raise FaimError(f"{out}: is a file; expected a folder to write to")
     checkpoint = None if resume is None else Path(resume) if resume else out / "last.ckpt"
     return TrainRequest(experiment, out, checkpoint, parsed.overwrite)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
+import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -30,41 +33,31 @@ from faim.training.callbacks import (
 from faim.training.checkpoints import SaveProgress, WholeFiles, check_resumable, last_checkpoint
 from faim.training.data_module import TrainingData, read_data
 from faim.training.ema import MovingAverage
-from faim.training.experiment import Experiment
+from faim.training.errors import OtherProcessError, end_other_processes
+from faim.training.experiment import Experiment, every_nth_frame
 from faim.training.module import make_module
-from faim.training.options import TrainRequest, add_arguments, read_options
+from faim.training.options import TrainRequest, read_options
 from faim.training.starting_weights import starting_model
 from faim.training.validation import Validate
 
 EXIT_INTERRUPTED = 130
+EXIT_FAILED = 2
 
-#: Settings that a resumed training must share with its checkpoint to go on in the same way.
-_SAME_ON_RESUME = (
-    "variant",
+#: Fields that a resumed training may change: they leave its result alone. The data and the number
+#: of processes are compared by what they are, not by where.
+_FREE_ON_RESUME = {
+    *("name", "ckpt", "cache", "workers", "log_every", "checkpoint_every", "save_history"),
+    *("accelerator", "devices", "num_nodes", "strategy", "train_ann", "val_ann", "num_classes"),
     "model",
-    "batch_size",
-    "max_epochs",
-    "frame_stride",
-    "seed",
-)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Train as the command line says; the exit status."""
-    parser = argparse.ArgumentParser(prog="train", description="Train a base detector or FAIM.")
-    add_arguments(parser)
-    try:
-        return run_train(parser.parse_args(arguments))
-    except FaimError as error:
-        print(f"faim: {error}", file=sys.stderr)
-        return 2
+}
 
 
 def run_train(parsed: argparse.Namespace) -> int:
     """Train as parsed options say.
 
     Returns:
-        0, or 130 when Ctrl-C ended it (its checkpoint is written).
+        0, 130 when Ctrl-C ended it (its checkpoint is written), or 2 where another process failed
+        and tells why.
 
     Raises:
         FaimError: whatever is wrong with the options, the data or the weights, before the first
@@ -76,6 +69,8 @@ def run_train(parsed: argparse.Namespace) -> int:
     except TrainingStoppedError:
         logger.info(f"stopped; go on with --resume ({last_checkpoint(request.out)})")
         return EXIT_INTERRUPTED
+    except OtherProcessError:
+        return EXIT_FAILED
     return 0
 
 
@@ -92,13 +87,14 @@ def train(request: TrainRequest) -> Path:
     experiment = request.experiment
     _quieten_libraries()
     data = _read_and_check(experiment)
-    if request.resume is None and not request.overwrite and last_checkpoint(request.out).exists():
+    taken = os.path.exists(last_checkpoint(request.out))  # noqa: PTH110 - see read_options
+    if request.resume is None and not request.overwrite and taken:
         raise FaimError(
             f"{request.out}: holds a training already; expected --resume to go on with it, "
             "--overwrite, or another folder with -o"
         )
     training_data = TrainingData(experiment.dataset(data), experiment)
-    settings = _settings(experiment, training_data)
+    settings = _settings(experiment, data, training_data)
     if request.resume is not None:
         check_resumable(request.resume, settings)
     model = starting_model(experiment, data.classes)
@@ -107,7 +103,14 @@ def train(request: TrainRequest) -> Path:
     _announce(experiment, data, steps, request.out)
     trainer = make_trainer(experiment, request.out, settings)
     resume = None if request.resume is None else str(request.resume)
-    trainer.fit(module, training_data, ckpt_path=resume, weights_only=True)
+    make_folder(request.out)
+    try:
+        trainer.fit(module, training_data, ckpt_path=resume, weights_only=True)
+    except (OtherProcessError, TrainingStoppedError):
+        raise  # the other processes end by themselves
+    except BaseException:
+        end_other_processes(trainer)
+        raise
     weights = request.out / "weights.safetensors"
     if trainer.is_global_zero:
         save_checkpoint(weights, model)
@@ -116,13 +119,11 @@ def train(request: TrainRequest) -> Path:
 
 
 def make_trainer(experiment: Experiment, out: Path, settings: dict[str, Any]) -> lightning.Trainer:
-    """Lightning's trainer for an experiment."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FaimError(
-            f"{out}: cannot be made ({error}); expected a folder to write to"
-        ) from error
+    """Lightning's trainer for an experiment.
+
+    Raises:
+        FaimError: there is no such accelerator or strategy, or not here.
+    """
     saving = SaveProgress(
         out, settings, experiment.checkpoint_every, experiment.accumulate, experiment.save_history
     )
@@ -130,45 +131,97 @@ def make_trainer(experiment: Experiment, out: Path, settings: dict[str, Any]) ->
     if experiment.ema:
         callbacks.append(MovingAverage(experiment.ema_decay, experiment.ema_ramp))
     if experiment.val_ann is not None:
-        callbacks.append(Validate(experiment.val_ann, out, experiment.architecture))
+        callbacks.append(Validate(experiment.val_ann, saving, experiment.architecture))
     callbacks += [StopInOrder(saving), saving]
     terminal = sys.stderr.isatty()
     callbacks.append(ProgressBar(leave=True) if terminal else ProgressLines(experiment.log_every))
-    return lightning.Trainer(
-        accelerator=experiment.accelerator,
-        devices=experiment.devices,
-        num_nodes=experiment.num_nodes,
-        strategy=experiment.strategy,
-        precision=experiment.precision,
-        max_epochs=experiment.max_epochs,
-        accumulate_grad_batches=experiment.accumulate,
-        gradient_clip_val=experiment.grad_clip or None,
-        callbacks=callbacks,
-        plugins=[WholeFiles()],
-        logger=TensorBoardLogger(out, name="", version="tensorboard"),
-        log_every_n_steps=experiment.log_every,
-        default_root_dir=out,
-        enable_model_summary=False,
-        enable_progress_bar=terminal,
-        # Our sampler shares the batches out itself, and starts where a resumed run has to.
-        use_distributed_sampler=False,
-    )
+    with _naming_the_options(experiment):
+        return lightning.Trainer(
+            accelerator=experiment.accelerator,
+            devices=experiment.devices,
+            num_nodes=experiment.num_nodes,
+            strategy=experiment.strategy,
+            precision=experiment.precision,
+            max_epochs=experiment.max_epochs,
+            accumulate_grad_batches=experiment.accumulate,
+            gradient_clip_val=experiment.grad_clip or None,
+            callbacks=callbacks,
+            plugins=[WholeFiles()],
+            logger=TensorBoardLogger(out, name="", version="tensorboard"),
+            log_every_n_steps=experiment.log_every,
+            default_root_dir=out,
+            enable_model_summary=False,
+            enable_progress_bar=terminal,
+            # Our sampler shares the batches out itself, and starts where a resumed run has to.
+            use_distributed_sampler=False,
+        )
+
+
+@contextmanager
+def _naming_the_options(experiment: Experiment) -> Iterator[None]:
+    """What Lightning finds wrong with its options, as one sentence that names them."""
+    try:
+        yield
+    except Exception as error:
+        # It raises errors of several kinds, some over many lines.
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise FaimError(
+            f"accelerator={experiment.accelerator} devices={experiment.devices} "
+            f"num_nodes={experiment.num_nodes} strategy={experiment.strategy} "
+            f"precision={experiment.precision}: cannot be used here ({reason})"
+        ) from error
+
+
+def make_folder(out: Path) -> None:
+    """Make the output folder and try to write to it.
+
+    Raises:
+        FaimError: one of the two is impossible.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FaimError(
+            f"{out}: cannot be made ({error.strerror}); expected a folder to write to"
+        ) from error
+    try:
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise FaimError(
+            f"{out}: cannot be written to ({error.strerror}); expected a folder to write to"
+        ) from error
 
 
 def _read_and_check(experiment: Experiment) -> CocoVid:
     data = read_data(experiment.train_ann, "training", "--data")
-    data.check(num_classes=experiment.num_classes, masks_required=experiment.masks_required)
+    # What the training uses: every frame of it is looked for.
+    every_nth_frame(data, experiment.frame_stride).check(
+        num_classes=experiment.num_classes, masks_required=experiment.masks_required
+    )
     if experiment.val_ann is not None:
         validation = read_data(experiment.val_ann, "validation", "--val")
-        validation.check(num_classes=len(data.classes), masks_required=False)
+        validation.check(num_classes=None, masks_required=False)
+        if unknown := [name for name in validation.classes if name not in data.classes]:
+            raise FaimError(
+                f"{experiment.val_ann}: {len(unknown)} of its {len(validation.classes)} classes "
+                f"({', '.join(unknown[:5])}) are not among those of {experiment.train_ann} "
+                f"({', '.join(data.classes[:5])}); expected the training data's class names"
+            )
     return data
 
 
-def _settings(experiment: Experiment, data: TrainingData) -> dict[str, Any]:
+def _settings(experiment: Experiment, data: CocoVid, training_data: TrainingData) -> dict[str, Any]:
+    """What must be the same for a resumed training to go on as it would have."""
     # Plain values: nothing in the checkpoint needs unpickling.
-    values = asdict(experiment)
-    settings = {name: values[name] for name in _SAME_ON_RESUME}
-    return {**settings, "batches_per_epoch": data.batches_per_epoch}
+    settings = {n: v for n, v in asdict(experiment).items() if n not in _FREE_ON_RESUME}
+    model = asdict(experiment.config(data.classes))
+    settings |= {f"model.{name}": value for name, value in model.items()}
+    counts = len(data.videos), len(data.frames), sum(len(f.annotations) for f in data.frames)
+    settings["videos, frames and objects in the data"] = counts
+    settings["processes"] = experiment.devices * experiment.num_nodes
+    settings["batches_per_epoch"] = training_data.batches_per_epoch
+    return settings
 
 
 @rank_zero_only

@@ -13,7 +13,8 @@ from rich.console import Console
 
 from faim.config import Architecture
 from faim.models.checkpoint import save_checkpoint
-from faim.training.checkpoints import averaged_model
+from faim.training.checkpoints import SaveProgress, averaged_model
+from faim.training.errors import agree
 
 
 class Validate(Callback):
@@ -22,18 +23,27 @@ class Validate(Callback):
     A base detector is evaluated frame by frame, FAIM in global mode.
     """
 
-    def __init__(self, annotation_file: str, out: Path, architecture: Architecture) -> None:
-        """Evaluate on a CocoVID file; write into `out`."""
+    def __init__(
+        self, annotation_file: str, progress: SaveProgress, architecture: Architecture
+    ) -> None:
+        """Evaluate on a CocoVID file; write beside what `progress` does."""
         self.annotation_file = Path(annotation_file)
-        self.out = out
+        self.progress = progress
+        self.out = progress.out
         self.mode: Literal["frame", "global"] = "global" if architecture == "faim" else "frame"
         self.best = -1.0
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
-        """Evaluate in the first process; the others wait."""
+        """Evaluate in the first process; the others wait, and stop if it fails."""
+        # So that a failure here costs nothing; once more after it, with the best AP50.
+        self.progress.save(trainer)
+        failure: Exception | None = None
         if trainer.is_global_zero:
-            self._evaluate(trainer)
-        trainer.strategy.barrier("validation")
+            try:
+                self._evaluate(trainer)
+            except Exception as error:
+                failure = error
+        agree(trainer, failure)
 
     def state_dict(self) -> dict[str, float]:
         """The best AP50 so far."""

@@ -99,6 +99,7 @@ BOX = ("annotations", 0, "bbox")
         (_set("categories", 1, "id", value=7), "`categories` has id 7 twice"),
         (_set("categories", 1, "name", value="dog"), "category names"),
         (_set("images", 6, "video_id", value=5), "image 1 refers to video 5"),
+        (_set("images", 6, "video_id", value=[1]), "image 1 refers to video [1]"),
         (_set("images", 6, "frame_id", value=1), "image 1 has frame_id 1"),
         (_set("annotations", 0, "image_id", value=99), "annotation 1 refers to image 99"),
         (_set("annotations", 0, "category_id", value=4), "annotation 1 refers to category 4"),
@@ -150,18 +151,35 @@ def test_check_finds_what_would_stop_a_training(
     data = CocoVid(write(content))
     with pytest.raises(FaimError, match=r"image 1 was looked for at .*v1/0\.png"):
         data.check(num_classes=2, masks_required=False)
-    data.check(num_classes=2, masks_required=True, sample_images=False)
+    data.check(num_classes=2, masks_required=True, images_required=False)
     del content["annotations"][3]["segmentation"]
     with pytest.raises(FaimError, match="image 4 has no mask"):
-        CocoVid(write(content)).check(num_classes=2, masks_required=True, sample_images=False)
+        CocoVid(write(content)).check(num_classes=2, masks_required=True, images_required=False)
     content["annotations"][3]["segmentation"] = {"size": [5, 5], "counts": [25]}
     with pytest.raises(FaimError, match=r"mask of size \[5, 5\]; expected \[60, 100\]"):
-        CocoVid(write(content)).check(num_classes=2, masks_required=True, sample_images=False)
+        CocoVid(write(content)).check(num_classes=2, masks_required=True, images_required=False)
     content["annotations"] = []
     with pytest.raises(FaimError, match="no annotations"):
         CocoVid(write(content)).check(num_classes=2, masks_required=False)
     content["images"] = []
     with pytest.raises(FaimError, match="no images"):
+        CocoVid(write(content)).check(num_classes=2, masks_required=False)
+
+
+def test_check_finds_damaged_masks(content: Content, write: Write) -> None:
+    good = content["annotations"][3]["segmentation"]["counts"]
+    for counts in (good[:-1], good + "1", "~" + good, [1, 2], [True] * 6000, 7, None):
+        content["annotations"][3]["segmentation"]["counts"] = counts
+        with pytest.raises(FaimError, match=r"image 4: annotation with box .*: damaged mask"):
+            CocoVid(write(content)).check(num_classes=2, masks_required=True, images_required=False)
+    content["annotations"][3]["segmentation"] = [[1, 2, 3, 4]]
+    with pytest.raises(FaimError, match=r"image 4: annotation with box .*: damaged mask"):
+        CocoVid(write(content)).check(num_classes=2, masks_required=True, images_required=False)
+
+
+def test_an_image_name_too_long_for_a_file(content: Content, write: Write) -> None:
+    content["images"][-1]["file_name"] = "a" * 5000
+    with pytest.raises(FaimError, match="image 1 was looked for"):
         CocoVid(write(content)).check(num_classes=2, masks_required=False)
 
 
@@ -239,6 +257,8 @@ def test_read_mask_agrees_with_pycocotools(data: st.DataObject) -> None:
         {"size": [4, 6], "counts": "\xff\xff"},
         {"size": [4, 6], "counts": "~"},
         {"size": [4, 6], "counts": "h" * 50},
+        {"size": [4, 6], "counts": "h" * 50 + "1"},
+        {"size": [4, 6], "counts": [2**70, 5]},
         {"size": [4, 6], "counts": 5},
         {"size": [4, 6], "counts": ""},
         {"size": [4, 6], "counts": [5]},

@@ -59,5 +59,7 @@ def test_where_nothing_can_be_written(tmp_path: Path) -> None:
         check_writable(tmp_path / "file" / "figures.json")
     with pytest.raises(FaimError, match="expected a file name"):
         check_writable(tmp_path)
+    with pytest.raises(FaimError, match="expected a file name"):
+        check_writable(tmp_path / ("a" * 5000))
     check_writable(tmp_path / "new" / "figures.json")
     assert (tmp_path / "new").is_dir()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -19,6 +20,8 @@ from faim.evaluation.run import EvalOptions, run_eval
 from faim.models.affinity import Affinity
 from faim.models.checkpoint import save_checkpoint
 from faim.models.faim import build_model
+from faim.runtime.pipeline import Detector
+from faim.runtime.sources import open_source
 from faim.structures import Proposals
 
 #: Where the object of frame t stands; frames are 200x100, network input 64x128 (scale 0.64).
@@ -96,6 +99,60 @@ def test_every_frame_is_in_one_group_of_global_mode(data: CocoVid) -> None:
     assert [scores[i] for i in (1, 3, 5)] == pytest.approx([0.81] * 3)
 
 
+def test_groups_of_global_mode_by_sampling(data: CocoVid) -> None:
+    def scores(sampling: str, seed: int = 0) -> list[float]:
+        runner = ModeRunner(
+            Scripted(test_frames=4),
+            data,
+            ("global",),
+            sampling=sampling,  # type: ignore[arg-type]
+            seed=seed,
+        )
+        found = runner.run()["global"].detections
+        return [found[image_id].scores[0].item() for image_id in range(1, 7)]
+
+    # Local groups are {0, 1, 2} and {3, 4, 5}: the first does not know the weak frame 3.
+    assert scores("local")[:3] == pytest.approx([0.81] * 3)
+    assert max(scores("local")[3:]) < 0.809
+    assert scores("shuffled", 1) == scores("shuffled", 1)
+    assert any(scores("shuffled", 1) != scores("shuffled", seed) for seed in range(2, 6))
+    with pytest.raises(FaimError, match="sampling: 'all' given"):
+        scores("all")
+
+
+@pytest.mark.parametrize("sampling", ["uniform", "shuffled", "local"])
+def test_modes_agree_with_the_running_detector(
+    make_data: MakeData, tmp_path: Path, sampling: Literal["uniform", "shuffled", "local"]
+) -> None:
+    random = np.random.default_rng(0)
+    images = [random.integers(0, 256, (100, 200, 3), dtype=np.uint8) for _ in range(5)]
+    for number, image in enumerate(images, start=1):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), image)
+    data = make_data([[(1, box, 7)] for box in BOXES[:5]], classes=("cat", "dog"))
+    config = FaimConfig(
+        variant="nano",
+        class_names=("cat", "dog"),
+        test_size=(64, 128),
+        test_frames=3,
+        score_threshold=0.0,
+    )
+    model = build_model(config).eval()
+    for layer in model.detector.head.obj_preds:  # random weights find no objects
+        torch.nn.init.constant_(layer.bias, 1.0)
+    runs = ModeRunner(model, data, sampling=sampling, seed=3).run()
+    # One frame at a time: convolutions of a batch round differently.
+    detector = Detector(model, score_threshold=0.0, batch_size=1, sampling=sampling, seed=3)
+    for mode, run in runs.items():
+        results = list(detector.run(open_source(images), mode))
+        assert len(results) == len(run.detections) == 5
+        for result in results:
+            expected = run.detections[result.frame.index + 1]
+            assert len(expected.scores) > 5
+            assert torch.equal(result.detections.boxes, expected.boxes)
+            assert torch.equal(result.detections.scores, expected.scores)
+            assert torch.equal(result.detections.class_ids, expected.class_ids)
+
+
 def test_the_base_detector_gives_frame_mode_its_time_only(data: CocoVid) -> None:
     base, model = Scripted(), Scripted()
     runs = ModeRunner(model, data, ("frame", "stream"), base=base).run()
@@ -127,11 +184,16 @@ def weights(tmp_path: Path) -> Path:
 def test_run_eval_writes_what_it_prints(data: CocoVid, weights: Path, tmp_path: Path) -> None:
     file = tmp_path / "out" / "figures.json"
     console = Console(file=io.StringIO(), width=120)
-    options = EvalOptions(weights=weights, data=data.annotation_file, json=file, seed=5)
+    options = EvalOptions(
+        weights=weights, data=data.annotation_file, json=file, sampling="shuffled", seed=5
+    )
+    torch.manual_seed(11)
     report = run_eval(options, console)
+    assert torch.initial_seed() == 11  # the caller's randomness is its own
     assert json.loads(file.read_text()) == report
     assert list(report["modes"]) == ["frame", "stream", "global"]
-    assert (report["images"], report["videos"], report["seed"]) == (6, 1, 5)
+    assert (report["images"], report["videos"]) == (6, 1)
+    assert (report["sampling"], report["seed"]) == ("shuffled", 5)
     assert report["size"] == [64, 64]
     assert report["modes"]["stream"]["ms_per_frame"] > 0
     assert report["base_ms"] == report["modes"]["frame"]["ms_per_frame"]
@@ -148,6 +210,8 @@ def test_run_eval_writes_what_it_prints(data: CocoVid, weights: Path, tmp_path: 
         ({"data": Path("nowhere.json")}, r"nowhere\.json: no such file"),
         ({"weights": "nowhere.pth"}, r"nowhere\.pth: no such file"),
         ({"size": 100}, "multiple of 32"),
+        ({"sampling": "some"}, "sampling: 'some'"),
+        ({"seed": -2}, "seed: -2"),
     ],
 )
 def test_wrong_options(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -11,7 +12,7 @@ from runtime_helpers import FakeModel, flat_frames
 
 from faim.errors import FaimError
 from faim.runtime.pipeline import Detector, check_size, resolve_device
-from faim.runtime.sources import open_source
+from faim.runtime.sources import ArraySource, Frame, open_source
 
 LEVELS = (51, 102, 153, 204, 255, 0, 51)  # 0.2, 0.4, 0.6, 0.8, 1.0, 0.0, 0.2 of 255
 
@@ -47,6 +48,47 @@ def test_global_mode_refines_spread_groups_each_frame_once(
     assert model.aggregator.groups == [[0.2, 0.6, 1.0, 0.2], [0.4, 0.8, 0.0]]
     assert scores(found) == pytest.approx([0.5, 0.4, 0.5, 0.4, 0.5, 0.4, 0.5], abs=1e-6)
     assert sum(model.batches) == 7
+
+
+def test_global_mode_takes_other_samplings(model: FakeModel) -> None:
+    Detector(model, score_threshold=0.0, sampling="local").predict(flat_frames(*LEVELS))
+    assert model.aggregator.groups == [[0.2, 0.4, 0.6, 0.8], [1.0, 0.0, 0.2]]
+    drawn = []
+    for seed in (1, 1, 2, 3):
+        model.aggregator.groups.clear()
+        Detector(model, score_threshold=0.0, sampling="shuffled", seed=seed).predict(
+            flat_frames(*LEVELS)
+        )
+        drawn.append([list(group) for group in model.aggregator.groups])
+        assert sorted(map(len, drawn[-1])) == [3, 4]
+    assert drawn[0] == drawn[1]
+    assert drawn[0] != drawn[2] or drawn[0] != drawn[3]
+
+
+class _Changing(ArraySource):
+    """Other frames at the second reading."""
+
+    def __init__(self, *readings: list[np.ndarray]) -> None:
+        super().__init__(readings[0])
+        self.readings = iter(readings)
+
+    def __iter__(self) -> Iterator[Frame]:
+        return iter(ArraySource(next(self.readings)))
+
+
+@pytest.mark.parametrize(
+    ("second", "sentence"),
+    [
+        (flat_frames(1, 2), "ends earlier at frame 2"),
+        (flat_frames(1, 2, 3, 4), "goes on at frame 3"),
+        (flat_frames(1, size=(32, 64)), "has another size at frame 0"),
+    ],
+)
+def test_a_source_that_changes_under_global_mode(
+    detector: Detector, second: list[np.ndarray], sentence: str
+) -> None:
+    with pytest.raises(FaimError, match=f"3 arrays: {sentence} when read the second time"):
+        list(detector.stream(_Changing(flat_frames(1, 2, 3), second), mode="global"))
 
 
 def test_global_results_come_in_order_with_their_pixels(detector: Detector) -> None:
@@ -164,11 +206,16 @@ def test_progress_counts_every_frame_once(detector: Detector) -> None:
 def test_wrong_options_are_named(model: FakeModel, detector: Detector) -> None:
     assert check_size(416) == (416, 416)
     assert check_size((288, 512)) == (288, 512)
-    for size in (400, 0, -32, (416, 100), (1, 2, 3), "416"):
+    for size in (400, 0, -32, (416, 100), (1, 2, 3), "416", 416.0, (416.0, 416), True):
         with pytest.raises(FaimError, match=r"size: .*multiple of 32"):
             Detector(model, size=size)  # type: ignore[arg-type]
-    with pytest.raises(FaimError, match=r"conf: 1\.5"):
-        Detector(model, score_threshold=1.5)
+    for conf in (1.5, -0.1, float("nan"), "a", None):
+        with pytest.raises(FaimError, match=r"conf: .* expected a number from 0 to 1"):
+            Detector(model, score_threshold=conf)  # type: ignore[arg-type]
+    with pytest.raises(FaimError, match="sampling: 'random' given; expected one of uniform"):
+        Detector(model, sampling="random")  # type: ignore[arg-type]
+    with pytest.raises(FaimError, match="seed: -1 given"):
+        Detector(model, seed=-1)
     with pytest.raises(FaimError, match="device: 'nonsense'"):
         resolve_device("nonsense")
     with pytest.raises(FaimError, match="mode: 'past'"):

@@ -199,3 +199,9 @@ def test_frame_without_pixels_keeps_its_shape() -> None:
     assert frame.image.shape == (30, 40, 3)
     assert frame.image.strides == (0, 0, 0)
     assert frame.image.max() == 0
+
+
+def test_a_name_too_long_for_a_file() -> None:
+    with pytest.raises(FaimError, match="no such file or folder") as caught:
+        open_source("a" * 5000)
+    assert len(str(caught.value)) < 400

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,6 +44,22 @@ def test_options_as_in_yolox() -> None:
 def test_yolox_spelling_with_underscores() -> None:
     exp = read("--exp_file", "exps/faim_s.py", "--batch_size", "2").experiment
     assert (exp.name, exp.batch_size, exp.accumulate) == ("faim_s", 2, 2)
+
+
+def test_overrides_before_and_after_options() -> None:
+    from faim.cli import build_parser
+
+    arguments = ["-f", "exps/faim_s.py", "ema=false", "-o", "out", "model.top_k=100", "--seed", "3"]
+    for request in (
+        read(*arguments, "frame_stride=1"),
+        read_options(build_parser().parse_args(["train", *arguments, "frame_stride=1"])),
+    ):
+        exp = request.experiment
+        assert (exp.ema, exp.model["top_k"], exp.seed, exp.frame_stride) == (False, 100, 3, 1)
+        assert request.out == Path("out")
+    for wrong in ("--frames=3", "stray"):
+        with pytest.raises(SystemExit):
+            read(*arguments, wrong)
 
 
 @pytest.mark.parametrize(
@@ -117,11 +134,48 @@ def test_wrong_overrides(override: str, sentence: str) -> None:
         ("basic_lr_per_img=0", "expected a number above 0"),
         ("model.nms_train=2", "nms_train is 2.0"),
         ("precision=8", "expected one of 32-true"),
+        ("ema_decay=1.5", "ema_decay is 1.5; expected a number from 0 to 1"),
+        ("momentum=2", "momentum is 2.0; expected a number from 0 to 1"),
+        ("min_lr_ratio=-1", "min_lr_ratio is -1.0; expected a number from 0 to 1"),
+        ("weight_decay=1e999", "expected a number"),
     ],
 )
 def test_wrong_values(override: str, sentence: str) -> None:
     with pytest.raises(FaimError, match=sentence):
         read("-f", "exps/yolox_s_vid.py", override)
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"precision": "fp16"}, "precision is 'fp16'; expected one of 32-true, 16-mixed"),
+        ({"max_epochs": "7"}, "max_epochs is '7'; expected a whole number"),
+        ({"ema": 1}, "ema is 1; expected true or false"),
+        ({"grad_clip": float("nan")}, "grad_clip is nan; expected a number"),
+        ({"model": None}, "model is None; expected a dictionary"),
+        ({"model": {"top_k": "9"}}, "model.top_k is '9'; expected a whole number"),
+        ({"model": {"train_parts": []}}, r"model.train_parts is \(\) and leaves nothing to train"),
+        ({"model": {"train_parts": ["mask_head"], "mask_weight": 0}}, "leaves nothing to train"),
+        ({"hsv_prob": 2}, "hsv_prob is 2.0; expected a number from 0 to 1"),
+    ],
+)
+def test_wrong_types_in_an_experiment_file(fields: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(FaimError, match=sentence):
+        FaimExperiment(**fields).validate()
+
+
+def test_harmless_types_are_adapted(tmp_path: Path) -> None:
+    exp = FaimExperiment(
+        ckpt=tmp_path,  # type: ignore[arg-type]
+        sizes=[64, 96],  # type: ignore[arg-type]
+        grad_clip=1,
+        model={"mask_levels": ["P3"]},
+    )
+    exp.validate()
+    assert (exp.ckpt, exp.sizes, exp.grad_clip) == (str(tmp_path), (64, 96), 1.0)
+    assert exp.model == {"mask_levels": ("P3",)}
+    with pytest.raises(FaimError, match=r"augment.degrees is 'a'; expected a number"):
+        BaseExperiment(augment={"degrees": "a"}).validate()
 
 
 def test_defaults_are_the_papers() -> None:

@@ -15,13 +15,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from faim.cli import main
 from faim.errors import FaimError
 from faim.models.checkpoint import load_checkpoint
 from faim.training.callbacks import TrainingStoppedError
 from faim.training.checkpoints import SaveProgress
 from faim.training.experiment import BaseExperiment, Experiment, FaimExperiment
 from faim.training.module import BaseTraining
-from faim.training.run import main
 
 ROOT = Path(__file__).parents[2]
 Fit = Callable[..., Path]
@@ -246,6 +246,11 @@ def _no_mask(content: dict[str, Any]) -> None:
     del content["annotations"][0]["segmentation"]
 
 
+def _damaged_mask(content: dict[str, Any]) -> None:
+    mask = content["annotations"][-1]["segmentation"]
+    mask["counts"] = mask["counts"][:-2]
+
+
 def _more_classes(content: dict[str, Any]) -> None:
     content["categories"].append({"id": 99, "name": "other"})
 
@@ -256,6 +261,7 @@ def _more_classes(content: dict[str, Any]) -> None:
         (_no_image, "gone.jpg"),
         (_outside, "outside image"),
         (_no_mask, "has no mask"),
+        (_damaged_mask, "damaged mask"),
         (_more_classes, "2 classes, the data have 3"),
     ],
 )
@@ -271,7 +277,7 @@ def test_wrong_data_fails_in_one_sentence_before_the_first_step(
     out = tmp_path / "out"
     status = main(
         [
-            *("-f", "exps/faim_nano.py", "--data", str(data), "-c", str(base_weights)),
+            *("train", "-f", "exps/faim_nano.py", "--data", str(data), "-c", str(base_weights)),
             *("-o", str(out), "model.test_size=64,64", "frame_stride=1"),
         ]
     )
@@ -286,7 +292,7 @@ def test_without_data_the_sentence_says_how_to_get_some(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["-f", "exps/faim_s.py", "-c", "weights.safetensors"]) == 2
+    assert main(["train", "-f", "exps/faim_s.py", "-c", "weights.safetensors"]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "data/imagenet_vid/train.json: no training data there" in error
@@ -306,7 +312,14 @@ def test_a_folder_with_a_training_is_not_overwritten_unasked(
 
 @pytest.mark.parametrize(
     ("change", "sentence"),
-    [({"batch_size": 8}, "batch_size=4, not 8"), ({"seed": 5}, "seed=0, not 5")],
+    [
+        ({"batch_size": 8}, "batch_size=4, not 8"),
+        ({"seed": 5}, "seed=0, not 5"),
+        ({"optimizer": "adamw"}, "optimizer='sgd', not 'adamw'"),
+        ({"ema": False}, "ema=True, not False"),
+        ({"augment": {"degrees": 5.0}}, "augment={}, not {'degrees': 5.0}"),
+        ({"model": {"test_size": (64, 96)}}, r"model.test_size=\(64, 64\), not \(64, 96\)"),
+    ],
 )
 def test_resuming_with_other_settings_is_refused(
     change: dict[str, Any],
@@ -319,6 +332,38 @@ def test_resuming_with_other_settings_is_refused(
     fit(short, tmp_path)
     with pytest.raises(FaimError, match=sentence):
         fit(replace(short, **change), tmp_path, resume=tmp_path / "last.ckpt")
+
+
+def test_resuming_with_other_class_names_is_refused(
+    base_experiment: BaseExperiment, annotations: Path, fit: Fit, tmp_path: Path
+) -> None:
+    short = replace(base_experiment, max_epochs=1)
+    fit(short, tmp_path)
+    renamed = write_changed(
+        annotations,
+        tmp_path / "renamed.json",
+        lambda content: content["categories"][0].update(name="other"),
+    )
+    with pytest.raises(FaimError, match=r"class_names=.*, not .*'other'"):
+        fit(replace(short, train_ann=str(renamed)), tmp_path, resume=tmp_path / "last.ckpt")
+
+
+def test_resuming_may_change_what_leaves_the_result_alone(
+    base_experiment: BaseExperiment, annotations: Path, fit: Fit, tmp_path: Path
+) -> None:
+    fit(base_experiment, tmp_path)
+    moved = write_changed(annotations, tmp_path / "moved.json", lambda content: None)
+    other = replace(
+        base_experiment,
+        name="other",
+        ckpt="",
+        train_ann=str(moved),
+        cache=True,
+        log_every=1,
+        checkpoint_every=3,
+        save_history=True,
+    )
+    fit(other, tmp_path, resume=tmp_path / "last.ckpt")
 
 
 def test_resuming_from_no_or_a_damaged_checkpoint(
@@ -337,6 +382,107 @@ def test_an_output_folder_that_cannot_be_written(
     (tmp_path / "file").write_text("")
     with pytest.raises(FaimError, match="cannot be made"):
         fit(base_experiment, tmp_path / "file" / "out")
+
+
+@pytest.mark.skipif(not Path("/sys").is_dir(), reason="this system has no folder /sys")
+def test_an_output_folder_that_is_there_but_cannot_be_written(
+    base_experiment: BaseExperiment, fit: Fit
+) -> None:
+    with pytest.raises(FaimError, match="/sys: cannot be written to"):
+        fit(base_experiment, Path("/sys"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("accelerator", "foo"), ("strategy", "foo"), ("accelerator", "gpu")]
+)
+def test_a_machine_that_is_not_there(
+    name: str, value: str, base_experiment: BaseExperiment, fit: Fit, tmp_path: Path
+) -> None:
+    if value == "gpu" and torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(FaimError, match=f"{name}={value} .*cannot be used here") as caught:
+        fit(replace(base_experiment, **{name: value}), tmp_path / "out")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_frame_that_is_damaged_ends_the_training_in_one_sentence(
+    workers: int,
+    base_experiment: BaseExperiment,
+    annotations: Path,
+    tmp_path: Path,
+    fit: Fit,
+) -> None:
+    (tmp_path / "damaged.jpg").write_bytes(b"no image")
+    data = write_changed(
+        annotations,
+        tmp_path / "changed.json",
+        lambda content: content["images"][5].update(file_name=str(tmp_path / "damaged.jpg")),
+    )
+    with pytest.raises(FaimError) as caught:
+        fit(replace(base_experiment, train_ann=str(data), workers=workers), tmp_path / "out")
+    assert str(caught.value) == f"{tmp_path}/damaged.jpg: cannot be decoded; expected an image"
+
+
+def test_a_failure_in_one_of_two_processes_ends_both(
+    base_experiment: BaseExperiment, annotations: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "damaged.jpg").write_bytes(b"no image")
+    data = write_changed(
+        annotations,
+        tmp_path / "changed.json",
+        lambda content: content["images"][5].update(file_name=str(tmp_path / "damaged.jpg")),
+    )
+    command = [
+        *(sys.executable, "tools/train.py", "-f", "exps/yolox_nano_vid.py", "-d", "2", "-b", "8"),
+        *("--data", str(data), "-o", str(tmp_path / "out"), "--workers", "0", "frame_stride=1"),
+        *("accelerator=cpu", "strategy=ddp", "input_size=64,64", "multiscale_range=0"),
+        *("max_epochs=2", "no_aug_epochs=1", "model.test_size=64,64"),
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("damaged.jpg: cannot be decoded") in (1, 2)
+
+
+def test_validation_classes_are_compared_by_name(
+    base_experiment: BaseExperiment, annotations: Path, fit: Fit, tmp_path: Path
+) -> None:
+    renamed = write_changed(
+        annotations,
+        tmp_path / "renamed.json",
+        lambda content: content["categories"][0].update(name="other"),
+    )
+    with pytest.raises(FaimError, match=r"renamed.json: 1 of its 2 classes \(other\)"):
+        fit(replace(base_experiment, val_ann=str(renamed)), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_validation_that_fails_loses_nothing(
+    base_experiment: BaseExperiment,
+    annotations: Path,
+    fit: Fit,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from faim.evaluation import run as evaluation
+
+    def failing(*arguments: Any) -> dict[str, Any]:
+        raise FaimError("no such thing")
+
+    experiment = replace(base_experiment, val_ann=str(annotations))
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluation, "run_eval", failing)
+        with pytest.raises(FaimError, match="no such thing"):
+            fit(experiment, tmp_path / "out")
+    last = tmp_path / "out/last.ckpt"
+    assert torch.load(last, weights_only=True)["global_step"] == 4
+    resumed = weights(fit(experiment, tmp_path / "out", resume=last))
+    assert_same(weights(fit(base_experiment, tmp_path / "whole")), resumed)
 
 
 @pytest.mark.parametrize("stage", ["base_experiment", "faim_experiment"])

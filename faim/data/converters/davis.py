@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,10 +19,11 @@ from faim.errors import FaimError
 def convert_davis(
     root: Path,
     out: Path,
-    labels: Literal["coco", "vid"],
+    labels: Literal["coco", "vid"] = "coco",
     *,
     clean_only: bool = False,
     classes: Sequence[str] | None = None,
+    sequences: Mapping[str, str] | None = None,
 ) -> Path:
     """Write the CocoVID JSON of a DAVIS folder, with RLE masks and their tight boxes.
 
@@ -38,6 +39,8 @@ def convert_davis(
         labels: which names; sequences without one in this set are left out.
         clean_only: leave out the sequences that are not clean.
         classes: the categories in order; by default the classes that occur, sorted.
+        sequences: the class of each sequence to convert, in this order; `labels.json`, which need
+            not be there then, and the two options on it do not count.
 
     Returns:
         The JSON file.
@@ -49,7 +52,8 @@ def convert_davis(
     root, out = Path(root), Path(out)
     target = out if out.suffix == ".json" else out / "annotations.json"
     images, masks = _resolution_folders(root)
-    sequences = _sequences(root / "labels.json", labels, clean_only)
+    if sequences is None:
+        sequences = _sequences(root / "labels.json", labels, clean_only)
     names = sorted(set(sequences.values())) if classes is None else list(classes)
     if unknown := sorted(set(sequences.values()) - set(names)):
         raise FaimError(f"classes: {', '.join(unknown)} occur in {root} but are not among {names}")

@@ -19,7 +19,8 @@ Matrix = npt.NDArray[np.float64]
 SUPERSAMPLE = 2
 #: Repeat of the class textures, 256ths of the frame's side.
 PERIOD = (10.0, 13.0)
-#: How far the two tones of a texture lie from the object's own colour, grey levels.
+#: Half the distance between the two tones of a texture, in grey levels along its `SWINGS`; their
+#: mean is the object's own colour.
 CONTRAST = np.float32(75)
 
 

@@ -70,6 +70,20 @@ def test_label_sets_clean_and_given_classes(davis: Path, tmp_path: Path) -> None
     assert [video.frames[0].annotations[0].category_id for video in data.videos] == [0, 2]
 
 
+def test_given_sequences_need_no_labels(davis: Path, tmp_path: Path) -> None:
+    (davis / "labels.json").unlink()
+    chosen = {"swan": "bird", "camel": "horse"}
+    path = convert_davis(
+        davis, tmp_path / "a.json", classes=["bird", "cat", "horse"], sequences=chosen
+    )
+    data = CocoVid(path)
+    assert [video.name for video in data.videos] == ["swan", "camel"]
+    assert data.classes == ("bird", "cat", "horse")
+    assert [video.frames[0].annotations[0].category_id for video in data.videos] == [0, 2]
+    with pytest.raises(FaimError, match="goat: no JPEG images"):
+        convert_davis(davis, tmp_path / "a.json", sequences={"goat": "sheep"})
+
+
 def test_wrong_folders_are_one_sentence(davis: Path, tmp_path: Path) -> None:
     target = tmp_path / "a.json"
     with pytest.raises(FaimError, match="expected a DAVIS folder with JPEGImages"):

@@ -1,0 +1,134 @@
+"""A FAIM checkpoint against its own base detector on held-out SynthVID.
+
+    for s in 1 2 3; do
+        faim synth --out data/test$s --videos 30 --frames 32 --severity hard --seed $s
+    done
+    python benchmarks/synthvid.py --data data/test?/annotations.json
+
+Three modes of one checkpoint, and beside `stream` an exact one: TICAM's second round averages what
+the first made of the references, and a stream keeps what that was when they were key frames
+themselves, while the exact stream computes it anew with all that the key frame sees.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+from torch import Tensor
+
+from faim.data.coco_vid import CocoVid
+from faim.errors import FaimError
+from faim.evaluation.average_precision import evaluate_ap
+from faim.evaluation.modes import ModeRun, ModeRunner
+from faim.evaluation.report import check_writable, machine, write_json
+from faim.evaluation.stability import stability
+from faim.models.aggregation import TicamAggregator
+from faim.models.checkpoint import load_model
+from faim.models.faim import FAIM
+from faim.structures import Proposals, TensorRecord
+from faim.weights import default_weights
+
+EXACT = "stream, exact second round"
+
+
+class ExactTicam(TicamAggregator):
+    """TICAM over all frames of the bank at every step; the bank holds proposals."""
+
+    def step(self, key: Proposals, bank: TensorRecord | None) -> tuple[Tensor, TensorRecord]:
+        """See `Aggregator.step`."""
+        frames = Proposals.stack([key])
+        if isinstance(bank, Proposals):
+            frames = Proposals.concatenate([bank, frames])
+        return self.refine(frames)[-1], key
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmark; exit status 2 after wrong input."""
+    try:
+        run(_parser().parse_args(arguments))
+    except FaimError as error:
+        print(f"synthvid: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Evaluate every set, print the tables, and write the JSON file if one is asked for.
+
+    Raises:
+        FaimError: the weights or a set are not as expected.
+    """
+    console = Console()
+    if options.json:
+        check_writable(options.json)
+    weights = options.weights or default_weights()
+    model = load_model(weights)
+    if not isinstance(model, FAIM):
+        raise FaimError(f"{weights}: a plain base detector; expected a FAIM checkpoint")
+    sets = [CocoVid(path) for path in options.data]
+    rows: dict[str, dict[str, dict[str, float]]] = {}
+    with Progress(console=console) as progress:
+        task = progress.add_task("frames", total=2 * sum(len(data.frames) for data in sets))
+        for data in sets:
+            model.aggregator = TicamAggregator(model.ticam)
+            cached = ModeRunner(model, data).run(lambda: progress.advance(task))
+            model.aggregator = ExactTicam(model.ticam)
+            exact = ModeRunner(model, data, ["stream"]).run(lambda: progress.advance(task))
+            runs: list[tuple[str, ModeRun]] = [*cached.items(), (EXACT, exact["stream"])]
+            rows[str(data.annotation_file)] = {name: figures(data, r) for name, r in runs}
+    average = mean(rows)
+    report = {"weights": str(weights), "sets": rows, "mean": average, "machine": machine()}
+    for name, set_rows in {**rows, "mean": average}.items():
+        _print(name, set_rows, console)
+    if options.json:
+        write_json(options.json, report)
+    return report
+
+
+def figures(data: CocoVid, found: ModeRun) -> dict[str, float]:
+    """AP, and stability, of one mode on one set."""
+    ap, steady = evaluate_ap(data, found.detections), stability(data, found.detections)
+    return {
+        "ap50": ap.ap50,
+        "ap75": ap.ap75,
+        "ap50_95": ap.ap50_95,
+        "found_share": steady.found_share,
+        "flips_per_100": steady.flips_per_100,
+    }
+
+
+def mean(rows: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, dict[str, float]]:
+    """The mean over the sets of every figure of every mode."""
+    sets = list(rows.values())
+    return {
+        mode: {key: sum(s[mode][key] for s in sets) / len(sets) for key in sets[0][mode]}
+        for mode in sets[0]
+    }
+
+
+def _print(title: str, rows: Mapping[str, Mapping[str, float]], console: Console) -> None:
+    table = Table(title=title)
+    for name in ("", "AP50", "AP75", "AP50:95", "found %", "flips / 100"):
+        table.add_column(name, justify="right" if name else "left")
+    for mode, values in rows.items():
+        table.add_row(mode, *(f"{value:.1f}" for value in values.values()))
+    console.print(table)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="annotation files")
+    parser.add_argument("--weights", type=Path, help="FAIM checkpoint (the embedded one)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

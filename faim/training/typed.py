@@ -1,0 +1,94 @@
+"""Values checked against the type hints of the dataclass fields that they are for."""
+
+from __future__ import annotations
+
+import math
+import types
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import PurePath
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from faim.errors import FaimError
+
+
+def field_hints(kind: type) -> dict[str, Any]:
+    """The types of a dataclass's public fields."""
+    hints = get_type_hints(kind)
+    return {f.name: hints[f.name] for f in fields(kind) if not f.name.startswith("_")}
+
+
+def check_values(values: Mapping[str, Any], kind: type, prefix: str = "") -> dict[str, Any]:
+    """The values as their fields of `kind` want them: lists as tuples, whole numbers as floats.
+
+    Names that are no field of `kind` come back as they are.
+
+    Raises:
+        FaimError: a value of another type; the message has its name behind `prefix`.
+    """
+    hints = field_hints(kind)
+    checked = dict(values)
+    for name, value in values.items():
+        if name not in hints:
+            continue
+        try:
+            checked[name] = convert(value, hints[name])
+        except ValueError:
+            raise FaimError(
+                f"{prefix}{name} is {value!r}; expected {describe(hints[name])}"
+            ) from None
+    return checked
+
+
+def convert(value: Any, hint: Any) -> Any:
+    """`value` as `hint`; ValueError where it cannot be."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        for argument in arguments:
+            try:
+                return convert(value, argument)
+            except ValueError:
+                continue
+    elif origin is Literal:
+        if isinstance(value, str) and value in arguments:
+            return value
+    elif origin is tuple:
+        items = value if isinstance(value, (tuple, list)) else (value,)
+        kinds = [arguments[0]] * len(items) if arguments[-1] is Ellipsis else arguments
+        if len(kinds) == len(items):
+            return tuple(convert(item, kind) for item, kind in zip(items, kinds, strict=True))
+    elif origin is dict:
+        if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+            return value
+    elif hint is type(None):
+        if value is None:
+            return None
+    elif hint is float:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if number and math.isfinite(value):
+            return float(value)
+    elif hint is str and isinstance(value, PurePath):
+        return str(value)
+    elif isinstance(hint, type) and type(value) is hint:
+        return value
+    raise ValueError
+
+
+def describe(hint: Any) -> str:
+    """A type in words."""
+    if get_origin(hint) is Literal:
+        return "one of " + ", ".join(map(str, get_args(hint)))
+    names = {
+        bool: "true or false",
+        int: "a whole number",
+        float: "a number",
+        str: "a text",
+        type(None): "none",
+    }
+    if get_origin(hint) in (Union, types.UnionType):
+        return " or ".join(describe(argument) for argument in get_args(hint))
+    if get_origin(hint) is tuple:
+        return "values separated by commas: " + str(hint).removeprefix("tuple")
+    if get_origin(hint) is dict:
+        return "a dictionary of fields"
+    return names.get(hint, str(getattr(hint, "__name__", hint)))

@@ -1,0 +1,45 @@
+import cv2
+import numpy as np
+import pytest
+
+from faim.cli import main
+from faim.models.checkpoint import load_model
+from faim.runtime.sources import open_source
+from faim.weights import default_weights
+
+
+def test_embedded_checkpoint_is_small_and_whole():
+    path = default_weights()
+    assert path.stat().st_size < 12e6
+    model = load_model(path)
+    assert model.config.variant == "nano"
+    assert model.config.architecture == "faim"
+
+
+def test_demo(tmp_path, capsys):
+    assert main(["demo", "--out", str(tmp_path / "demo"), "--frames", "8"]) == 0
+    shown = capsys.readouterr().out
+    for words in ("AP50", "flips", "ms a frame", "demo.mp4", "demo.png"):
+        assert words in shown
+    with open_source(tmp_path / "demo" / "demo.mp4") as video:
+        frames = [frame.image for frame in video]
+    assert len(frames) == 8
+    # Two detectors side by side on the same pictures.
+    height, width = frames[0].shape[:2]
+    left, right = frames[0][:, : width // 2], frames[0][:, width // 2 :]
+    assert (height, width) == (256 * 2 + 24, 256 * 2 * 2)
+    assert np.corrcoef(left[30:].ravel(), right[30:].ravel())[0, 1] > 0.8
+    assert cv2.imread(str(tmp_path / "demo" / "demo.png")) is not None
+
+
+def test_demo_refuses_a_file_as_its_folder(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert main(["demo", "--out", str(tmp_path / "file"), "--frames", "8"]) == 2
+    assert "file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("frames", ["7", "many"])
+def test_demo_refuses_a_wrong_length(frames):
+    with pytest.raises(SystemExit) as caught:
+        main(["demo", "--frames", frames])
+    assert caught.value.code == 2
