@@ -170,6 +170,13 @@ def _add_eval(parser: argparse.ArgumentParser) -> None:
         "--aggregate", choices=("auto", "ticam", "affinity", "none"), default="auto"
     )
     parser.add_argument("--size", type=_size, help="network input: an integer, or HxW")
+    parser.add_argument(
+        "--sampling",
+        choices=("uniform", "shuffled", "local"),
+        default="uniform",
+        help="which frames global mode looks at together",
+    )
+    parser.add_argument("--seed", type=_whole(0), default=0, help="of shuffled sampling (0)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 … (cpu)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
     parser.set_defaults(run=_run_eval)
@@ -187,6 +194,8 @@ def _run_eval(parsed: argparse.Namespace) -> int:
             mode=parsed.mode,
             aggregate=parsed.aggregate,
             size=parsed.size,
+            sampling=parsed.sampling,
+            seed=parsed.seed,
             device=parsed.device,
             json=parsed.json,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -63,7 +64,7 @@ def load_checkpoint(path: str | Path) -> tuple[FaimConfig, StateDict]:
         FaimError: no such file, no checkpoint of a known kind, or weights that are not finite.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for a name too long
         raise FaimError(f"{path}: no such file; expected a checkpoint (.safetensors or .pth)")
     if path.stat().st_size == 0:
         raise FaimError(f"{path}: the file is empty; expected a checkpoint")
