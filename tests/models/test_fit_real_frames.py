@@ -1,4 +1,4 @@
-"""The second stage fits a few real frames with masks (the long version is benchmarks/fit_davis.py)."""
+"""The second stage fits a few real frames with masks; benchmarks/fit_davis.py takes longer."""
 
 import runpy
 from pathlib import Path
