@@ -41,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"faim {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_predict(commands.add_parser("predict", help="detect in a video, folder, glob or camera"))
-    _add_demo(commands.add_parser("demo", help="see the method work on a built-in clip"))
+    _add_demo(commands.add_parser("demo", help="see the method work on generated clips"))
     _add_train(commands.add_parser("train", help="train a base detector or FAIM"))
     _add_eval(commands.add_parser("eval", help="average precision, stability and speed"))
     _add_synth(commands.add_parser("synth", help="generate labelled synthetic video"))
@@ -136,8 +136,8 @@ def _run_predict(parsed: argparse.Namespace) -> int:
 
 def _add_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("outputs/demo"), help="folder to write to")
-    parser.add_argument("--frames", type=_whole(8), default=48, help="length of the clip (48)")
-    parser.add_argument("--seed", type=_whole(0), help="another clip")
+    parser.add_argument("--frames", type=_whole(8), default=24, help="frames a clip (24)")
+    parser.add_argument("--seed", type=_whole(0), help="other clips")
     parser.set_defaults(run=_run_demo)
 
 

@@ -23,7 +23,7 @@ def test_demo(tmp_path, capsys):
         assert words in shown
     with open_source(tmp_path / "demo" / "demo.mp4") as video:
         frames = [frame.image for frame in video]
-    assert len(frames) == 8
+    assert len(frames) == 4 * 8
     # Two detectors side by side on the same pictures.
     height, width = frames[0].shape[:2]
     left, right = frames[0][:, : width // 2], frames[0][:, width // 2 :]
