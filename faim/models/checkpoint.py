@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -182,7 +183,8 @@ def _read_safetensors(path: Path) -> tuple[FaimConfig, StateDict]:
 def _read_yolox(path: Path) -> tuple[FaimConfig, StateDict]:
     try:
         # YOLOX's trainer stores its best AP beside the weights, as a number of numpy's.
-        with torch.serialization.safe_globals(_NUMPY_NUMBERS):
+        with torch.serialization.safe_globals(_NUMPY_NUMBERS), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of strange pickles: they are refused anyway
             content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged files raise errors of every kind
         raise FaimError(
