@@ -88,6 +88,13 @@ def _share(text: str) -> float:
     return value
 
 
+def _add_network_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--aggregate", choices=("auto", "ticam", "affinity", "none"), default="auto"
+    )
+    parser.add_argument("--size", type=_size, help="network input: an integer, or HxW")
+
+
 def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source", help="video file, folder of images, glob, webcam index, or stream URL"
@@ -96,13 +103,10 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
         "--weights", help="faim checkpoint or YOLOX .pth (default: the embedded FAIM-Nano)"
     )
     parser.add_argument("--mode", choices=("stream", "global", "frame"), default="stream")
-    parser.add_argument(
-        "--aggregate", choices=("auto", "ticam", "affinity", "none"), default="auto"
-    )
+    _add_network_options(parser)
     parser.add_argument(
         "--backend", choices=("torch",), default="torch", help="what runs the networks (torch)"
     )
-    parser.add_argument("--size", type=_size, help="network input: an integer, or HxW")
     parser.add_argument("--conf", type=_share, default=0.3, help="score threshold (0.3)")
     parser.add_argument("--jsonl", metavar="FILE", help="write JSON lines; - is stdout")
     parser.add_argument("--save-video", type=Path, metavar="FILE", help="write an annotated MP4")
@@ -166,10 +170,7 @@ def _add_eval(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-c", "--ckpt", "--weights", dest="weights", help="checkpoint")
     parser.add_argument("--data", type=Path, help="CocoVID annotation file")
     parser.add_argument("--mode", choices=("frame", "stream", "global", "all"), default="all")
-    parser.add_argument(
-        "--aggregate", choices=("auto", "ticam", "affinity", "none"), default="auto"
-    )
-    parser.add_argument("--size", type=_size, help="network input: an integer, or HxW")
+    _add_network_options(parser)
     parser.add_argument(
         "--sampling",
         choices=("uniform", "shuffled", "local"),

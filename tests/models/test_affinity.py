@@ -19,6 +19,19 @@ def proposals(features, scores, objectness=None, valid=None):
     )
 
 
+def random_frames():
+    """Four frames of five proposals, some of them padding."""
+    g = torch.Generator().manual_seed(0)
+    return Proposals(
+        boxes=torch.zeros(4, 5, 4),
+        objectness=torch.rand(4, 5, generator=g),
+        class_scores=torch.rand(4, 5, 3, generator=g),
+        cls_features=torch.rand(4, 5, 8, generator=g),
+        ins_features=torch.zeros(4, 5, 8),
+        valid=torch.rand(4, 5, generator=g) > 0.3,
+    )
+
+
 def test_by_hand():
     """Frame 0 is sure of class 0; frame 1 shows the same thing badly, beside something else."""
     sure = proposals([[1.0, 0.0]], [[0.8, 0.1]])
@@ -35,15 +48,8 @@ def test_by_hand():
 
 
 def test_order_and_padding_do_not_matter():
-    g = torch.Generator().manual_seed(0)
-    frames = Proposals(
-        boxes=torch.zeros(4, 5, 4),
-        objectness=torch.rand(4, 5, generator=g),
-        class_scores=torch.rand(4, 5, 3, generator=g),
-        cls_features=torch.rand(4, 5, 8, generator=g),
-        ins_features=torch.zeros(4, 5, 8),
-        valid=torch.rand(4, 5, generator=g) > 0.3,
-    )
+    frames = random_frames()
+    assert not frames.valid.all()
     affinity = Affinity()
     result = affinity.refine(frames)
     order = torch.tensor([2, 0, 3, 1])
@@ -55,15 +61,7 @@ def test_order_and_padding_do_not_matter():
 
 
 def test_step_is_refine_of_the_last_frame():
-    g = torch.Generator().manual_seed(0)
-    frames = Proposals(
-        boxes=torch.zeros(4, 5, 4),
-        objectness=torch.rand(4, 5, generator=g),
-        class_scores=torch.rand(4, 5, 3, generator=g),
-        cls_features=torch.rand(4, 5, 8, generator=g),
-        ins_features=torch.zeros(4, 5, 8),
-        valid=torch.ones(4, 5, dtype=torch.bool),
-    )
+    frames = random_frames()
     affinity = Affinity()
     bank = [affinity.step(frames[i], None)[1] for i in range(3)]
     scores, _ = affinity.step(frames[3], type(bank[0]).stack(bank))
