@@ -103,7 +103,7 @@ class Proposals(TensorRecord):
         objectness: (n,) float in [0, 1].
         class_scores: (n, C) float in [0, 1], the base detector's.
         cls_features: (n, D) float, F_cls of the paper.
-        ins_features: (n, D) float, F_ins of the paper.
+        ins_features: (n, D) float, F_ins of the paper; (n, 0) from a base detector alone.
         valid: (n,) bool, False on padding.
     """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, Self
@@ -96,6 +96,12 @@ def letterbox(image: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, Let
 def to_tensor(image: np.ndarray) -> Tensor:
     """(h, w, 3) uint8 BGR as (3, h, w) float32 in [0, 255]; YOLOX does not normalise."""
     return torch.from_numpy(image.transpose(2, 0, 1).astype(np.float32, order="C"))
+
+
+def to_batch(images: Sequence[np.ndarray]) -> Tensor:
+    """B images (h, w, 3) uint8 BGR as (B, 3, h, w) uint8; one image is not copied."""
+    stacked = images[0][None] if len(images) == 1 else np.stack(images)
+    return torch.from_numpy(stacked).permute(0, 3, 1, 2)
 
 
 def frame_targets(

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from faim.data.coco_vid import CocoVid, FrameRecord, VideoRecord, read_frame
-from faim.data.transforms import LetterboxGeometry, letterbox, to_tensor
+from faim.data.transforms import LetterboxGeometry, letterbox, to_batch
 from faim.errors import FaimError
 from faim.models.aggregation import Aggregator, NoAggregation
 from faim.models.faim import VideoDetector
@@ -142,7 +142,7 @@ class ModeRunner:
         video = _Video(record.frames, [], [], [], [])
         for index, frame in enumerate(record.frames):
             pixels, geometry = letterbox(read_frame(frame), self.size)
-            images = to_tensor(pixels)[None].to(self.device)
+            images = to_batch([pixels]).to(self.device)
             started = self._now()
             proposals = self.model.propose(images)[0]
             video.propose_seconds.append(self._now() - started)

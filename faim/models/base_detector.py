@@ -67,8 +67,8 @@ class _RecordingHead(YoloxHead):
 class BaseDetector(nn.Module):
     """YOLOX of the `yolox` package (Ge et al., 2021), from nano to x.
 
-    State-dict keys are the official checkpoints'. Input: (B, 3, H, W) float, BGR in [0, 255],
-    H and W multiples of 32.
+    State-dict keys are the official checkpoints'. Input: (B, 3, H, W) float or uint8, BGR in
+    [0, 255], H and W multiples of 32.
     """
 
     def __init__(self, variant: str, num_classes: int) -> None:
@@ -95,6 +95,7 @@ class BaseDetector(nn.Module):
         """Predict at every anchor and hand out the head's features."""
         stems, cls_features, reg_features, maps = [], [], [], []
         head = self.head
+        images = images.to(head.obj_preds[0].weight.dtype)
         for level, feature in enumerate(self.backbone(images)):
             stem = head.stems[level](feature)
             cls_feature = head.cls_convs[level](stem)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
@@ -26,6 +27,7 @@ from faim.models.losses import (
     refined_classification_loss,
 )
 from faim.models.mask_head import MaskHead
+from faim.models.patches import cut_patches, locate
 from faim.models.ticam import TICAM
 from faim.models.video_branch import VideoObjectBranch
 from faim.structures import FrameTargets, Picks, Proposals, VideoSample
@@ -41,7 +43,7 @@ class VideoDetector(Protocol):
         """Proposals of each frame alone.
 
         Args:
-            images: (B, 3, H, W) float, BGR in [0, 255]; H and W multiples of 32.
+            images: (B, 3, H, W) uint8 or float, BGR in [0, 255]; H and W multiples of 32.
 
         Returns:
             Proposals with leading dimensions (B, n).
@@ -61,10 +63,11 @@ class YoloxVideo(nn.Module):
         self.aggregator: Aggregator = Affinity(config.affinity_threshold)
 
     def propose(self, images: Tensor) -> Proposals:
-        """See `VideoDetector.propose`; F_cls and F_ins are the ends of YOLOX's own branches."""
+        """See `VideoDetector.propose`; F_cls is the end of YOLOX's classification branch."""
         output = self.detector(images)
         picks = self.fspm(output.raw)
-        return _proposals(picks, output.cls_features, output.reg_features)
+        features = gather_features(output.cls_features, picks.index)
+        return _proposals(picks, features, features[..., :0])
 
 
 class FAIM(nn.Module):
@@ -126,8 +129,31 @@ class FAIM(nn.Module):
         """See `VideoDetector.propose`."""
         output = self.detector(images)
         picks = self.fspm(output.raw)
-        video_features, ins_features = self.describe(output)
-        return _proposals(picks, video_features, ins_features)
+        stems = [stem.permute(0, 2, 3, 1) for stem in output.stem_features]
+        places, order = locate(picks.index, [(stem.shape[1], stem.shape[2]) for stem in stems])
+        cls_features, ins_features = self.describe_at(stems, places, order)
+        shape = picks.index.shape
+        return _proposals(picks, cls_features.unflatten(0, shape), ins_features.unflatten(0, shape))
+
+    def describe_at(
+        self, stem_features: Sequence[Tensor], places: Sequence[Tensor], order: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """`describe` at proposals only, with the same numbers (eval mode).
+
+        Args:
+            stem_features: per level (B, H, W, D).
+            places: per level (k, 3) long: image, row and column.
+            order: (N,) long, which of the places, levels joined, each of the N proposals has.
+
+        Returns:
+            F_cls (N, D) and F_ins (N, D).
+        """
+        parts = [
+            self.video_branch.on_patches(level, *cut_patches(stem, place))
+            for level, (stem, place) in enumerate(zip(stem_features, places, strict=True))
+        ]
+        patches = torch.cat(parts)[order]
+        return patches[..., 1, 1], self.ifem.on_patches(patches)
 
     def describe(self, output: DetectorOutput) -> tuple[list[Tensor], list[Tensor]]:
         """Video object features and instance-mask features, per level (B, D, H, W)."""
@@ -149,7 +175,13 @@ class FAIM(nn.Module):
             losses, assignments = self.detector.detection_losses(output, sample.targets)
         picks = self.fspm(output.raw)
         video_features, ins_features = self.describe(output)
-        logits = self.ticam(_proposals(picks, video_features, ins_features))
+        logits = self.ticam(
+            _proposals(
+                picks,
+                gather_features(video_features, picks.index),
+                gather_features(ins_features, picks.index),
+            )
+        )
         matches = match_proposals(picks, sample.targets, assignments, self.config.match_iou)
         refined = refined_classification_loss(logits, matches)
         mask = logits.sum() * 0
@@ -201,13 +233,13 @@ def _fspm(config: FaimConfig) -> FSPM:
     return FSPM(config.top_k, config.num_proposals, config.nms_train, config.nms_test)
 
 
-def _proposals(picks: Picks, cls_features: list[Tensor], ins_features: list[Tensor]) -> Proposals:
+def _proposals(picks: Picks, cls_features: Tensor, ins_features: Tensor) -> Proposals:
     return Proposals(
         boxes=picks.boxes,
         objectness=picks.objectness,
         class_scores=picks.class_scores,
-        cls_features=gather_features(cls_features, picks.index),
-        ins_features=gather_features(ins_features, picks.index),
+        cls_features=cls_features,
+        ins_features=ins_features,
         valid=picks.valid,
     )
 

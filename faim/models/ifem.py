@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from faim.models.video_branch import conv3x3
+from faim.models.video_branch import conv3x3, without_padding
 
 
 class IFEM(nn.Module):
@@ -22,3 +22,7 @@ class IFEM(nn.Module):
     def forward(self, video_features: list[Tensor]) -> list[Tensor]:
         """(B, D, H, W) a level in, the same out."""
         return [self.conv(feature) for feature in video_features]
+
+    def on_patches(self, patches: Tensor) -> Tensor:
+        """The same at the centre of 3x3 patches (k, D, 3, 3), zero outside the image: (k, D)."""
+        return without_padding(self.conv, patches).flatten(1)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from faim.structures import Proposals, TensorRecord
 
@@ -18,19 +17,21 @@ class TicamEntry(TensorRecord):
     Attributes:
         keys_cls: (n, H, d) float, unit vectors, of the classification features.
         keys_ins: (n, H, d) float, unit vectors, of the instance-mask features.
-        values: (n, H, d) float, of the classification features.
+        values: (n, H, d) float, of the classification features, as unit vectors.
+        value_norms: (n, H) float, the lengths they had.
+        first_round: (n, 2D) float, what the first attention made of them in their own frame's turn.
         cls_guide: (n,) float in [0, 1], the base detector's best class score.
         ins_guide: (n,) float in [0, 1], the base detector's objectness; 1 when it does not guide.
-        first_round: (n, 2D) float, what the first attention made of them in their own frame's turn.
         valid: (n,) bool, False on padding.
     """
 
     keys_cls: Tensor
     keys_ins: Tensor
     values: Tensor
+    value_norms: Tensor
+    first_round: Tensor
     cls_guide: Tensor
     ins_guide: Tensor
-    first_round: Tensor
     valid: Tensor
 
     def flatten_frames(self) -> TicamEntry:
@@ -81,12 +82,12 @@ class TICAM(nn.Module):
             proposals: of m frames, leading dimensions (m, n).
 
         Returns:
-            (m, n, C) refined class logits; those of padding mean nothing.
+            (m, n, C) float32 refined class logits; those of padding mean nothing.
         """
         flat = proposals.map(lambda tensor: tensor.flatten(0, 1))
         queries, entry = self._project(flat)
-        attention, first_round = self._first_round(queries, entry, entry)
-        logits = self._second_round(attention, first_round, entry, entry.values, first_round)
+        attention, entry = self._first_round(queries, entry, [entry])
+        logits = self._second_round(attention, entry, [entry])
         return logits.unflatten(0, proposals.valid.shape)
 
     def step(self, key: Proposals, bank: TicamEntry | None) -> tuple[Tensor, TicamEntry]:
@@ -100,18 +101,12 @@ class TICAM(nn.Module):
             bank: stacked entries of past frames, leading dimensions (m, n); None at the start.
 
         Returns:
-            (n, C) refined class logits, and the key frame's own entry.
+            (n, C) float32 refined class logits, and the key frame's own entry.
         """
         queries, own = self._project(key)
-        references = own
-        if bank is not None:
-            references = TicamEntry.concatenate([bank.flatten_frames(), own])
-        attention, first_round = self._first_round(queries, own, references)
-        past = references.first_round[: len(references.valid) - len(own.valid)]
-        logits = self._second_round(
-            attention, first_round, references, own.values, torch.cat([past, first_round])
-        )
-        return logits, replace(own, first_round=first_round)
+        past = [] if bank is None else [bank.flatten_frames()]
+        attention, own = self._first_round(queries, own, [*past, own])
+        return self._second_round(attention, own, [*past, own]), own
 
     def _project(self, proposals: Proposals) -> tuple[tuple[Tensor, Tensor], TicamEntry]:
         """Queries (of F_cls and of F_ins) and the entry, its first round still empty."""
@@ -119,55 +114,79 @@ class TICAM(nn.Module):
         def heads(tensor: Tensor) -> Tensor:
             return tensor.unflatten(-1, (self.num_heads, -1))
 
-        query_cls, key_cls, value = map(heads, self.qkv_cls(proposals.cls_features).chunk(3, -1))
-        query_ins, key_ins = map(heads, self.qk_ins(proposals.ins_features).chunk(2, -1))
+        dtype = self.linear1.weight.dtype
+        from_cls = self.qkv_cls(proposals.cls_features.to(dtype))
+        query_cls, key_cls, value = map(heads, from_cls.chunk(3, -1))
+        query_ins, key_ins = map(heads, self.qk_ins(proposals.ins_features.to(dtype)).chunk(2, -1))
+        unit_value, value_norms = _unit(value)
         objectness = proposals.objectness
         entry = TicamEntry(
-            keys_cls=F.normalize(key_cls, dim=-1),
-            keys_ins=F.normalize(key_ins, dim=-1),
-            values=value,
+            keys_cls=_unit(key_cls)[0],
+            keys_ins=_unit(key_ins)[0],
+            values=unit_value,
+            value_norms=value_norms,
+            first_round=value.new_zeros(value.shape[0], self.linear1.out_features),
             cls_guide=proposals.class_scores.amax(dim=-1),
             ins_guide=objectness if self.guide_ins else torch.ones_like(objectness),
-            first_round=value.new_zeros(len(value), self.linear1.out_features),
             valid=proposals.valid,
         )
-        return (F.normalize(query_cls, dim=-1), F.normalize(query_ins, dim=-1)), entry
+        return (_unit(query_cls)[0], _unit(query_ins)[0]), entry
+
+    # The references come in parts (the bank, the key frame) that are never joined: copying a bank
+    # of 127 frames would take longer than attending to it.
 
     def _first_round(
-        self, queries: tuple[Tensor, Tensor], own: TicamEntry, references: TicamEntry
-    ) -> tuple[Tensor, Tensor]:
-        """The averaged attention map (H, q, r) and the first-round features (q, 2D)."""
-        maps = [
-            self._attention(query, key, guide, references.valid)
-            for query, key, guide in (
-                (queries[0], references.keys_cls, references.cls_guide),
-                (queries[1], references.keys_ins, references.ins_guide),
-            )
-        ]
-        attention = (maps[0] + maps[1]) / 2
-        attended = torch.einsum("hqr,rhd->qhd", attention, references.values)
-        both = torch.cat([attended.flatten(1), own.values.flatten(1)], dim=-1)
-        return attention, self.linear1(both)
+        self, queries: tuple[Tensor, Tensor], own: TicamEntry, references: list[TicamEntry]
+    ) -> tuple[list[Tensor], TicamEntry]:
+        """The averaged attention map, (H, q, r) float32 a part, and `own` with its first round."""
+        by_cls = self._attention(
+            queries[0], [(r.keys_cls, r.cls_guide, r.valid) for r in references]
+        )
+        by_ins = self._attention(
+            queries[1], [(r.keys_ins, r.ins_guide, r.valid) for r in references]
+        )
+        sizes = [part.valid.shape[0] for part in references]  # len() would fix them in an export
+        attention = list(((by_cls + by_ins) / 2).split(sizes, dim=-1))
+        attended = torch.stack(
+            [
+                (weights * part.value_norms.T[:, None]).to(part.values)
+                @ part.values.transpose(0, 1)
+                for weights, part in zip(attention, references, strict=True)
+            ]
+        ).sum(dim=0)
+        value = own.values * own.value_norms[..., None]
+        both = torch.cat(
+            [attended.transpose(0, 1).flatten(1), value.flatten(1).to(attended)], dim=-1
+        )
+        return attention, replace(own, first_round=self.linear1(both))
 
-    def _attention(self, query: Tensor, key: Tensor, guide: Tensor, valid: Tensor) -> Tensor:
-        logits = torch.einsum("qhd,rhd->hqr", query, key) * (self.scale * guide)
-        # The lowest finite number, not -inf: a frame without any proposal must not give NaN.
-        return logits.masked_fill(~valid, torch.finfo(logits.dtype).min).softmax(dim=-1)
+    def _attention(self, query: Tensor, parts: list[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
+        """Softmax over the references of all parts of (key, guide, valid): (H, q, r) float32."""
+        logits = []
+        for key, guide, valid in parts:
+            cosine = (query.transpose(0, 1) @ key.permute(1, 2, 0)).float()
+            # A finite number, not -inf: a frame without any proposal must not give NaN. It is
+            # within half precision's range, and far below any scaled cosine.
+            logits.append((cosine * (self.scale * guide)).masked_fill(~valid, -1e4))
+        return torch.cat(logits, dim=-1).softmax(dim=-1)
 
     def _second_round(
-        self,
-        attention: Tensor,
-        first_round: Tensor,
-        references: TicamEntry,
-        query_values: Tensor,
-        reference_first_round: Tensor,
+        self, attention: list[Tensor], own: TicamEntry, references: list[TicamEntry]
     ) -> Tensor:
         """Average over similar references, then classify: (q, C) logits."""
-        unit_queries = F.normalize(query_values, dim=-1).flatten(1)
-        unit_references = F.normalize(references.values, dim=-1).flatten(1)
-        similarity = unit_queries @ unit_references.T / self.num_heads
-        alike = (similarity > self.similarity_threshold) & references.valid
-        weights = attention.mean(dim=0).exp() * alike
-        weights = weights / weights.sum(dim=-1, keepdim=True).clamp(min=1e-12)
-        averaged = weights @ reference_first_round
-        return self.classifier(self.linear2(torch.cat([averaged, first_round], dim=-1)))
+        averaged, total = torch.zeros(()), torch.zeros(())
+        for part_attention, part in zip(attention, references, strict=True):
+            similarity = own.values.flatten(1) @ part.values.flatten(1).T / self.num_heads
+            alike = (similarity > self.similarity_threshold) & part.valid
+            weights = part_attention.mean(dim=0).exp() * alike
+            total = total + weights.sum(dim=-1, keepdim=True)
+            averaged = averaged + (weights.to(part.first_round) @ part.first_round).float()
+        averaged = (averaged / total.clamp(min=1e-12)).to(own.first_round)
+        both = torch.cat([averaged, own.first_round], dim=-1)
+        return self.classifier(self.linear2(both)).float()
+
+
+def _unit(vectors: Tensor) -> tuple[Tensor, Tensor]:
+    """Unit vectors and, in float32, their lengths; half precision could not hold the squares."""
+    lengths = vectors.float().norm(dim=-1).clamp(min=1e-12)
+    return (vectors.float() / lengths[..., None]).to(vectors.dtype), lengths

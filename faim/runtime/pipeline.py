@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from faim.data.transforms import LetterboxGeometry, letterbox, to_tensor
+from faim.data.transforms import LetterboxGeometry, letterbox, to_batch
 from faim.errors import FaimError
 from faim.models.aggregation import NoAggregation
 from faim.models.faim import VideoDetector
@@ -251,7 +251,7 @@ class Detector:
     def _propose(self, frames: list[Frame]) -> list[_Proposed]:
         boxed = [letterbox(frame.image, self.size) for frame in frames]
         with torch.inference_mode():
-            images = torch.stack([to_tensor(image) for image, _ in boxed]).to(self.device)
+            images = to_batch([image for image, _ in boxed]).to(self.device)
             proposals = self.model.propose(images)
             return [
                 _Proposed(frame, geometry, proposals[place])

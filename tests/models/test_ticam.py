@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from faim.models.ticam import TICAM, TicamEntry
+from faim.models.ticam import TICAM
 from faim.structures import Proposals
 
 M, N, D, C = 5, 6, 16, 3
@@ -101,9 +101,8 @@ def stack_of_key_frames(ticam, proposals):
     """A bank whose entries saw all frames when they were key frames: the exact second round."""
     flat = proposals.map(lambda t: t.flatten(0, 1))
     queries, own = ticam._project(flat)
-    _, first = ticam._first_round(queries, own, own)
-    entry = TicamEntry(**{**vars(own), "first_round": first})
-    return entry.map(lambda t: t.unflatten(0, proposals.valid.shape)), first
+    _, entry = ticam._first_round(queries, own, [own])
+    return entry.map(lambda t: t.unflatten(0, proposals.valid.shape)), entry.first_round
 
 
 def test_first_round_of_step_is_that_of_all_frames(ticam):
@@ -150,7 +149,7 @@ def test_score_guidance():
         valid=torch.ones(1, 2, dtype=torch.bool),
     )
     queries, own = ticam._project(proposals.map(lambda t: t.flatten(0, 1)))
-    attention, _ = ticam._first_round(queries, own, own)
+    [attention], _ = ticam._first_round(queries, own, [own])
 
     def softmax(a, b):
         return math.exp(a) / (math.exp(a) + math.exp(b))
@@ -162,5 +161,5 @@ def test_score_guidance():
     guided = TICAM(4, 2, num_heads=1, guide_ins=True).eval()
     guided.load_state_dict(ticam.state_dict())
     queries, own = guided._project(proposals.map(lambda t: t.flatten(0, 1)))
-    attention, _ = guided._first_round(queries, own, own)
+    [attention], _ = guided._first_round(queries, own, [own])
     assert attention[0, 0, 0].item() == pytest.approx((softmax(5, 0) + softmax(12.5, 0)) / 2)

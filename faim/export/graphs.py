@@ -1,0 +1,298 @@
+"""A model as graphs of tensors in and tensors out, ready to be exported.
+
+What depends on data (FSPM, NMS) stays between them, on the host:
+
+    frame     images -> raw predictions and the features that proposals are cut from
+    describe  features, places of the proposals -> F_cls and F_ins
+    step      F_cls and F_ins of one frame, a bank -> refined logits and the frame's own entry
+    refine    F_cls and F_ins of many frames -> refined logits of them all
+
+A base detector alone is its frame graph. The letters of the shapes are those of
+`faim.structures`; k3, k4, k5 are the numbers of proposals on each level, N = B * n.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor, nn
+
+from faim.config import FaimConfig
+from faim.export.info import GraphName
+from faim.models.aggregation import NoAggregation
+from faim.models.base_detector import LEVELS, STRIDES
+from faim.models.faim import FAIM, YoloxVideo
+from faim.models.ticam import TICAM, TicamEntry
+from faim.structures import Proposals
+
+RAW = ("boxes", "objectness", "class_scores")
+FEATURES = tuple(f"features_{level.lower()}" for level in LEVELS)
+PLACES = tuple(f"places_{level.lower()}" for level in LEVELS)
+KEY = ("cls_features", "ins_features", "cls_guide", "ins_guide", "valid")
+ENTRY = tuple(field.name for field in fields(TicamEntry))
+#: What a step returns of an entry; the rest of it went in.
+MADE = ("keys_cls", "keys_ins", "values", "value_norms", "first_round")
+
+
+#: Images at once for which an open batch is prepared.
+USUAL_IMAGES, MOST_IMAGES = 4, 16
+#: Places that a level has beyond the proposals, to fill up (see `faim.models.patches.locate`).
+MOST_SPARE = 16
+#: Past frames for which a step is prepared, and frames that are refined together.
+MOST_FRAMES = 512
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A dimension that may change: its name, and its smallest, usual and largest length.
+
+    All three are multiples of `multiple`.
+    """
+
+    name: str
+    smallest: int
+    usual: int
+    largest: int
+    multiple: int = 1
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A module with all that an exporter has to know of it.
+
+    Attributes:
+        name: see above.
+        module: takes `inputs` in this order, returns tensors in the order of `outputs`.
+        inputs: example tensors by name, of the usual lengths.
+        outputs: names.
+        axes: per input, the dimensions that may change.
+    """
+
+    name: GraphName
+    module: nn.Module
+    inputs: dict[str, Tensor]
+    outputs: tuple[str, ...]
+    axes: dict[str, dict[int, Axis]]
+
+
+class FrameGraph(nn.Module):
+    """(B, H, W, 3) uint8 BGR to raw predictions and features (B, h, w, D), one a level."""
+
+    def __init__(self, model: FAIM | YoloxVideo) -> None:
+        """The features are the stems for FAIM, the ends of YOLOX's branch for affinity."""
+        super().__init__()
+        self.detector = model.detector
+        self.stems = isinstance(model, FAIM)
+        self.alone = isinstance(model.aggregator, NoAggregation)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """See the class."""
+        output = self.detector(images.permute(0, 3, 1, 2))
+        raw = (output.raw.boxes, output.raw.objectness, output.raw.class_scores)
+        if self.alone:
+            return raw
+        features = output.stem_features if self.stems else output.cls_features
+        # Channels last, and copied into that order: a patch is then a few long runs of memory.
+        return (*raw, *(feature.float().permute(0, 2, 3, 1).contiguous() for feature in features))
+
+
+class DescribeGraph(nn.Module):
+    """`FAIM.describe_at`: features, places, order to F_cls (N, D) and F_ins (N, D)."""
+
+    def __init__(self, model: FAIM) -> None:
+        """`model` in eval mode."""
+        super().__init__()
+        self.model = nn.ModuleDict({"video_branch": model.video_branch, "ifem": model.ifem})
+        self.describe_at = model.describe_at
+
+    def forward(
+        self, p3: Tensor, p4: Tensor, p5: Tensor, k3: Tensor, k4: Tensor, k5: Tensor, order: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """See the class."""
+        dtype = next(self.model.parameters()).dtype
+        features = [feature.to(dtype) for feature in (p3, p4, p5)]
+        cls_features, ins_features = self.describe_at(features, (k3, k4, k5), order)
+        return cls_features.float(), ins_features.float()
+
+
+class StepGraph(nn.Module):
+    """`TICAM.step`: a frame's proposals and a bank to logits (n, C) and the made half entry."""
+
+    def __init__(self, ticam: TICAM) -> None:
+        """`ticam` in eval mode."""
+        super().__init__()
+        self.ticam = ticam
+
+    def forward(
+        self,
+        cls_features: Tensor,
+        ins_features: Tensor,
+        cls_guide: Tensor,
+        ins_guide: Tensor,
+        valid: Tensor,
+        bank_keys_cls: Tensor,
+        bank_keys_ins: Tensor,
+        bank_values: Tensor,
+        bank_value_norms: Tensor,
+        bank_first_round: Tensor,
+        bank_cls_guide: Tensor,
+        bank_ins_guide: Tensor,
+        bank_valid: Tensor,
+    ) -> tuple[Tensor, ...]:
+        """Exporters name and shape each tensor by its place among the arguments."""
+        dtype = self.ticam.linear1.weight.dtype
+        bank = TicamEntry(
+            keys_cls=bank_keys_cls.to(dtype),
+            keys_ins=bank_keys_ins.to(dtype),
+            values=bank_values.to(dtype),
+            value_norms=bank_value_norms,
+            first_round=bank_first_round.to(dtype),
+            cls_guide=bank_cls_guide,
+            ins_guide=bank_ins_guide,
+            valid=bank_valid,
+        )
+        key = proposals_of(cls_features, ins_features, cls_guide, ins_guide, valid)
+        logits, entry = self.ticam.step(key, bank)
+        return (logits, *(getattr(entry, name).float() for name in MADE))
+
+
+class RefineGraph(nn.Module):
+    """`TICAM.forward`: (m, n, ...) to logits (m, n, C)."""
+
+    def __init__(self, ticam: TICAM) -> None:
+        """`ticam` in eval mode."""
+        super().__init__()
+        self.ticam = ticam
+
+    def forward(
+        self,
+        cls_features: Tensor,
+        ins_features: Tensor,
+        cls_guide: Tensor,
+        ins_guide: Tensor,
+        valid: Tensor,
+    ) -> Tensor:
+        """See the class."""
+        return self.ticam(proposals_of(cls_features, ins_features, cls_guide, ins_guide, valid))
+
+
+def proposals_of(
+    cls_features: Tensor, ins_features: Tensor, cls_guide: Tensor, ins_guide: Tensor, valid: Tensor
+) -> Proposals:
+    """Proposals as far as TICAM reads them: of the class scores only the best counts."""
+    boxes = cls_features.new_zeros(*valid.shape, 4)
+    return Proposals(boxes, ins_guide, cls_guide[..., None], cls_features, ins_features, valid)
+
+
+def graphs_of(
+    model: FAIM | YoloxVideo,
+    size: tuple[int, int],
+    *,
+    batch: int | None = 1,
+    dynamic_size: bool = False,
+) -> list[Graph]:
+    """All graphs of a model.
+
+    Args:
+        model: in eval mode.
+        size: height and width of the network input.
+        batch: images at once; None leaves it open.
+        dynamic_size: height and width stay open.
+    """
+    graphs = [_frame(model, size, batch, dynamic_size)]
+    if isinstance(model, FAIM):
+        graphs += [_describe(model, size, batch, dynamic_size), _step(model), _refine(model)]
+    return graphs
+
+
+def _frame(
+    model: FAIM | YoloxVideo, size: tuple[int, int], batch: int | None, dynamic_size: bool
+) -> Graph:
+    axes = {} if batch else {0: _batch_axis()}
+    if dynamic_size:
+        axes |= {1: _side_axis("height", size[0], 1), 2: _side_axis("width", size[1], 1)}
+    alone = isinstance(model.aggregator, NoAggregation)
+    return Graph(
+        name="frame",
+        module=FrameGraph(model).eval(),
+        inputs={"images": torch.zeros(batch or USUAL_IMAGES, *size, 3, dtype=torch.uint8)},
+        outputs=RAW if alone else RAW + FEATURES,
+        axes={"images": axes},
+    )
+
+
+def _describe(model: FAIM, size: tuple[int, int], batch: int | None, dynamic_size: bool) -> Graph:
+    images = batch or USUAL_IMAGES
+    count, most = images * model.config.num_proposals, MOST_IMAGES * model.config.num_proposals
+    inputs: dict[str, Tensor] = {}
+    axes: dict[str, dict[int, Axis]] = {}
+    for name, stride in zip(FEATURES, STRIDES, strict=True):
+        sides = size[0] // stride, size[1] // stride
+        inputs[name] = torch.zeros(images, *sides, model.config.feature_dim)
+        axes[name] = {} if batch else {0: _batch_axis()}
+        if dynamic_size:
+            axes[name][1] = _side_axis(f"height_{stride}", size[0], stride)
+            axes[name][2] = _side_axis(f"width_{stride}", size[1], stride)
+    for name in PLACES:
+        inputs[name] = torch.zeros(count, 3, dtype=torch.long)
+        axes[name] = {0: Axis(name, 1, count, most + MOST_SPARE)}
+    inputs["order"] = torch.arange(count)
+    axes["order"] = {0: Axis("proposals", 1, count, most)}
+    return Graph("describe", DescribeGraph(model).eval(), inputs, KEY[:2], axes)
+
+
+def _step(model: FAIM) -> Graph:
+    config = model.config
+    inputs = _key_inputs(config)
+    axes: dict[str, dict[int, Axis]] = {name: {} for name in inputs}
+    past = max(config.test_frames - 1, 2)  # an example of 1 would fix it to 1
+    bank = empty_bank(config, past)
+    for name in ENTRY:
+        inputs[f"bank_{name}"] = getattr(bank, name)
+        axes[f"bank_{name}"] = {0: Axis("past_frames", 1, past, MOST_FRAMES)}
+    return Graph("step", StepGraph(model.ticam).eval(), inputs, ("logits", *MADE), axes)
+
+
+def _refine(model: FAIM) -> Graph:
+    frames = max(model.config.test_frames, 2)
+    inputs = {
+        name: torch.stack([tensor] * frames) for name, tensor in _key_inputs(model.config).items()
+    }
+    axes = {name: {0: Axis("frames", 1, frames, MOST_FRAMES)} for name in inputs}
+    return Graph("refine", RefineGraph(model.ticam).eval(), inputs, ("logits",), axes)
+
+
+def _key_inputs(config: FaimConfig) -> dict[str, Tensor]:
+    count = config.num_proposals
+    features, guide = torch.zeros(count, config.feature_dim), torch.zeros(count)
+    tensors = (features, features, guide, guide, torch.ones(count, dtype=torch.bool))
+    return {name: tensor.clone() for name, tensor in zip(KEY, tensors, strict=True)}
+
+
+def empty_bank(config: FaimConfig, frames: int, device: torch.device | str = "cpu") -> TicamEntry:
+    """`frames` past frames without a valid proposal, leading dimensions (frames, n)."""
+    count, heads, dim = config.num_proposals, config.num_heads, config.feature_dim
+
+    def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        return torch.zeros(frames, count, *shape, dtype=dtype, device=device)
+
+    return TicamEntry(
+        keys_cls=zeros(heads, dim // heads),
+        keys_ins=zeros(heads, dim // heads),
+        values=zeros(heads, dim // heads),
+        value_norms=zeros(heads),
+        first_round=zeros(2 * dim),
+        cls_guide=zeros(),
+        ins_guide=zeros(),
+        valid=zeros(dtype=torch.bool),
+    )
+
+
+def _batch_axis() -> Axis:
+    return Axis("batch", 1, USUAL_IMAGES, MOST_IMAGES)
+
+
+def _side_axis(name: str, side: int, stride: int) -> Axis:
+    """One side of the image in cells of `stride` pixels; images are multiples of 32."""
+    return Axis(name, 64 // stride, side // stride, 2048 // stride, multiple=32 // stride)

@@ -1,0 +1,75 @@
+"""What an exported file says of itself."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+from faim.config import FaimConfig
+from faim.errors import FaimError
+
+Aggregation = Literal["ticam", "affinity", "none"]
+GraphName = Literal["frame", "describe", "step", "refine"]
+Precision = Literal["fp32", "fp16", "int8"]
+
+#: Raised whenever graphs change so that older files no longer fit.
+LAYOUT = 1
+#: Where the JSON text stands in an ONNX file's properties and an OpenVINO model's runtime info.
+KEY = "faim"
+
+
+@dataclass(frozen=True)
+class ExportInfo:
+    """The metadata inside every exported file.
+
+    Attributes:
+        graph: which of the model's graphs the file holds.
+        config: of the model, with its class names; `test_size` is the exported size.
+        aggregation: what joins the frames; graphs other than "frame" exist for "ticam" alone.
+        batch: images that go in at once; None where that is open.
+        dynamic_size: height and width are open (multiples of 32).
+        precision: of the weights.
+        made_with: versions of faim and of the exporter's libraries, and for an engine its
+            compute capability.
+    """
+
+    graph: GraphName
+    config: FaimConfig
+    aggregation: Aggregation
+    batch: int | None
+    dynamic_size: bool
+    precision: Precision
+    made_with: dict[str, str]
+
+    def to_json(self) -> str:
+        """One JSON object."""
+        values = asdict(self)
+        return json.dumps({"layout": LAYOUT, **values})
+
+    @classmethod
+    def from_json(cls, text: str, where: str) -> ExportInfo:
+        """Read what `to_json` wrote; `where` names the file in messages.
+
+        Raises:
+            FaimError: not such a text, or one of another layout.
+        """
+        try:
+            values: dict[str, Any] = json.loads(text)
+            layout = values.pop("layout")
+            if layout != LAYOUT:
+                raise FaimError(
+                    f"{where}: exported by another version of faim (layout {layout}); expected "
+                    f"layout {LAYOUT}: export it again"
+                )
+            values["config"] = FaimConfig.from_json(json.dumps(values["config"]))
+            info = cls(**values)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise FaimError(
+                f"{where}: its metadata cannot be read ({error}); expected a file of faim export"
+            ) from error
+        if info.graph not in get_args(GraphName):
+            raise FaimError(
+                f"{where}: holds a graph {info.graph!r}; expected a file of faim export"
+            )
+        return info

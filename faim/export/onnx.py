@@ -1,0 +1,106 @@
+"""Graphs as ONNX files."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.export import Dim
+
+from faim.errors import FaimError
+from faim.export.graphs import Axis, Graph
+from faim.export.info import KEY, ExportInfo
+
+OPSET = 20
+
+
+def write_onnx(graph: Graph, path: Path, info: ExportInfo) -> None:
+    """Export, simplify, check and write one graph, with `info` in its properties.
+
+    Weights are float32, or float16 where `info.precision` says so; what goes in and out is float32
+    in both.
+
+    Raises:
+        FaimError: the graph cannot be expressed in ONNX; the sentence names the reason.
+    """
+    import onnx
+    import onnxsim
+
+    module = copy.deepcopy(graph.module)
+    if info.precision == "fp16":
+        module.half()
+    model = _trace(graph, module)
+    simplified, same = onnxsim.simplify(model)
+    if not same:
+        raise FaimError(f"{graph.name}: simplifying changed the ONNX graph's results")
+    onnx.helper.set_model_props(simplified, {KEY: info.to_json()})
+    try:
+        onnx.checker.check_model(simplified, full_check=True)
+    except onnx.checker.ValidationError as error:
+        raise FaimError(f"{graph.name}: the ONNX graph is not valid ({error})") from error
+    onnx.save_model(simplified, path)
+
+
+def _trace(graph: Graph, module: torch.nn.Module) -> Any:
+    dims: dict[str, Any] = {}
+    shapes = tuple(
+        {place: _dim(axis, dims) for place, axis in graph.axes[name].items()}
+        for name in graph.inputs
+    )
+    try:
+        with torch.no_grad(), _quiet():
+            program = torch.onnx.export(
+                module,
+                tuple(graph.inputs.values()),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=list(graph.inputs),
+                output_names=list(graph.outputs),
+                dynamic_shapes=shapes,
+                verbose=False,
+            )
+    except Exception as error:  # the exporter raises errors of many kinds
+        raise FaimError(f"{graph.name}: cannot be exported to ONNX ({_reason(error)})") from error
+    assert program is not None
+    return program.model_proto
+
+
+def _dim(axis: Axis, dims: dict[str, Any]) -> Any:
+    if axis.name not in dims:
+        unit = Dim(
+            f"{axis.name}_unit" if axis.multiple > 1 else axis.name,
+            min=axis.smallest // axis.multiple,
+            max=axis.largest // axis.multiple,
+        )
+        dims[axis.name] = axis.multiple * unit if axis.multiple > 1 else unit
+    return dims[axis.name]
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost error in one line: that is the one which names the operator."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's remarks about itself."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript")]
+    levels = [logger.level for logger in loggers]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for logger in loggers:
+                logger.setLevel(logging.ERROR)
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,1 @@
+"""What runs the networks: torch itself, or exported graphs in ONNX Runtime, OpenVINO, TensorRT."""

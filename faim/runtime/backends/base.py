@@ -1,0 +1,37 @@
+"""The protocol of what runs exported graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from faim.export.info import ExportInfo, GraphName
+
+
+class GraphRunner(Protocol):
+    """Runs the graphs of one exported model (see `faim.export.graphs`).
+
+    Attributes:
+        backend: "onnxruntime", "openvino" or "tensorrt".
+        device: where the tensors that go in and come out live.
+        precision: what the networks compute in, for people to read ("fp32", "bf16", "int8" ...).
+        info: the metadata of the frame graph.
+    """
+
+    backend: str
+    device: torch.device
+    precision: str
+    info: ExportInfo
+
+    def run(self, graph: GraphName, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """One graph, tensors by name, contiguous and on `device`.
+
+        What comes out is overwritten by the next run of the same graph, unless it is cloned.
+
+        Raises:
+            FaimError: the graph fails; the sentence says where.
+        """
+        ...

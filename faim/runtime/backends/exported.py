@@ -1,0 +1,132 @@
+"""A detector whose networks are exported graphs; selection stays on the host."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from faim.errors import FaimError
+from faim.export.graphs import ENTRY, FEATURES, KEY, MADE, PLACES, RAW, empty_bank
+from faim.models.affinity import Affinity
+from faim.models.aggregation import Aggregator, NoAggregation
+from faim.models.fspm import FSPM
+from faim.models.patches import locate
+from faim.models.ticam import TicamEntry
+from faim.runtime.backends.base import GraphRunner
+from faim.structures import Picks, Proposals, RawPredictions, TensorRecord
+
+#: Numbers of proposals on a level are rounded up to multiples of it, since a CPU backend prepares
+#: itself for every shape it meets.
+BUCKET = 4
+
+
+class ExportedDetector:
+    """A `VideoDetector` over a `GraphRunner`."""
+
+    def __init__(self, runner: GraphRunner) -> None:
+        """See the class."""
+        self.runner = runner
+        self.config = runner.info.config
+        config = self.config
+        self.fspm = FSPM(config.top_k, config.num_proposals, config.nms_train, config.nms_test)
+        self.fspm.eval()
+        self.aggregator = self._aggregator()
+
+    def _aggregator(self) -> Aggregator:
+        if self.runner.info.aggregation == "ticam":
+            return GraphTicam(self.runner, self.config.guide_ins)
+        if self.runner.info.aggregation == "affinity":
+            return Affinity(self.config.affinity_threshold)
+        return NoAggregation()
+
+    def propose(self, images: Tensor) -> Proposals:
+        """See `VideoDetector.propose`; images are uint8.
+
+        Raises:
+            FaimError: they are of another size than the graphs.
+        """
+        info = self.runner.info
+        if not info.dynamic_size and tuple(images.shape[2:]) != info.config.test_size:
+            asked, has = ("x".join(map(str, s)) for s in (images.shape[2:], info.config.test_size))
+            raise FaimError(f"size: {asked} asked of a model exported for {has}; expected {has}")
+        batches = images.split(info.batch) if info.batch else (images,)
+        return Proposals.concatenate([self._propose(batch) for batch in batches])
+
+    def _propose(self, images: Tensor) -> Proposals:
+        count = len(images)
+        pixels = images.permute(0, 2, 3, 1)
+        if self.runner.info.batch and count < self.runner.info.batch:
+            padding = pixels.new_zeros(self.runner.info.batch - count, *pixels.shape[1:])
+            pixels = torch.cat([pixels, padding])
+        found = self.runner.run("frame", {"images": pixels.contiguous()})
+        picks = self.fspm(RawPredictions(*(found[name] for name in RAW))[:count])
+        cls_features, ins_features = self._features(picks, found)
+        return Proposals(
+            boxes=picks.boxes,
+            objectness=picks.objectness,
+            class_scores=picks.class_scores,
+            cls_features=cls_features,
+            ins_features=ins_features,
+            valid=picks.valid,
+        )
+
+    def _features(self, picks: Picks, found: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        if self.runner.info.aggregation == "none":
+            nothing = picks.boxes[..., :0]
+            return nothing, nothing
+        features = [found[name] for name in FEATURES]
+        sizes = [(feature.shape[1], feature.shape[2]) for feature in features]
+        places, order = locate(picks.index, sizes, multiple=BUCKET)
+        if self.runner.info.aggregation == "affinity":
+            picked = torch.cat(
+                [f[p[:, 0], p[:, 1], p[:, 2]] for f, p in zip(features, places, strict=True)]
+            )[order].unflatten(0, picks.index.shape)
+            return picked, picked[..., :0]
+        inputs = dict(zip(FEATURES, features, strict=True)) | dict(zip(PLACES, places, strict=True))
+        described = self.runner.run("describe", inputs | {"order": order})
+        shape = picks.index.shape
+        cls_features, ins_features = (
+            described[name].clone().unflatten(0, shape) for name in KEY[:2]
+        )
+        return cls_features, ins_features
+
+
+class GraphTicam:
+    """TICAM's decision as probabilities, by the graphs "step" and "refine"."""
+
+    def __init__(self, runner: GraphRunner, guide_ins: bool) -> None:
+        """`guide_ins` as in `FaimConfig`."""
+        self.runner = runner
+        self.guide_ins = guide_ins
+
+    def refine(self, proposals: Proposals) -> Tensor:
+        """See `Aggregator.refine`."""
+        found = self.runner.run("refine", self._key(proposals))
+        return found["logits"].sigmoid()
+
+    def step(self, key: Proposals, bank: TensorRecord | None) -> tuple[Tensor, TensorRecord]:
+        """See `Aggregator.step`."""
+        inputs = self._key(key)
+        past = (
+            bank
+            if isinstance(bank, TicamEntry)
+            else empty_bank(self.runner.info.config, 1, key.valid.device)
+        )
+        references = {f"bank_{name}": getattr(past, name) for name in ENTRY}
+        found = self.runner.run("step", inputs | references)
+        entry = TicamEntry(
+            **{name: found[name] for name in MADE},
+            **{name: inputs[name] for name in KEY[2:]},
+        )
+        return found["logits"].sigmoid(), entry
+
+    def _key(self, proposals: Proposals) -> dict[str, Tensor]:
+        objectness = proposals.objectness
+        tensors = (
+            proposals.cls_features,
+            proposals.ins_features,
+            proposals.class_scores.amax(dim=-1),
+            objectness if self.guide_ins else torch.ones_like(objectness),
+            proposals.valid,
+        )
+        return {name: tensor.contiguous() for name, tensor in zip(KEY, tensors, strict=True)}
