@@ -34,25 +34,52 @@ def load(
     size: int | tuple[int, int] | None = None,
     conf: float = 0.3,
     device: str = "auto",
+    backend: Literal["auto", "torch", "onnxruntime", "openvino", "tensorrt"] = "auto",
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto",
+    threads: int | None = None,
+    compile: bool = False,
+    bank_frames: int | None = None,
+    bank_policy: Literal["recent", "spread"] = "recent",
+    scene_cuts: bool = True,
 ) -> Detector:
-    """A detector from a file of weights.
+    """A detector from a file of weights, or from a folder that `faim export` wrote.
 
     Args:
-        weights: a faim checkpoint (.safetensors), or a plain YOLOX .pth, which then aggregates
-            without training.
+        weights: a faim checkpoint (.safetensors), a plain YOLOX .pth, which then aggregates
+            without training, or a folder of exported files.
         aggregate: how frames help each other; "auto" takes the best that the weights allow.
         size: side, or (height, width), of the network input in pixels, multiples of 32; the
             model's own by default.
         conf: detections below this score are dropped, in [0, 1].
         device: "auto" is a GPU where there is one, else the CPU; or a name that torch knows.
+        backend: what runs the networks; "auto" is the fastest that is installed and fits.
+        precision: what the base detector computes in; "auto" is the backend's choice.
+        threads: processor threads of the networks; all by default.
+        compile: with backend "torch", pass the networks through `torch.compile`.
+        bank_frames: past frames that a stream remembers.
+        bank_policy: "recent", or "spread" over all of the past.
+        scene_cuts: whether a stream forgets its past at a hard cut.
 
     Raises:
         FaimError: no such file, no such checkpoint, or an option out of its range.
     """
     # torch and the rest are imported here, so that `import faim` takes no time.
-    from faim.models.checkpoint import load_model
-    from faim.runtime.pipeline import Detector, resolve_device
+    from faim.runtime.backends.select import BackendOptions, open_detector
+    from faim.runtime.checks import check_size
+    from faim.runtime.pipeline import Detector
 
-    place = resolve_device(device)
-    model = load_model(weights, aggregate=aggregate, device=place)
-    return Detector(model, size=size, score_threshold=conf, device=place)
+    model = open_detector(
+        weights,
+        BackendOptions(backend, device, precision, threads, compile),
+        aggregate=aggregate,
+        size=None if size is None else check_size(size),
+    )
+    return Detector(
+        model,
+        size=size,
+        score_threshold=conf,
+        device=model.runner.device,
+        bank_frames=bank_frames,
+        bank_policy=bank_policy,
+        scene_cuts=scene_cuts,
+    )

@@ -44,6 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_demo(commands.add_parser("demo", help="see the method work on generated clips"))
     _add_train(commands.add_parser("train", help="train a base detector or FAIM"))
     _add_eval(commands.add_parser("eval", help="average precision, stability and speed"))
+    _add_export(commands.add_parser("export", help="write ONNX, OpenVINO or TensorRT files"))
     _add_synth(commands.add_parser("synth", help="generate labelled synthetic video"))
     _add_data(commands.add_parser("data", help="convert datasets to CocoVID"))
     _add_convert(commands.add_parser("convert", help="convert a YOLOX checkpoint"))
@@ -95,23 +96,58 @@ def _add_network_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=_size, help="network input: an integer, or HxW")
 
 
+def _add_backend_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what runs the networks")
+    group.add_argument(
+        "--backend",
+        choices=("auto", "torch", "onnxruntime", "openvino", "tensorrt"),
+        default="auto",
+        help="auto: the fastest that is installed and fits the machine",
+    )
+    group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 …")
+    group.add_argument(
+        "--precision",
+        choices=("auto", "fp32", "bf16", "fp16"),
+        default="auto",
+        help="of the base detector (auto: the backend's choice)",
+    )
+    group.add_argument("--threads", type=_whole(1), help="processor threads (all)")
+    group.add_argument("--compile", action="store_true", help="torch.compile, with backend torch")
+
+
+def _add_bank_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what a stream remembers")
+    group.add_argument("--bank", type=_whole(0), metavar="N", help="past frames (31)")
+    group.add_argument(
+        "--bank-policy",
+        choices=("recent", "spread"),
+        default="recent",
+        help="the last frames, or half of them spread over all of the past",
+    )
+    group.add_argument(
+        "--no-scene-cuts",
+        dest="scene_cuts",
+        action="store_false",
+        help="do not forget the past at a hard cut",
+    )
+
+
 def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source", help="video file, folder of images, glob, webcam index, or stream URL"
     )
     parser.add_argument(
-        "--weights", help="faim checkpoint or YOLOX .pth (default: the embedded FAIM-Nano)"
+        "--weights",
+        help="faim checkpoint, YOLOX .pth or exported folder (default: the embedded FAIM-Nano)",
     )
     parser.add_argument("--mode", choices=("stream", "global", "frame"), default="stream")
     _add_network_options(parser)
-    parser.add_argument(
-        "--backend", choices=("torch",), default="torch", help="what runs the networks (torch)"
-    )
+    _add_backend_options(parser)
     parser.add_argument("--conf", type=_share, default=0.3, help="score threshold (0.3)")
     parser.add_argument("--jsonl", metavar="FILE", help="write JSON lines; - is stdout")
     parser.add_argument("--save-video", type=Path, metavar="FILE", help="write an annotated MP4")
     parser.add_argument("--show", action="store_true", help="show a window")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 …")
+    _add_bank_options(parser)
     parser.add_argument("--limit", type=_whole(1), metavar="N", help="stop after N frames")
     parser.set_defaults(run=_run_predict)
 
@@ -132,6 +168,13 @@ def _run_predict(parsed: argparse.Namespace) -> int:
             save_video=parsed.save_video,
             show=parsed.show,
             device=parsed.device,
+            backend=parsed.backend,
+            precision=parsed.precision,
+            threads=parsed.threads,
+            compile=parsed.compile,
+            bank_frames=parsed.bank,
+            bank_policy=parsed.bank_policy,
+            scene_cuts=parsed.scene_cuts,
             limit=parsed.limit,
         )
     )
@@ -201,6 +244,21 @@ def _run_eval(parsed: argparse.Namespace) -> int:
             json=parsed.json,
         )
     )
+    return 0
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    from faim.export.options import add_arguments
+
+    add_arguments(parser)
+    parser.set_defaults(run=_run_export)
+
+
+def _run_export(parsed: argparse.Namespace) -> int:
+    from faim.export.options import read_options
+    from faim.export.run import run_export
+
+    run_export(read_options(parsed))
     return 0
 
 

@@ -1,9 +1,13 @@
 """What several tests share."""
 
+import os
 from pathlib import Path
 
 import pytest
 import torch
+
+# Other backends export the graphs first, which takes longer than a test; those ask for them.
+os.environ.setdefault("FAIM_BACKEND", "torch")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

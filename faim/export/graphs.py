@@ -88,7 +88,9 @@ class FrameGraph(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """See the class."""
-        output = self.detector(images.permute(0, 3, 1, 2))
+        # Floats before anything else: TensorRT does nothing with uint8 but converting it.
+        pixels = images.to(next(self.detector.parameters()).dtype)
+        output = self.detector(pixels.permute(0, 3, 1, 2))
         raw = (output.raw.boxes, output.raw.objectness, output.raw.class_scores)
         if self.alone:
             return raw

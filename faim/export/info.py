@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 from faim.config import FaimConfig
 from faim.errors import FaimError
+from faim.models.aggregation import NoAggregation
+from faim.models.faim import FAIM, YoloxVideo
 
 Aggregation = Literal["ticam", "affinity", "none"]
 GraphName = Literal["frame", "describe", "step", "refine"]
@@ -73,3 +75,22 @@ class ExportInfo:
                 f"{where}: holds a graph {info.graph!r}; expected a file of faim export"
             )
         return info
+
+
+def info_of(
+    model: FAIM | YoloxVideo,
+    graph: GraphName,
+    *,
+    size: tuple[int, int] | None = None,
+    batch: int | None = 1,
+    dynamic_size: bool = False,
+    precision: Precision = "fp32",
+    made_with: dict[str, str] | None = None,
+) -> ExportInfo:
+    """The metadata of one of a model's graphs; `size` is the config's `test_size` by default."""
+    if isinstance(model, FAIM):
+        aggregation: Aggregation = "ticam"
+    else:
+        aggregation = "none" if isinstance(model.aggregator, NoAggregation) else "affinity"
+    config = model.config if size is None else replace(model.config, test_size=size)
+    return ExportInfo(graph, config, aggregation, batch, dynamic_size, precision, made_with or {})

@@ -14,8 +14,9 @@ import torch
 from torch.export import Dim
 
 from faim.errors import FaimError
-from faim.export.graphs import Axis, Graph
-from faim.export.info import KEY, ExportInfo
+from faim.export.graphs import Axis, Graph, graphs_of
+from faim.export.info import KEY, ExportInfo, info_of
+from faim.models.faim import FAIM, YoloxVideo
 
 OPSET = 20
 
@@ -44,7 +45,23 @@ def write_onnx(graph: Graph, path: Path, info: ExportInfo) -> None:
         onnx.checker.check_model(simplified, full_check=True)
     except onnx.checker.ValidationError as error:
         raise FaimError(f"{graph.name}: the ONNX graph is not valid ({error})") from error
-    onnx.save_model(simplified, path)
+    try:
+        onnx.save_model(simplified, path)
+    except OSError as error:
+        raise FaimError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def write_onnx_folder(
+    model: FAIM | YoloxVideo, folder: Path, size: tuple[int, int] | None = None
+) -> None:
+    """All graphs of a model in an existing folder, in float32, for one image of a fixed size.
+
+    Raises:
+        FaimError: see `write_onnx`; or the folder cannot be written.
+    """
+    size = size or model.config.test_size
+    for graph in graphs_of(model, size):
+        write_onnx(graph, folder / f"{graph.name}.onnx", info_of(model, graph.name, size=size))
 
 
 def _trace(graph: Graph, module: torch.nn.Module) -> Any:

@@ -34,6 +34,8 @@ class Affinity:
     were made on DAVIS 2016's training sequences (docs/results.md).
     """
 
+    padded = False
+
     def __init__(self, threshold: float = 0.7) -> None:
         """`threshold` is a cosine in [-1, 1]."""
         self.threshold = threshold

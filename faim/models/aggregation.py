@@ -15,7 +15,13 @@ class Aggregator(Protocol):
 
     An aggregator holds no state of a video: a stream's memory is the caller's, made of the entries
     that `step` returns.
+
+    Attributes:
+        padded: whether `step` wants a bank of one size from the first frame on, with entries in it
+            that are not valid. A graph prepares itself for every shape that it meets.
     """
+
+    padded: bool
 
     def refine(self, proposals: Proposals) -> Tensor:
         """All frames at once: leading dimensions (m, n) to (m, n, C) in [0, 1]."""
@@ -31,6 +37,8 @@ class Aggregator(Protocol):
 
 class TicamAggregator:
     """TICAM's decision as probabilities."""
+
+    padded = False
 
     def __init__(self, ticam: TICAM) -> None:
         """`ticam` is used as it is; it should be in eval mode."""
@@ -49,6 +57,8 @@ class TicamAggregator:
 
 class NoAggregation:
     """The base detector's own class scores: frame mode."""
+
+    padded = False
 
     def refine(self, proposals: Proposals) -> Tensor:
         """See `Aggregator.refine`."""

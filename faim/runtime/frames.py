@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol, Self, TypeAlias, runtime_checkable
+from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Image: TypeAlias = NDArray[np.uint8]
+#: What a decoder or device hands out: its own time stamp in seconds, if it has one, and a picture.
+Reading: TypeAlias = tuple[float | None, Image]
 
 
 @dataclass(frozen=True)
@@ -41,19 +44,22 @@ class FrameSource(Protocol):
         fps: nominal frames a second, above 0.
         frame_count: frames to expect, for a progress bar only (headers lie); None if unknown.
         live: True where it can be read once only; otherwise every iteration starts anew.
+        realtime: True where frames come at their own pace and a late reader loses them (a camera,
+            an endless stream); implies `live`. Elsewhere every frame counts.
     """
 
     name: str
     fps: float
     frame_count: int | None
     live: bool
+    realtime: bool
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames in order."""
         ...
 
     def close(self) -> None:
-        """Free devices and files; a second call does nothing."""
+        """Free devices and files; a second call does nothing. Another thread may be reading."""
         ...
 
     def __enter__(self) -> Self:
@@ -69,6 +75,7 @@ class SourceBase:
     """Context management for sources that own nothing between iterations."""
 
     live = False
+    realtime = False
 
     def close(self) -> None:
         """Nothing is held."""
@@ -80,3 +87,10 @@ class SourceBase:
     def __exit__(self, *exception: object) -> None:
         """Close."""
         self.close()
+
+
+def to_bgr(array: NDArray[Any]) -> Image:
+    """A uint8 (h, w) grey, (h, w, 4) BGRA or (h, w, 3) BGR array as BGR; alpha is dropped."""
+    if array.ndim == 2:
+        return cv2.cvtColor(array, cv2.COLOR_GRAY2BGR)
+    return cv2.cvtColor(array, cv2.COLOR_BGRA2BGR) if array.shape[2] == 4 else array

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
-import numpy as np
 import supervision as sv
 import torch
 from numpy.typing import NDArray
@@ -18,11 +17,15 @@ from faim.data.transforms import LetterboxGeometry, letterbox, to_batch
 from faim.errors import FaimError
 from faim.models.aggregation import NoAggregation
 from faim.models.faim import VideoDetector
+from faim.runtime.checks import check_size, resolve_device
+from faim.runtime.decode_ahead import DecodeAhead
 from faim.runtime.frames import Frame, FrameSource, Image
-from faim.runtime.memory import StreamState
+from faim.runtime.global_mode import run_global
+from faim.runtime.memory import PolicyName, StreamState, make_policy
 from faim.runtime.results import FrameResult, to_supervision
+from faim.runtime.scene_cut import is_scene_cut, thumbnail
 from faim.runtime.sources import open_source
-from faim.runtime.steps import Sampling, check_sampling, frame_groups, to_detections
+from faim.runtime.steps import Sampling, check_sampling, to_detections
 from faim.structures import Detections, Proposals
 
 Mode = Literal["stream", "global", "frame"]
@@ -32,7 +35,7 @@ DISPLAY_THRESHOLD = 0.3
 
 
 @dataclass(frozen=True)
-class _Proposed:
+class Proposed:
     """A frame after the part that looks at it alone; `proposals` without leading dimension."""
 
     frame: Frame
@@ -55,6 +58,10 @@ class Detector:
         sampling: frames that global mode looks at together: "uniform" or "shuffled" over the whole
             video, or "local" stretches of it.
         seed: of shuffled sampling.
+        bank_frames: past frames that a stream remembers; the model's `test_frames` - 1 by default.
+        bank_policy: which of them: "recent" the last ones, "spread" half of them the last ones and
+            half spread evenly over all that came before.
+        scene_cuts: whether a stream forgets its past at a hard cut.
 
     Raises:
         FaimError: an option out of its range.
@@ -70,6 +77,9 @@ class Detector:
         batch_size: int = 8,
         sampling: Sampling = "uniform",
         seed: int = 0,
+        bank_frames: int | None = None,
+        bank_policy: PolicyName = "recent",
+        scene_cuts: bool = True,
     ) -> None:
         """See the class."""
         if not (isinstance(score_threshold, (int, float)) and 0.0 <= score_threshold <= 1.0):
@@ -82,6 +92,9 @@ class Detector:
         self.score_threshold = score_threshold
         self.batch_size = batch_size
         self.sampling, self.seed = sampling, seed
+        self.bank_frames = self.config.test_frames - 1 if bank_frames is None else bank_frames
+        self.bank_policy = make_policy(bank_policy, self.bank_frames)
+        self.scene_cuts = scene_cuts
         self.device = resolve_device(device)
         self.model = model.to(self.device) if isinstance(model, torch.nn.Module) else model
 
@@ -89,7 +102,15 @@ class Detector:
     def aggregation(self) -> str:
         """What joins the frames: "ticam", "affinity" or "none"."""
         name = type(self.model.aggregator).__name__
-        return "none" if name == "NoAggregation" else name.removesuffix("Aggregator").lower()
+        if name == "NoAggregation":
+            return "none"
+        return name.removeprefix("Graph").removesuffix("Aggregator").lower()
+
+    @property
+    def backend(self) -> str:
+        """What runs the networks, and in which precision, as in "openvino bf16"."""
+        runner = getattr(self.model, "runner", None)
+        return "torch" if runner is None else f"{runner.backend} {runner.precision}"
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -130,7 +151,8 @@ class Detector:
         """Frames with their detections, one by one, as soon as they are known.
 
         Args:
-            source: anything that `open_source` takes; it is closed at the end.
+            source: anything that `open_source` takes, which is then decoded ahead in a thread of
+                its own; a `FrameSource` is read as it is. It is closed at the end.
             mode: as in `predict`; "global" gives its first result after it has seen all frames.
             images: whether the results need pixels. Global mode keeps none and reads the source a
                 second time for them; with False its frames come as `Frame.without_pixels`.
@@ -140,7 +162,7 @@ class Detector:
             FaimError: at once for a source or mode that is none, or "global" on a live source;
                 while iterating when the source fails.
         """
-        opened = open_source(source)
+        opened = open_ahead(source)
         return self._publish(opened, self.run(opened, mode, images=images, on_frame=on_frame))
 
     def _publish(
@@ -174,11 +196,11 @@ class Detector:
                 f"{source.name}: a live source has no end, so mode global cannot work on it; "
                 "expected mode stream or frame, or a file"
             )
-        return self._run_global(source, images, on_frame)
+        return run_global(self, source, images, on_frame)
 
     def new_state(self) -> StreamState:
-        """The state of a stream that has not begun; it looks back at `test_frames` - 1 frames."""
-        return StreamState.empty(self.config.test_frames - 1)
+        """The state of a stream that has not begun."""
+        return StreamState.empty(self.bank_frames, self.bank_policy)
 
     def step(self, image: Image, state: StreamState) -> Detections:
         """One frame of a stream; changes `state`, and only on success.
@@ -190,12 +212,29 @@ class Detector:
         Returns:
             Detections in pixels of `image`.
         """
-        [item] = self._propose([Frame(state.frames_seen, 0.0, image)])
+        return self.step_many([image], [state])[0]
+
+    def step_many(self, images: Sequence[Image], states: Sequence[StreamState]) -> list[Detections]:
+        """`step` for one frame of each of several streams, through the base detector together.
+
+        A state changes only once the detections of its frame are known.
+        """
+        frames = [Frame(0, 0.0, image) for image in images]
+        items = self._propose(frames)
+        return [self._step(item, state) for item, state in zip(items, states, strict=True)]
+
+    def _step(self, item: Proposed, state: StreamState) -> Detections:
+        small = thumbnail(item.frame.image) if self.scene_cuts else None
+        cut = small is not None and is_scene_cut(state.thumbnail, small)
+        aggregator = self.model.aggregator
+        bank = state.bank.padded() if aggregator.padded else state.bank.stacked()
         with torch.inference_mode():
-            key = item.proposals
-            probabilities, entry = self.model.aggregator.step(key, state.bank.stacked())
-            detections = self._finish(item, probabilities)
+            probabilities, entry = aggregator.step(item.proposals, None if cut else bank)
+            detections = self.finish(item.proposals, probabilities, item.geometry)
+        if cut:
+            state.reset()
         state.bank.append(entry)
+        state.thumbnail = small
         state.frames_seen += 1
         return detections
 
@@ -212,116 +251,42 @@ class Detector:
         self, source: FrameSource, on_frame: Callable[[], None]
     ) -> Iterator[FrameResult[Detections]]:
         single = NoAggregation()
-        for item in self._propose_all(source, 1 if source.live else self.batch_size):
-            with torch.inference_mode():
-                probabilities = single.refine(item.proposals.map(lambda tensor: tensor[None]))[0]
-                detections = self._finish(item, probabilities)
+        for item in self.propose_all(source):
+            probabilities = single.refine(item.proposals)
+            detections = self.finish(item.proposals, probabilities, item.geometry)
             on_frame()
             yield FrameResult(item.frame, detections)
 
-    def _run_global(
-        self, source: FrameSource, images: bool, on_frame: Callable[[], None]
-    ) -> Iterator[FrameResult[Detections]]:
-        items = []
-        for item in self._propose_all(source, self.batch_size):
-            kept = item.proposals.detach().to("cpu")
-            items.append(replace(item, frame=item.frame.without_pixels(), proposals=kept))
-            on_frame()
-        found = self._refine_groups(items)
-        frames = _read_again(source, items) if images else (item.frame for item in items)
-        for frame, detections in zip(frames, found, strict=True):
-            yield FrameResult(frame, detections)
-
-    def _refine_groups(self, items: list[_Proposed]) -> list[Detections]:
-        found: dict[int, Detections] = {}
-        groups = frame_groups(len(items), self.config.test_frames, self.sampling, self.seed)
-        for group in groups:
-            with torch.inference_mode():
-                together = Proposals.stack([items[index].proposals for index in group])
-                refined = self.model.aggregator.refine(together.to(self.device)).cpu()
-                for index, probabilities in zip(group, refined, strict=True):
-                    found[index] = self._finish(items[index], probabilities)
-        return [found[index] for index in range(len(items))]
-
-    def _propose_all(self, frames: Iterable[Frame], batch_size: int) -> Iterator[_Proposed]:
-        iterator = iter(frames)
-        while batch := list(islice(iterator, batch_size)):
+    def propose_all(self, source: FrameSource) -> Iterator[Proposed]:
+        """Every frame of an open source after the part that looks at it alone."""
+        batch_size = 1 if source.live else self.batch_size
+        frames = iter(source)
+        while batch := list(islice(frames, batch_size)):
             yield from self._propose(batch)
 
-    def _propose(self, frames: list[Frame]) -> list[_Proposed]:
+    def _propose(self, frames: list[Frame]) -> list[Proposed]:
         boxed = [letterbox(frame.image, self.size) for frame in frames]
         with torch.inference_mode():
             images = to_batch([image for image, _ in boxed]).to(self.device)
             proposals = self.model.propose(images)
             return [
-                _Proposed(frame, geometry, proposals[place])
+                Proposed(frame, geometry, proposals[place])
                 for place, (frame, (_, geometry)) in enumerate(zip(frames, boxed, strict=True))
             ]
 
-    def _finish(self, item: _Proposed, probabilities: Tensor) -> Detections:
+    def finish(
+        self, proposals: Proposals, probabilities: Tensor, geometry: LetterboxGeometry
+    ) -> Detections:
+        """One frame's detections in its pixels, from its proposals and (n, C) probabilities."""
         return to_detections(
-            item.proposals,
+            proposals,
             probabilities,
-            item.geometry,
+            geometry,
             score_threshold=self.score_threshold,
             nms_threshold=self.config.nms_final,
         )
 
 
-def _read_again(source: FrameSource, items: list[_Proposed]) -> Iterator[Frame]:
-    """The frames of `items` once more, with their pixels.
-
-    Raises:
-        FaimError: there are fewer or more of them now, or one of another size.
-    """
-    frames = iter(source)
-    for index, item in enumerate(items):
-        frame = next(frames, None)
-        if frame is None or frame.image.shape != item.frame.image.shape:
-            raise _changed(source, "ends earlier" if frame is None else "has another size", index)
-        yield frame
-    if next(frames, None) is not None:
-        raise _changed(source, "goes on", len(items))
-
-
-def _changed(source: FrameSource, what: str, index: int) -> FaimError:
-    return FaimError(
-        f"{source.name}: {what} at frame {index} when read the second time; expected a source "
-        "that does not change while mode global works on it"
-    )
-
-
-def check_size(size: int | tuple[int, int]) -> tuple[int, int]:
-    """(height, width) of the network input.
-
-    Raises:
-        FaimError: not one or two whole numbers, or no multiples of 32.
-    """
-    sides: tuple[Any, ...] = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
-    if len(sides) != 2 or any(
-        not isinstance(side, (int, np.integer)) or side < 32 or side % 32 for side in sides
-    ):
-        raise FaimError(
-            f"size: {size!r} given; expected a multiple of 32 in pixels, or height and width, each "
-            "a multiple of 32"
-        )
-    return int(sides[0]), int(sides[1])
-
-
-def resolve_device(device: str | torch.device) -> torch.device:
-    """The device meant; "auto" is a GPU where there is one.
-
-    Raises:
-        FaimError: there is no such device here.
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-        torch.empty(1, device=chosen)
-    except (RuntimeError, AssertionError, TypeError) as error:
-        raise FaimError(
-            f"device: {str(device)!r} cannot be used here; expected auto, cpu or a GPU that torch "
-            "can see (cuda, cuda:1, mps)"
-        ) from error
-    return chosen
+def open_ahead(source: Source) -> FrameSource:
+    """`open_source`, decoded ahead by a thread; a `FrameSource` comes back as it is."""
+    return source if isinstance(source, FrameSource) else DecodeAhead(open_source(source))

@@ -25,7 +25,10 @@ from rich.progress import (
 from rich.text import Text
 
 from faim.errors import FaimError
+from faim.runtime.backends.base import BackendName, Precision
+from faim.runtime.decode_ahead import DecodeAhead
 from faim.runtime.frames import FrameSource
+from faim.runtime.memory import PolicyName
 from faim.runtime.pipeline import DISPLAY_THRESHOLD, Detector, Mode
 from faim.runtime.results import FrameResult
 from faim.runtime.sinks import JsonLinesSink, LineSink, Sink, StopRun, VideoSink, WindowSink
@@ -52,6 +55,13 @@ class PredictOptions:
         save_video: annotated video.
         show: open a window.
         device: "auto", "cpu", "cuda", "cuda:1" ...
+        backend: what runs the networks; "auto" is the fastest that is installed and fits.
+        precision: what the base detector computes in.
+        threads: processor threads of the networks; all by default.
+        compile: with backend torch, `torch.compile` the networks.
+        bank_frames: past frames that a stream remembers; the model's own number by default.
+        bank_policy: "recent", or "spread" over all of the past.
+        scene_cuts: whether a stream forgets its past at a hard cut.
         limit: stop after so many frames.
     """
 
@@ -65,6 +75,13 @@ class PredictOptions:
     save_video: Path | None = None
     show: bool = False
     device: str = "auto"
+    backend: BackendName = "auto"
+    precision: Precision = "auto"
+    threads: int | None = None
+    compile: bool = False
+    bank_frames: int | None = None
+    bank_policy: PolicyName = "recent"
+    scene_cuts: bool = True
     limit: int | None = None
 
 
@@ -75,6 +92,7 @@ class PredictSummary:
     Attributes:
         frames: frames whose result was delivered.
         detections: detections in them.
+        dropped: frames of a camera or stream that came too fast to be looked at.
         seconds: wall time from the first frame read to the last result delivered, decoding,
             drawing and encoding included.
         interrupted: True after Ctrl-C; the command line then exits with status 130.
@@ -82,6 +100,7 @@ class PredictSummary:
 
     frames: int = 0
     detections: int = 0
+    dropped: int = 0
     seconds: float = 0.0
     interrupted: bool = False
 
@@ -112,15 +131,21 @@ def run_predict(options: PredictOptions) -> PredictSummary:
     console = Console(stderr=str(options.jsonl) == "-", highlight=False, soft_wrap=True)
     summary = PredictSummary()
     with ExitStack() as stack:
-        source = stack.enter_context(open_source(options.source))
-        if options.limit is not None:
-            source = FirstFrames(source, options.limit)
+        ahead = stack.enter_context(DecodeAhead(open_source(options.source)))
+        source = ahead if options.limit is None else FirstFrames(ahead, options.limit)
         detector = faim.load(
             options.weights,
-            aggregate=options.aggregate,
+            aggregate="none" if options.mode == "frame" else options.aggregate,
             size=options.size,
             conf=options.conf,
             device=options.device,
+            backend=options.backend,
+            precision=options.precision,
+            threads=options.threads,
+            compile=options.compile,
+            bank_frames=options.bank_frames,
+            bank_policy=options.bank_policy,
+            scene_cuts=options.scene_cuts,
         )
         progress = _progress(console, options)
         task = progress.add_task(source.name, total=source.frame_count)
@@ -133,6 +158,7 @@ def run_predict(options: PredictOptions) -> PredictSummary:
         sinks = _open_sinks(options, source, progress.console, stack)
         with progress:
             _deliver(results, sinks, summary)
+        summary.dropped = ahead.dropped
     _print_summary(console, options, detector, summary)
     return summary
 
@@ -214,9 +240,10 @@ def _print_summary(
     lines = [
         f"{summary.frames} frames, {summary.detections} detections from score {options.conf:g}, "
         f"{summary.ms_per_frame:.1f} ms a frame ({summary.fps:.1f} frames a second)"
+        + (f", {summary.dropped} dropped to keep up" if summary.dropped else "")
         + (", interrupted" if summary.interrupted else ""),
         f"weights {options.weights}, mode {options.mode}, aggregation {aggregation}, "
-        f"size {height}x{width}, device {detector.device}",
+        f"size {height}x{width}, {detector.backend} on {detector.device}",
     ]
     if options.jsonl is not None and str(options.jsonl) != "-":
         lines.append(f"JSON lines in {options.jsonl}")

@@ -16,7 +16,8 @@ from loguru import logger
 from numpy.typing import NDArray
 
 from faim.errors import FaimError
-from faim.runtime.frames import Frame, FrameSource, Image, SourceBase
+from faim.runtime.camera import CameraSource
+from faim.runtime.frames import Frame, FrameSource, Image, SourceBase, to_bgr
 
 __all__ = [
     "ArraySource",
@@ -59,7 +60,7 @@ class ArraySource(SourceBase):
     def __iter__(self) -> Iterator[Frame]:
         """Frames from the first."""
         for index, frame in enumerate(self._frames):
-            yield Frame(index, index / self.fps, _to_bgr(frame))
+            yield Frame(index, index / self.fps, to_bgr(frame))
 
 
 class ImageSource(SourceBase):
@@ -103,49 +104,6 @@ class ImageSource(SourceBase):
             )
 
 
-class CameraSource(SourceBase):
-    """A local camera, through OpenCV; `time` is counted from the first frame by `fps`.
-
-    Raises:
-        FaimError: the camera cannot be opened.
-    """
-
-    live = True
-
-    def __init__(self, index: int) -> None:
-        """See the class."""
-        self.name = f"camera {index}"
-        level = cv2.utils.logging.getLogLevel()
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-        try:
-            self._capture = cv2.VideoCapture(index)
-        finally:
-            cv2.utils.logging.setLogLevel(level)
-        if not self._capture.isOpened():
-            raise FaimError(
-                f"camera {index}: cannot be opened; expected the number of a connected camera "
-                "that no other program uses"
-            )
-        rate = self._capture.get(cv2.CAP_PROP_FPS)
-        self.fps = float(rate) if 1.0 <= rate <= 1000.0 else 30.0
-        self.frame_count: int | None = None
-
-    def __iter__(self) -> Iterator[Frame]:
-        """Frames from the first."""
-        index = 0
-        while True:
-            read, image = self._capture.read()
-            if not read:
-                logger.warning("{}: gives no more frames", self.name)
-                return
-            yield Frame(index, index / self.fps, _to_bgr(image))
-            index += 1
-
-    def close(self) -> None:
-        """Release the device."""
-        self._capture.release()
-
-
 class FirstFrames(SourceBase):
     """The first `limit` frames of another source, which it closes."""
 
@@ -153,7 +111,8 @@ class FirstFrames(SourceBase):
         """See the class; `limit` is 1 or more."""
         if limit < 1:
             raise FaimError(f"limit: {limit} given; expected 1 or more frames")
-        self.name, self.fps, self.live = source.name, source.fps, source.live
+        self.name, self.fps = source.name, source.fps
+        self.live, self.realtime = source.live, source.realtime
         known = source.frame_count
         self.frame_count: int | None = None if known is None else min(limit, known)
         self._source, self._limit = source, limit
@@ -177,7 +136,8 @@ def open_source(
             `10`), hidden files left out; a quoted glob of images (or of one video); the number of
             a camera, as int or digits (write `./0` for a folder of that name); an http(s), rtsp,
             rtmp, udp or tcp URL; a sequence of uint8 arrays (BGR, BGRA or grey); or a
-            `FrameSource`, which comes back as it is.
+            `FrameSource`, which comes back as it is. A camera or endless stream that is lost is
+            tried again, see `LiveSource`.
         fps: frames a second of images and arrays.
 
     Raises:
@@ -207,12 +167,13 @@ def open_source(
 
 def _open_named(name: str, fps: float) -> FrameSource:
     # PyAV is imported only by those who read video through it.
-    from faim.runtime.video import STREAM_SCHEMES, VideoSource
+    from faim.runtime.stream import STREAM_SCHEMES, StreamSource
+    from faim.runtime.video import VideoSource
 
     if re.fullmatch(r"[0-9]+", name):
         return CameraSource(int(name))
     if name.partition("://")[0].lower() in STREAM_SCHEMES and "://" in name:
-        return VideoSource(name, live=True)
+        return StreamSource(name)
     path = Path(name)
     # os.path says False to names too long, for which Path's methods raise.
     if os.path.isdir(path):  # noqa: PTH112
@@ -284,9 +245,3 @@ def _check_array(array: object, index: int) -> None:
             f"frame {index}: got a {array.dtype} array of shape {array.shape}; expected uint8, "
             "(h, w, 3) BGR, (h, w, 4) BGRA or (h, w) grey"
         )
-
-
-def _to_bgr(array: NDArray[Any]) -> Image:
-    if array.ndim == 2:
-        return cv2.cvtColor(array, cv2.COLOR_GRAY2BGR)
-    return cv2.cvtColor(array, cv2.COLOR_BGRA2BGR) if array.shape[2] == 4 else array

@@ -25,6 +25,8 @@ class BrightnessEntry(TensorRecord):
 class MeanBrightness:
     """The score of a frame is the mean brightness over it and its references."""
 
+    padded = False
+
     def __init__(self) -> None:
         self.banks: list[list[float]] = []
         self.groups: list[list[float]] = []
@@ -39,7 +41,7 @@ class MeanBrightness:
     def step(self, key: Proposals, bank: TensorRecord | None) -> tuple[Tensor, TensorRecord]:
         own = key.class_scores[0, :1]
         past = torch.zeros(0, 1) if bank is None else bank.brightness
-        self.banks.append([round(float(value), 4) for value in past[:, 0]])
+        self.banks.append(sorted(round(float(value), 4) for value in past[:, 0]))
         scores = torch.zeros_like(key.class_scores)
         scores[..., 0] = torch.cat([past, own[None]]).mean()
         return scores, BrightnessEntry(own)
@@ -56,7 +58,8 @@ class FakeModel:
         self.batches: list[int] = []
 
     def propose(self, images: Tensor) -> Proposals:
-        assert images.dtype == torch.float32
+        assert images.dtype == torch.uint8
+        images = images.float()
         assert torch.is_inference_mode_enabled()
         count = len(images)
         self.batches.append(count)

@@ -112,7 +112,7 @@ def test_stream_uses_only_the_past(detector: Detector) -> None:
 
 def test_stream_gives_a_result_before_it_asks_for_the_next_frame(detector: Detector) -> None:
     class Counting:
-        name, fps, frame_count, live = "counting", 25.0, None, True
+        name, fps, frame_count, live, realtime = "counting", 25.0, None, True, False
         given = 0
 
         def __iter__(self):  # type: ignore[no-untyped-def]

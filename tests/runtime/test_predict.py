@@ -30,7 +30,7 @@ def fake_load(monkeypatch: pytest.MonkeyPatch) -> FakeModel:
     """`faim.load` gives the fake model, whatever the weights."""
     model = FakeModel()
 
-    def load(weights: Path, *, aggregate: str, size: Any, conf: float, device: str) -> Detector:
+    def load(weights: Path, *, size: Any, conf: float, device: str, **rest: Any) -> Detector:
         return Detector(model, size=size, score_threshold=conf, device=device)  # type: ignore[arg-type]
 
     monkeypatch.setattr(faim, "load", load)

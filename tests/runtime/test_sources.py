@@ -189,6 +189,12 @@ def test_camera_that_does_not_exist(camera: int | str, capfd: pytest.CaptureFixt
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.parametrize("camera", [-1, 2**31, "99999999999999999999"])
+def test_camera_number_that_cannot_be(camera: int | str) -> None:
+    with pytest.raises(FaimError, match=f"camera {camera}: there is no such number; expected 0"):
+        open_source(camera)
+
+
 def test_stream_that_nobody_serves() -> None:
     with pytest.raises(FaimError, match=r"127\.0\.0\.1:9/x: cannot be opened .*a stream that"):
         open_source("http://127.0.0.1:9/x")

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
+from faim.errors import FaimError
 from faim.export.info import ExportInfo, GraphName
+
+#: What a person may ask for; "auto" is the fastest that is installed and fits the machine.
+BackendName = Literal["auto", "torch", "onnxruntime", "openvino", "tensorrt"]
+#: What networks compute in; "auto" is the backend's own choice for the machine.
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
 class GraphRunner(Protocol):
@@ -35,3 +42,27 @@ class GraphRunner(Protocol):
             FaimError: the graph fails; the sentence says where.
         """
         ...
+
+
+def graph_file(folder: Path, graph: GraphName, extensions: Sequence[str]) -> Path:
+    """The file of a graph, with the first of the extensions that there is.
+
+    Raises:
+        FaimError: there is none.
+    """
+    for extension in extensions:
+        path = folder / f"{graph}{extension}"
+        if path.is_file():
+            return path
+    raise FaimError(
+        f"{folder}: no {' or '.join(graph + extension for extension in extensions)}; expected a "
+        "folder that faim export wrote"
+    )
+
+
+def missing_package(package: str, extra: str) -> FaimError:
+    """The sentence for an optional library that is not installed."""
+    return FaimError(
+        f"backend {extra}: the package {package} is not installed; expected it "
+        f"(pip install 'faim[{extra}]')"
+    )

@@ -1,6 +1,8 @@
-"""A detector whose networks are exported graphs; selection stays on the host."""
+"""A detector whose networks are graphs of some backend; selection stays on the host."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -20,7 +22,7 @@ from faim.structures import Picks, Proposals, RawPredictions, TensorRecord
 BUCKET = 4
 
 
-class ExportedDetector:
+class GraphDetector:
     """A `VideoDetector` over a `GraphRunner`."""
 
     def __init__(self, runner: GraphRunner) -> None:
@@ -30,7 +32,7 @@ class ExportedDetector:
         config = self.config
         self.fspm = FSPM(config.top_k, config.num_proposals, config.nms_train, config.nms_test)
         self.fspm.eval()
-        self.aggregator = self._aggregator()
+        self.aggregator: Aggregator = self._aggregator()
 
     def _aggregator(self) -> Aggregator:
         if self.runner.info.aggregation == "ticam":
@@ -51,6 +53,10 @@ class ExportedDetector:
             raise FaimError(f"size: {asked} asked of a model exported for {has}; expected {has}")
         batches = images.split(info.batch) if info.batch else (images,)
         return Proposals.concatenate([self._propose(batch) for batch in batches])
+
+    def set_size(self, size: tuple[int, int]) -> None:
+        """Another usual size for graphs whose size is open."""
+        self.config = replace(self.config, test_size=size)
 
     def _propose(self, images: Tensor) -> Proposals:
         count = len(images)
@@ -93,6 +99,8 @@ class ExportedDetector:
 
 class GraphTicam:
     """TICAM's decision as probabilities, by the graphs "step" and "refine"."""
+
+    padded = True
 
     def __init__(self, runner: GraphRunner, guide_ins: bool) -> None:
         """`guide_ins` as in `FaimConfig`."""

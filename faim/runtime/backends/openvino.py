@@ -1,0 +1,116 @@
+"""Exported graphs in OpenVINO, on Intel and AMD processors and Intel GPUs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from faim.errors import FaimError
+from faim.export.info import KEY, ExportInfo, GraphName
+from faim.runtime.backends.base import Precision, graph_file, missing_package
+
+EXTENSIONS = (".xml", ".onnx")
+_HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
+_SHORT = {"f32": "fp32", "bf16": "bf16", "f16": "fp16", "float32": "fp32", "bfloat16": "bf16"}
+_FRAGILE = ("nano", "tiny")
+#: Graphs that see several frames; they are small, and their cosines are scaled by 25.
+_IN_FLOAT32 = ("step", "refine")
+
+
+class OpenVINORunner:
+    """A `GraphRunner` over `<graph>.xml` or `<graph>.onnx`.
+
+    Args:
+        folder: what `faim export` wrote.
+        precision: what the frame graph computes in; "auto" is bf16 where the processor has it, but
+            fp32 for the small variants, whose scores bf16 moves by up to 0.1 (docs/results.md).
+        threads: processor threads; all by default.
+
+    Raises:
+        FaimError: no OpenVINO, no such files, or files of another program.
+    """
+
+    backend = "openvino"
+
+    def __init__(
+        self, folder: Path, *, precision: Precision = "auto", threads: int | None = None
+    ) -> None:
+        """See the class."""
+        try:
+            import openvino
+        except ImportError as error:
+            raise missing_package("openvino", "openvino") from error
+        self.device = torch.device("cpu")
+        self._core = openvino.Core()
+        self._folder, self._wanted, self._threads = folder, precision, threads
+        self._requests: dict[GraphName, Any] = {}
+        self._names: dict[GraphName, list[str]] = {}
+        self._infos: dict[GraphName, ExportInfo] = {}
+        frame = self._load("frame")
+        self.info = self._infos["frame"]
+        computed = frame.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+        float_part = _SHORT.get(computed, computed)
+        quantized = self.info.precision == "int8"
+        self.precision = f"int8/{float_part}" if quantized else float_part
+
+    def run(self, graph: GraphName, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """See `GraphRunner.run`."""
+        if graph not in self._requests:
+            self._load(graph)
+        arrays = {name: tensor.numpy() for name, tensor in inputs.items()}
+        try:
+            found = self._requests[graph].infer(arrays, share_inputs=True, share_outputs=True)
+        except RuntimeError as error:
+            raise FaimError(
+                f"{self._folder}: the {graph} graph fails ({_reason(error)})"
+            ) from error
+        names = self._names[graph]
+        return {
+            name: torch.from_numpy(array) for name, array in zip(names, found.values(), strict=True)
+        }
+
+    def _load(self, graph: GraphName) -> Any:
+        path = graph_file(self._folder, graph, EXTENSIONS)
+        try:
+            model = self._core.read_model(path)
+        except RuntimeError as error:
+            raise FaimError(
+                f"{path}: cannot be read by OpenVINO ({_reason(error)}); expected a file of faim "
+                "export"
+            ) from error
+        self._infos[graph] = ExportInfo.from_json(_metadata(model), str(path))
+        fragile = self._wanted == "auto" and self._infos[graph].config.variant in _FRAGILE
+        exact = graph in _IN_FLOAT32 or fragile
+        hint = "f32" if exact else _HINTS.get(self._wanted)
+        settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+        if hint is not None:
+            settings["INFERENCE_PRECISION_HINT"] = hint
+        if self._threads is not None:
+            settings["INFERENCE_NUM_THREADS"] = self._threads
+        try:
+            compiled = self._core.compile_model(model, "CPU", settings)
+        except RuntimeError as error:
+            raise FaimError(
+                f"{path}: OpenVINO cannot compile it for this processor ({_reason(error)})"
+            ) from error
+        self._names[graph] = [output.get_any_name() for output in compiled.outputs]
+        self._requests[graph] = compiled.create_infer_request()
+        return compiled
+
+
+def _metadata(model: Any) -> str:
+    """Our text in the runtime info: of an IR at the top, of an ONNX file below "framework"."""
+    for path in ([KEY], ["framework", KEY]):
+        if model.has_rt_info(path):
+            return str(model.get_rt_info(path).astype(str))
+    return ""
+
+
+def _reason(error: Exception) -> str:
+    """OpenVINO's last line says what was wrong, the ones before where in its sources."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

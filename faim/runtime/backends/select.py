@@ -1,0 +1,252 @@
+"""From weights and a wish to a running detector."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import get_args
+
+import torch
+from loguru import logger
+
+from faim.errors import FaimError
+from faim.export.info import LAYOUT
+from faim.models.aggregation import NoAggregation
+from faim.models.checkpoint import Aggregate, load_model
+from faim.models.faim import FAIM, YoloxVideo
+from faim.runtime.backends.base import BackendName, GraphRunner, Precision
+from faim.runtime.backends.graph_detector import GraphDetector
+from faim.runtime.checks import resolve_device
+
+#: A folder's files, most specialised first, with the backends that read them, quickest first.
+_READERS: dict[str, tuple[BackendName, ...]] = {
+    ".engine": ("tensorrt",),
+    ".xml": ("openvino",),
+    ".onnx": ("openvino", "onnxruntime"),
+}
+#: What stands for "auto" when this environment variable is set.
+BACKEND_VARIABLE = "FAIM_BACKEND"
+CACHE_VARIABLE = "FAIM_CACHE"
+
+
+@dataclass(frozen=True)
+class BackendOptions:
+    """How networks are run.
+
+    Attributes:
+        backend: what runs them; "auto" is the fastest that is installed and fits the machine.
+        device: "auto" (a GPU where there is one), "cpu", "cuda", "cuda:1" ...
+        precision: what the base detector computes in; "auto" is the backend's choice.
+        threads: processor threads; all by default.
+        compile: with backend torch, `torch.compile` its modules.
+    """
+
+    backend: BackendName = "auto"
+    device: str | torch.device = "auto"
+    precision: Precision = "auto"
+    threads: int | None = None
+    compile: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises FaimError for a value that is none of its choices."""
+        for name, value, choices in (
+            ("backend", self.backend, get_args(BackendName)),
+            ("precision", self.precision, get_args(Precision)),
+        ):
+            if value not in choices:
+                raise FaimError(f"{name}: {value!r} given; expected one of {', '.join(choices)}")
+        if self.threads is not None and self.threads < 1:
+            raise FaimError(f"threads: {self.threads} given; expected 1 or more")
+
+
+def open_detector(
+    weights: str | Path,
+    options: BackendOptions = BackendOptions(),
+    *,
+    aggregate: Aggregate = "auto",
+    size: tuple[int, int] | None = None,
+) -> GraphDetector:
+    """A detector from a checkpoint or from a folder that `faim export` wrote.
+
+    A backend other than torch needs exported graphs: those of a checkpoint are made once, which
+    takes about a quarter of a minute, and kept in the cache folder.
+
+    Args:
+        weights: checkpoint or folder.
+        options: what runs it.
+        aggregate: see `load_model`.
+        size: height and width of the network input; the model's own by default.
+
+    Raises:
+        FaimError: see `load_model`; or the backend is not installed, cannot run on the device or
+            cannot read the folder's files.
+    """
+    if os.path.isdir(weights):  # noqa: PTH112 - Path.is_dir raises for a name too long
+        return _open_folder(Path(weights), options, aggregate, size)
+    device = resolve_device(options.device)
+    backend = _resolve(options, device)
+    if backend == "tensorrt":
+        raise FaimError(
+            f"{weights}: backend tensorrt runs engines, which are built once for one kind of GPU; "
+            "expected a folder written by faim export --format tensorrt"
+        )
+    model = load_model(weights, aggregate=aggregate)
+    if backend == "torch":
+        return torch_detector(model, options)
+    if device.type != "cpu":
+        raise FaimError(
+            f"device: {device} given with backend {backend}, which runs on the CPU here; expected "
+            "backend torch or tensorrt"
+        )
+    folder = _cached_graphs(Path(weights), model, size or model.config.test_size)
+    return GraphDetector(_runner(backend, folder, options))
+
+
+def torch_detector(
+    model: FAIM | YoloxVideo,
+    options: BackendOptions = BackendOptions(),
+) -> GraphDetector:
+    """A model that is in memory, run by torch."""
+    from faim.runtime.backends.torch import TorchRunner
+
+    device = resolve_device(options.device)
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    runner = TorchRunner(model, device=device, precision=options.precision, compile=options.compile)
+    return GraphDetector(runner)
+
+
+def _open_folder(
+    folder: Path, options: BackendOptions, aggregate: Aggregate, size: tuple[int, int] | None
+) -> GraphDetector:
+    kinds = [ending for ending in _READERS if (folder / f"frame{ending}").is_file()]
+    if not kinds:
+        raise FaimError(
+            f"{folder}: a folder without frame{', frame'.join(_READERS)}; expected a checkpoint, "
+            "or a folder that faim export wrote"
+        )
+    readers = [reader for kind in kinds for reader in _READERS[kind]]
+    wanted = _wanted(options)
+    if wanted == "auto":
+        backend = next((name for name in readers if is_installed(name)), readers[-1])
+    elif wanted in readers:
+        backend = wanted
+    else:
+        raise FaimError(
+            f"{folder}: backend {wanted} cannot read its files ({', '.join(kinds)}); expected "
+            f"{' or '.join(dict.fromkeys(readers))}"
+        )
+    detector = GraphDetector(_runner(backend, folder, options))
+    info = detector.runner.info
+    if info.dynamic_size and size is not None:
+        detector.set_size(size)
+    elif size is not None and size != info.config.test_size:
+        asked, has = ("x".join(map(str, sides)) for sides in (size, info.config.test_size))
+        raise FaimError(f"size: {asked} asked of {folder}, exported for {has}; expected {has}")
+    if aggregate == "none":
+        detector.aggregator = NoAggregation()
+    elif aggregate not in ("auto", info.aggregation):
+        raise FaimError(
+            f"{folder}: exported with aggregation {info.aggregation}; expected --aggregate "
+            f"{info.aggregation}, none or auto"
+        )
+    return detector
+
+
+def _runner(backend: BackendName, folder: Path, options: BackendOptions) -> GraphRunner:
+    if backend == "openvino":
+        from faim.runtime.backends.openvino import OpenVINORunner
+
+        return OpenVINORunner(folder, precision=options.precision, threads=options.threads)
+    if backend == "onnxruntime":
+        from faim.runtime.backends.onnxruntime import OnnxRuntimeRunner
+
+        _only_auto(options.precision, backend)
+        return OnnxRuntimeRunner(folder, threads=options.threads)
+    from faim.runtime.backends.tensorrt import TensorRTRunner
+
+    _only_auto(options.precision, backend)
+    return TensorRTRunner(folder, device=resolve_device(options.device))
+
+
+def _only_auto(precision: Precision, backend: BackendName) -> None:
+    if precision != "auto":
+        raise FaimError(
+            f"precision: {precision} given with backend {backend}, which computes in the precision "
+            "of the exported files; expected auto, and faim export --precision"
+        )
+
+
+def _wanted(options: BackendOptions) -> BackendName:
+    wanted = os.environ.get(BACKEND_VARIABLE, "auto") if options.backend == "auto" else None
+    if wanted is None:
+        return options.backend
+    if wanted not in get_args(BackendName):
+        raise FaimError(
+            f"{BACKEND_VARIABLE}: {wanted!r} given; expected one of "
+            f"{', '.join(get_args(BackendName))}"
+        )
+    return wanted  # type: ignore[return-value]
+
+
+def _resolve(options: BackendOptions, device: torch.device) -> BackendName:
+    wanted = _wanted(options)
+    if wanted != "auto":
+        return wanted
+    if device.type != "cpu" or options.compile:
+        return "torch"
+    candidates: Sequence[BackendName] = ("openvino", "onnxruntime")
+    if options.precision in ("bf16", "fp16"):
+        candidates = ("openvino",)
+    return next((name for name in candidates if is_installed(name)), "torch")
+
+
+def is_installed(backend: BackendName) -> bool:
+    """Whether the library behind a backend can be imported."""
+    if backend == "tensorrt":
+        return any(find_spec(name) is not None for name in ("tensorrt", "tensorrt_rtx"))
+    return find_spec(backend) is not None
+
+
+def cache_folder() -> Path:
+    """Where exported graphs are kept: $FAIM_CACHE, else faim in the user's cache folder."""
+    chosen = os.environ.get(CACHE_VARIABLE)
+    if chosen:
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "faim"
+
+
+def _cached_graphs(weights: Path, model: FAIM | YoloxVideo, size: tuple[int, int]) -> Path:
+    from faim.export.info import info_of
+    from faim.export.onnx import write_onnx_folder
+
+    digest = hashlib.sha256(weights.read_bytes())
+    info = info_of(model, "frame", size=size)
+    made_by = f"{LAYOUT} {version('faim')} {torch.__version__} {info.to_json()}"
+    digest.update(made_by.encode())
+    folder = cache_folder() / f"{weights.stem}-{digest.hexdigest()[:16]}"
+    if (folder / "frame.onnx").is_file():
+        return folder
+    logger.info("{}: exporting its graphs, once", weights)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix="part-", dir=folder.parent))
+    except OSError as error:
+        raise FaimError(
+            f"{folder.parent}: cannot keep exported graphs there ({error.strerror}); expected a "
+            f"writable folder, or another one in {CACHE_VARIABLE}, or --backend torch"
+        ) from error
+    try:
+        write_onnx_folder(model, part, size)
+        if not folder.exists():
+            part.replace(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return folder

@@ -1,0 +1,46 @@
+"""Options of a running detector that a person may get wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from faim.errors import FaimError
+
+
+def check_size(size: int | tuple[int, int]) -> tuple[int, int]:
+    """(height, width) of the network input.
+
+    Raises:
+        FaimError: not one or two whole numbers, or no multiples of 32.
+    """
+    sides: tuple[Any, ...] = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
+    if len(sides) != 2 or any(
+        not isinstance(side, (int, np.integer)) or side < 32 or side % 32 for side in sides
+    ):
+        raise FaimError(
+            f"size: {size!r} given; expected a multiple of 32 in pixels, or height and width, each "
+            "a multiple of 32"
+        )
+    return int(sides[0]), int(sides[1])
+
+
+def resolve_device(device: str | torch.device) -> torch.device:
+    """The device meant; "auto" is a GPU where there is one.
+
+    Raises:
+        FaimError: there is no such device here.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(1, device=chosen)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise FaimError(
+            f"device: {str(device)!r} cannot be used here; expected auto, cpu or a GPU that torch "
+            "can see (cuda, cuda:1, mps)"
+        ) from error
+    return chosen

@@ -1,0 +1,167 @@
+"""A stream's state as a file."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from faim.errors import FaimError
+from faim.models.affinity import AffinityEntry
+from faim.models.ticam import TicamEntry
+from faim.runtime.bank_policy import BankPolicy, Recent, RecentAndSpread
+from faim.runtime.memory import BankContent, MemoryBank, StreamState
+from faim.runtime.scene_cut import SIZE
+from faim.structures import TensorRecord
+
+FORMAT = "faim-stream-state-1"
+ENTRIES: dict[str, type[TensorRecord]] = {"ticam": TicamEntry, "affinity": AffinityEntry}
+_BANK = "bank."
+_THUMBNAIL = "thumbnail"
+
+
+@dataclass(frozen=True)
+class _Header:
+    """All of a state but its tensors; `recent` is None for the policy `Recent`."""
+
+    entry: str | None
+    capacity: int
+    recent: int | None
+    slots: list[int]
+    frames: list[int]
+    appended: int
+    frames_seen: int
+    resets: int
+
+    def check(self) -> None:
+        """Raise ValueError where the numbers contradict each other."""
+        numbers = [self.capacity, self.appended, self.frames_seen, self.resets]
+        numbers += [*self.slots, *self.frames, self.recent or 0]
+        if any(type(number) is not int or number < 0 for number in numbers):
+            raise ValueError("a count is no whole number from 0 on")
+        rising = sorted(set(self.frames)) == self.frames
+        if not rising or (self.frames and self.frames[-1] != self.appended - 1):
+            raise ValueError("the frames held are not in order")
+        if (self.recent or 0) > self.capacity:
+            raise ValueError("more recent frames than the bank has room for")
+        held = len(self.frames)
+        if sorted(self.slots) != list(range(held)) or held > self.capacity:
+            raise ValueError("the frames held and the slots do not match")
+        if held and self.entry is None:
+            raise ValueError("frames are held, but nothing of them")
+
+
+def save_state(path: str | Path, state: StreamState) -> None:
+    """See `StreamState.save`."""
+    path = Path(path)
+    content = state.bank.content
+    header = _Header(
+        entry=_entry_name(path, content.storage),
+        capacity=state.bank.capacity,
+        recent=_recent(path, state.bank.policy),
+        slots=list(content.slots),
+        frames=list(content.frames),
+        appended=content.appended,
+        frames_seen=state.frames_seen,
+        resets=state.resets,
+    )
+    tensors: dict[str, Tensor] = {}
+    if content.storage is not None:
+        tensors |= {_BANK + name: value for name, value in vars(content.storage).items()}
+    if state.thumbnail is not None:
+        tensors[_THUMBNAIL] = torch.from_numpy(np.ascontiguousarray(state.thumbnail))
+    metadata = {"format": FORMAT, "state": json.dumps(vars(header))}
+    part = path.parent / (path.name + ".part")
+    try:
+        save_file(tensors, part, metadata=metadata)
+        part.chmod(0o644)  # safetensors makes files that nobody else can read
+        part.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise FaimError(
+            f"{path}: cannot write the stream's state ({error}); expected a file in a writable "
+            "folder with space left"
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+def load_state(path: str | Path, device: torch.device | str) -> StreamState:
+    """See `StreamState.load`."""
+    path = Path(path)
+    if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for a name too long
+        raise FaimError(f"{path}: no such file; expected a stream's saved state")
+    try:
+        # Tensors made in inference mode could not be written to outside of it.
+        with torch.inference_mode(False), safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise FaimError(f"{path}: not a stream's saved state; expected one of this version")
+            header = _Header(**json.loads(metadata["state"]))
+            header.check()
+            # Cloned, because the file must not have to stay.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+        return _assemble(header, tensors, device)
+    except (SafetensorError, OSError, LookupError, TypeError, ValueError) as error:
+        raise FaimError(
+            f"{path}: damaged or not a stream's saved state ({error}); expected a file that "
+            "StreamState.save wrote"
+        ) from error
+
+
+def _assemble(
+    header: _Header, tensors: dict[str, Tensor], device: torch.device | str
+) -> StreamState:
+    small = tensors.pop(_THUMBNAIL, None)
+    if small is not None and (small.shape != (*SIZE[::-1], 3) or small.dtype != torch.uint8):
+        raise ValueError("the thumbnail has another shape or type")
+    storage: TensorRecord | None = None
+    if header.entry is not None:
+        values: dict[str, Any] = {n.removeprefix(_BANK): t for n, t in tensors.items()}
+        storage = ENTRIES[header.entry](**values)
+        proposals = {tensor.shape[1:2] for tensor in values.values()}
+        if any(len(t) != header.capacity for t in values.values()) or len(proposals) != 1:
+            raise ValueError("the tensors of the bank do not match")
+        storage = storage.to(device)
+    elif tensors:
+        raise ValueError("tensors of an empty bank")
+    policy: BankPolicy = Recent() if header.recent is None else RecentAndSpread(header.recent)
+    content = BankContent(storage, tuple(header.slots), tuple(header.frames), header.appended)
+    return StreamState(
+        MemoryBank.from_content(header.capacity, policy, content),
+        frames_seen=header.frames_seen,
+        resets=header.resets,
+        thumbnail=None if small is None else small.numpy(),
+    )
+
+
+def _entry_name(path: Path, storage: TensorRecord | None) -> str | None:
+    if storage is None:
+        return None
+    for name, kind in ENTRIES.items():
+        if type(storage) is kind:
+            return name
+    raise FaimError(
+        f"{path}: cannot save a bank of {type(storage).__name__}; expected entries of "
+        f"{' or '.join(kind.__name__ for kind in ENTRIES.values())}"
+    )
+
+
+def _recent(path: Path, policy: BankPolicy) -> int | None:
+    if type(policy) is RecentAndSpread:
+        return policy.recent
+    if type(policy) is Recent:
+        return None
+    raise FaimError(
+        f"{path}: cannot save a bank with the policy {type(policy).__name__}; expected Recent or "
+        "RecentAndSpread"
+    )

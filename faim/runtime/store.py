@@ -1,0 +1,226 @@
+"""What global mode keeps of a whole video, within bounded memory.
+
+An hour at 30 frames a second is 108,000 frames. Their proposals (n = 30, D = 128, C = 80: 40 KB a
+frame, 4.4 GB) go to a temporary file when they grow too many; their detections (24 bytes each) are
+packed into one block.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import tempfile
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from types import TracebackType
+from typing import IO, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from faim.errors import FaimError
+from faim.structures import Detections, Proposals
+
+#: Bytes of proposals that are kept in memory.
+MEMORY_LIMIT = 256 * 2**20
+_MB = 1_000_000
+
+
+@dataclass(frozen=True)
+class _Field:
+    """One tensor of a record of bytes: those from `start` to `stop`."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    start: int
+    stop: int
+
+
+class ProposalStore:
+    """The proposals of all frames of a video, in order of their arrival, bit for bit.
+
+    They stay in memory up to the limit. Beyond it all of them move to a nameless file in the folder
+    for temporary files, which the system removes when the store is closed or the process ends,
+    however it ends. That folder is the one that TMPDIR names, or the system's; where it lies in
+    memory itself (tmpfs), TMPDIR should name another.
+
+    Args:
+        memory_limit: bytes of proposals to keep in memory; 0 writes them to the file at once.
+
+    Raises:
+        FaimError: a negative limit.
+    """
+
+    def __init__(self, memory_limit: int = MEMORY_LIMIT) -> None:
+        """See the class."""
+        if memory_limit < 0:
+            raise FaimError(
+                f"proposal store: memory limit is {memory_limit} bytes; expected 0 or more"
+            )
+        # To SpooledTemporaryFile 0 means no limit.
+        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=max(memory_limit, 1))  # noqa: SIM115
+        self._layout: list[_Field] = []
+        self._length = 0
+
+    def __len__(self) -> int:
+        """Frames stored."""
+        return self._length
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes that one frame takes; 0 before the first."""
+        return self._layout[-1].stop if self._layout else 0
+
+    def append(self, proposals: Proposals) -> None:
+        """Store the next frame's proposals, leading dimension (n,).
+
+        Raises:
+            FaimError: other shapes or types than the frames before, or no space left for the file.
+        """
+        tensors = {field.name: getattr(proposals, field.name) for field in fields(proposals)}
+        layout = _layout(tensors)
+        if self._layout and layout != self._layout:
+            new, known = next(
+                pair for pair in zip(layout, self._layout, strict=True) if pair[0] != pair[1]
+            )
+            raise FaimError(
+                f"proposal store: {new.name} of frame {self._length} is {new.shape} {new.dtype}; "
+                f"expected {known.shape} {known.dtype} as in the frames before"
+            )
+        self._layout = layout
+        record = b"".join(map(_to_bytes, tensors.values()))
+        try:
+            self._file.seek(self._length * len(record))
+            self._file.write(record)
+            self._file.flush()
+        except OSError as error:
+            raise self._no_space(error) from error
+        self._length += 1
+
+    def group(self, indices: Sequence[int]) -> Proposals:
+        """The proposals of some frames, stacked.
+
+        Args:
+            indices: m numbers of frames, counted from 0 in the order of `append`, in any order.
+
+        Returns:
+            Leading dimensions (m, n), on the CPU.
+
+        Raises:
+            FaimError: no such frame, or the file cannot be read.
+        """
+        for index in indices:
+            if not 0 <= index < self._length:
+                raise FaimError(
+                    f"proposal store: frame {index} asked for; expected one of the {self._length} "
+                    "frames stored, counted from 0"
+                )
+        records = np.empty((len(indices), self.frame_bytes), dtype=np.uint8)
+        try:
+            for record, index in zip(records, indices, strict=True):
+                self._file.seek(index * len(record))
+                record[:] = np.frombuffer(self._file.read(len(record)), dtype=np.uint8)
+        except (OSError, ValueError) as error:
+            raise FaimError(
+                f"{tempfile.gettempdir()}: the temporary file of proposals cannot be read "
+                f"({error}); expected it to stay as it was written"
+            ) from error
+        return Proposals(**{part.name: _from_bytes(records, part) for part in self._layout})
+
+    def close(self) -> None:
+        """Forget everything; a file is gone with it. May be called twice."""
+        with contextlib.suppress(OSError):  # a full disk refuses what was not yet written
+            self._file.close()
+        self._length = 0
+
+    def __enter__(self) -> Self:
+        """The store itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def _no_space(self, error: OSError) -> FaimError:
+        needed = (self._length + 1) * self.frame_bytes / _MB
+        try:
+            folder = tempfile.gettempdir()
+        except OSError:  # none of the usual folders can be written to
+            folder = "the folder for temporary files"
+        return FaimError(
+            f"{folder}: the proposals of {self._length + 1} frames, {needed:.1f} MB, cannot be "
+            f"written ({error.strerror or error}); expected TMPDIR to name a folder with enough "
+            f"space ({self.frame_bytes / _MB:.3f} MB a frame of the video)"
+        )
+
+
+class DetectionStore:
+    """The detections of every frame of a video, 24 bytes each, set in any order.
+
+    Args:
+        num_frames: frames of the video.
+    """
+
+    def __init__(self, num_frames: int) -> None:
+        """See the class."""
+        self._rows = bytearray()
+        self._starts = array("q", [-1]) * num_frames
+        self._counts = array("q", [0]) * num_frames
+
+    def __len__(self) -> int:
+        """Frames of the video."""
+        return len(self._starts)
+
+    def __setitem__(self, index: int, detections: Detections) -> None:
+        """Store one frame's detections; class ids below 2^24. A frame is set only once."""
+        if self._starts[index] >= 0:
+            raise KeyError(f"frame {index} is already set")
+        columns = (detections.boxes, detections.scores[:, None], detections.class_ids[:, None])
+        rows = torch.cat([column.detach().cpu().float() for column in columns], dim=1)
+        self._starts[index], self._counts[index] = len(self._rows), len(rows)
+        self._rows += _to_bytes(rows)
+
+    def __getitem__(self, index: int) -> Detections:
+        """One frame's detections, on the CPU.
+
+        Raises:
+            KeyError: the frame has not been set.
+            IndexError: the video has no such frame.
+        """
+        start, count = self._starts[index], self._counts[index]
+        if start < 0:
+            raise KeyError(f"frame {index} is not set")
+        rows = np.frombuffer(self._rows, np.float32, count * 6, start).copy().reshape(count, 6)
+        found = torch.from_numpy(rows)
+        return Detections(found[:, :4], found[:, 4], found[:, 5].long())
+
+
+def _layout(tensors: dict[str, Tensor]) -> list[_Field]:
+    layout: list[_Field] = []
+    start = 0
+    for name, tensor in tensors.items():
+        stop = start + tensor.numel() * tensor.element_size()
+        layout.append(_Field(name, tuple(tensor.shape), tensor.dtype, start, stop))
+        start = stop
+    return layout
+
+
+def _to_bytes(tensor: Tensor) -> bytes:
+    return tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+
+
+def _from_bytes(records: np.ndarray, part: _Field) -> Tensor:
+    """The tensors of one field out of (m, bytes) records: (m, *shape)."""
+    flat = np.ascontiguousarray(records[:, part.start : part.stop]).reshape(-1)
+    size = (len(records), *part.shape)
+    if not math.prod(size):
+        return torch.empty(size, dtype=part.dtype)
+    return torch.from_numpy(flat).view(part.dtype).reshape(size)
