@@ -24,11 +24,11 @@ from copy import copy
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 from torch import Tensor
-from torchvision.ops import nms
 
 from faim.data.coco_vid import CocoVid, VideoRecord
 from faim.data.converters.davis import convert_davis
@@ -39,7 +39,7 @@ from faim.evaluation.report import check_writable, machine, number, write_json
 from faim.evaluation.stability import flips_per_100, found, found_share
 from faim.models.checkpoint import load_model
 from faim.models.fspm import FSPM
-from faim.runtime.pipeline import check_size
+from faim.runtime.checks import check_size
 from faim.structures import Detections, RawPredictions
 
 #: COCO class of each sequence's object.
@@ -62,9 +62,9 @@ MODES: tuple[Mode, ...] = ("frame", "stream")
 class AgnosticFSPM(FSPM):
     """FSPM with NMS across classes, in the order of objectness."""
 
-    def survivors(self, raw: RawPredictions, threshold: float) -> Tensor:
-        """See `FSPM.survivors`."""
-        return nms(raw.boxes, raw.objectness, threshold)
+    def ranking(self, raw: RawPredictions) -> tuple[Tensor, Tensor]:
+        """See `FSPM.ranking`."""
+        return raw.objectness, torch.zeros_like(raw.objectness, dtype=torch.long)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from faim.arguments import (
+    add_backend_options,
+    add_bank_options,
+    add_network_options,
+    share,
+    whole,
+)
 from faim.errors import FaimError
 
 EXIT_WRONG_INPUT = 2
@@ -47,108 +54,31 @@ def build_parser() -> argparse.ArgumentParser:
     _add_export(commands.add_parser("export", help="write ONNX, OpenVINO or TensorRT files"))
     _add_synth(commands.add_parser("synth", help="generate labelled synthetic video"))
     _add_data(commands.add_parser("data", help="convert datasets to CocoVID"))
+    _add_bench(commands.add_parser("bench", help="time the base detector, streams, global mode"))
     _add_convert(commands.add_parser("convert", help="convert a YOLOX checkpoint"))
     return parser
 
 
-def _whole(minimum: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = minimum - 1
-        if value < minimum:
-            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {minimum} on")
-        return value
-
-    return parse
-
-
-def _size(text: str) -> tuple[int, int]:
-    """`576` or `384x640` (height x width)."""
-    try:
-        sides = tuple(int(part) for part in text.lower().split("x"))
-    except ValueError:
-        sides = ()
-    if len(sides) == 1:
-        sides *= 2
-    if len(sides) != 2 or any(side < 32 or side % 32 for side in sides):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no network size; expected a multiple of 32, or HxW of two"
-        )
-    return sides[0], sides[1]
-
-
-def _share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to 1")
-    return value
-
-
-def _add_network_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--aggregate", choices=("auto", "ticam", "affinity", "none"), default="auto"
-    )
-    parser.add_argument("--size", type=_size, help="network input: an integer, or HxW")
-
-
-def _add_backend_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("what runs the networks")
-    group.add_argument(
-        "--backend",
-        choices=("auto", "torch", "onnxruntime", "openvino", "tensorrt"),
-        default="auto",
-        help="auto: the fastest that is installed and fits the machine",
-    )
-    group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 …")
-    group.add_argument(
-        "--precision",
-        choices=("auto", "fp32", "bf16", "fp16"),
-        default="auto",
-        help="of the base detector (auto: the backend's choice)",
-    )
-    group.add_argument("--threads", type=_whole(1), help="processor threads (all)")
-    group.add_argument("--compile", action="store_true", help="torch.compile, with backend torch")
-
-
-def _add_bank_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("what a stream remembers")
-    group.add_argument("--bank", type=_whole(0), metavar="N", help="past frames (31)")
-    group.add_argument(
-        "--bank-policy",
-        choices=("recent", "spread"),
-        default="recent",
-        help="the last frames, or half of them spread over all of the past",
-    )
-    group.add_argument(
-        "--no-scene-cuts",
-        dest="scene_cuts",
-        action="store_false",
-        help="do not forget the past at a hard cut",
-    )
-
-
 def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "source", help="video file, folder of images, glob, webcam index, or stream URL"
+        "source",
+        nargs="+",
+        help="video file, folder of images, glob, webcam index, or stream URL; several are looked "
+        "at together",
     )
     parser.add_argument(
         "--weights",
         help="faim checkpoint, YOLOX .pth or exported folder (default: the embedded FAIM-Nano)",
     )
     parser.add_argument("--mode", choices=("stream", "global", "frame"), default="stream")
-    _add_network_options(parser)
-    _add_backend_options(parser)
-    parser.add_argument("--conf", type=_share, default=0.3, help="score threshold (0.3)")
+    add_network_options(parser)
+    add_backend_options(parser)
+    parser.add_argument("--conf", type=share, default=0.3, help="score threshold (0.3)")
     parser.add_argument("--jsonl", metavar="FILE", help="write JSON lines; - is stdout")
     parser.add_argument("--save-video", type=Path, metavar="FILE", help="write an annotated MP4")
     parser.add_argument("--show", action="store_true", help="show a window")
-    _add_bank_options(parser)
-    parser.add_argument("--limit", type=_whole(1), metavar="N", help="stop after N frames")
+    add_bank_options(parser)
+    parser.add_argument("--limit", type=whole(1), metavar="N", help="stop after N frames")
     parser.set_defaults(run=_run_predict)
 
 
@@ -158,7 +88,7 @@ def _run_predict(parsed: argparse.Namespace) -> int:
 
     summary = run_predict(
         PredictOptions(
-            source=parsed.source,
+            source=tuple(parsed.source),
             weights=parsed.weights or default_weights(),
             mode=parsed.mode,
             aggregate=parsed.aggregate,
@@ -183,8 +113,8 @@ def _run_predict(parsed: argparse.Namespace) -> int:
 
 def _add_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("outputs/demo"), help="folder to write to")
-    parser.add_argument("--frames", type=_whole(8), default=24, help="frames a clip (24)")
-    parser.add_argument("--seed", type=_whole(0), help="other clips")
+    parser.add_argument("--frames", type=whole(8), default=24, help="frames a clip (24)")
+    parser.add_argument("--seed", type=whole(0), help="other clips")
     parser.set_defaults(run=_run_demo)
 
 
@@ -192,6 +122,21 @@ def _run_demo(parsed: argparse.Namespace) -> int:
     from faim.demo import run_demo
 
     run_demo(parsed.out, frames=parsed.frames, seed=parsed.seed)
+    return 0
+
+
+def _add_bench(parser: argparse.ArgumentParser) -> None:
+    from faim.bench.options import add_arguments
+
+    add_arguments(parser)
+    add_backend_options(parser)
+    parser.set_defaults(run=_run_bench)
+
+
+def _run_bench(parsed: argparse.Namespace) -> int:
+    from faim.bench.options import run
+
+    run(parsed)
     return 0
 
 
@@ -213,14 +158,14 @@ def _add_eval(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-c", "--ckpt", "--weights", dest="weights", help="checkpoint")
     parser.add_argument("--data", type=Path, help="CocoVID annotation file")
     parser.add_argument("--mode", choices=("frame", "stream", "global", "all"), default="all")
-    _add_network_options(parser)
+    add_network_options(parser)
     parser.add_argument(
         "--sampling",
         choices=("uniform", "shuffled", "local"),
         default="uniform",
         help="which frames global mode looks at together",
     )
-    parser.add_argument("--seed", type=_whole(0), default=0, help="of shuffled sampling (0)")
+    parser.add_argument("--seed", type=whole(0), default=0, help="of shuffled sampling (0)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 … (cpu)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
     parser.set_defaults(run=_run_eval)
@@ -264,12 +209,12 @@ def _run_export(parsed: argparse.Namespace) -> int:
 
 def _add_synth(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
-    parser.add_argument("--videos", type=_whole(1), default=20)
-    parser.add_argument("--frames", type=_whole(1), default=32, help="frames a video")
-    parser.add_argument("--size", type=_whole(64), default=256, help="side in pixels")
-    parser.add_argument("--classes", type=_whole(1), default=8)
+    parser.add_argument("--videos", type=whole(1), default=20)
+    parser.add_argument("--frames", type=whole(1), default=32, help="frames a video")
+    parser.add_argument("--size", type=whole(64), default=256, help="side in pixels")
+    parser.add_argument("--classes", type=whole(1), default=8)
     parser.add_argument("--severity", choices=("easy", "hard"), default="hard")
-    parser.add_argument("--seed", type=_whole(0), default=0)
+    parser.add_argument("--seed", type=whole(0), default=0)
     parser.set_defaults(run=_run_synth)
 
 

@@ -25,7 +25,7 @@ from faim.evaluation.stability import IOU_FOUND, SCORE_FOUND, stability
 from faim.models.checkpoint import load_model
 from faim.runtime.frames import Frame, Image
 from faim.runtime.results import FrameResult
-from faim.runtime.sinks import VideoSink
+from faim.runtime.video_sink import VideoSink
 from faim.structures import Detections
 from faim.weights import default_weights
 

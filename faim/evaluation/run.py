@@ -25,7 +25,7 @@ from faim.evaluation.report import (
 from faim.evaluation.stability import stability
 from faim.models.checkpoint import Aggregate, load_model
 from faim.models.faim import FAIM, VideoDetector
-from faim.runtime.pipeline import check_size, resolve_device
+from faim.runtime.checks import check_size, resolve_device
 from faim.runtime.steps import Sampling, check_sampling
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 What depends on data (FSPM, NMS) stays between them, on the host:
 
     frame     images -> raw predictions and the features that proposals are cut from
-    describe  features, places of the proposals -> F_cls and F_ins
+    describe  features, cells around the proposals -> F_cls and F_ins
     step      F_cls and F_ins of one frame, a bank -> refined logits and the frame's own entry
     refine    F_cls and F_ins of many frames -> refined logits of them all
 
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from faim.config import FaimConfig
 from faim.export.info import GraphName
+from faim.models import patches
 from faim.models.aggregation import NoAggregation
 from faim.models.base_detector import LEVELS, STRIDES
 from faim.models.faim import FAIM, YoloxVideo
@@ -28,7 +29,7 @@ from faim.structures import Proposals
 
 RAW = ("boxes", "objectness", "class_scores")
 FEATURES = tuple(f"features_{level.lower()}" for level in LEVELS)
-PLACES = tuple(f"places_{level.lower()}" for level in LEVELS)
+CELLS = tuple(f"cells_{level.lower()}" for level in LEVELS)
 KEY = ("cls_features", "ins_features", "cls_guide", "ins_guide", "valid")
 ENTRY = tuple(field.name for field in fields(TicamEntry))
 #: What a step returns of an entry; the rest of it went in.
@@ -37,7 +38,7 @@ MADE = ("keys_cls", "keys_ins", "values", "value_norms", "first_round")
 
 #: Images at once for which an open batch is prepared.
 USUAL_IMAGES, MOST_IMAGES = 4, 16
-#: Places that a level has beyond the proposals, to fill up (see `faim.models.patches.locate`).
+#: Rows that a level has beyond its proposals, to fill up (see `faim.models.patches.locate`).
 MOST_SPARE = 16
 #: Past frames for which a step is prepared, and frames that are refined together.
 MOST_FRAMES = 512
@@ -100,7 +101,7 @@ class FrameGraph(nn.Module):
 
 
 class DescribeGraph(nn.Module):
-    """`FAIM.describe_at`: features, places, order to F_cls (N, D) and F_ins (N, D)."""
+    """`FAIM.describe_at`: features, cells, order to F_cls (N, D) and F_ins (N, D)."""
 
     def __init__(self, model: FAIM) -> None:
         """`model` in eval mode."""
@@ -236,8 +237,8 @@ def _describe(model: FAIM, size: tuple[int, int], batch: int | None, dynamic_siz
         if dynamic_size:
             axes[name][1] = _side_axis(f"height_{stride}", size[0], stride)
             axes[name][2] = _side_axis(f"width_{stride}", size[1], stride)
-    for name in PLACES:
-        inputs[name] = torch.zeros(count, 3, dtype=torch.long)
+    for name in CELLS:
+        inputs[name] = torch.zeros(count, patches.CELLS, dtype=torch.long)
         axes[name] = {0: Axis(name, 1, count, most + MOST_SPARE)}
     inputs["order"] = torch.arange(count)
     axes["order"] = {0: Axis("proposals", 1, count, most)}

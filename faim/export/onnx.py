@@ -85,7 +85,19 @@ def _trace(graph: Graph, module: torch.nn.Module) -> Any:
     except Exception as error:  # the exporter raises errors of many kinds
         raise FaimError(f"{graph.name}: cannot be exported to ONNX ({_reason(error)})") from error
     assert program is not None
+    _check_open(graph, program.model_proto)
     return program.model_proto
+
+
+def _check_open(graph: Graph, model: Any) -> None:
+    """The exporter may fix a dimension that some operation turned into a plain number."""
+    for tensor in model.graph.input:
+        for place, axis in graph.axes[tensor.name].items():
+            if tensor.type.tensor_type.shape.dim[place].HasField("dim_value"):
+                raise FaimError(
+                    f"{graph.name}: the exporter fixed {axis.name} of {tensor.name}; expected it "
+                    "open"
+                )
 
 
 def _dim(axis: Axis, dims: dict[str, Any]) -> Any:

@@ -130,30 +130,30 @@ class FAIM(nn.Module):
         output = self.detector(images)
         picks = self.fspm(output.raw)
         stems = [stem.permute(0, 2, 3, 1) for stem in output.stem_features]
-        places, order = locate(picks.index, [(stem.shape[1], stem.shape[2]) for stem in stems])
-        cls_features, ins_features = self.describe_at(stems, places, order)
+        cells, order = locate(picks.index, [(stem.shape[1], stem.shape[2]) for stem in stems])
+        cls_features, ins_features = self.describe_at(stems, cells, order)
         shape = picks.index.shape
         return _proposals(picks, cls_features.unflatten(0, shape), ins_features.unflatten(0, shape))
 
     def describe_at(
-        self, stem_features: Sequence[Tensor], places: Sequence[Tensor], order: Tensor
+        self, stem_features: Sequence[Tensor], cells: Sequence[Tensor], order: Tensor
     ) -> tuple[Tensor, Tensor]:
         """`describe` at proposals only, with the same numbers (eval mode).
 
         Args:
             stem_features: per level (B, H, W, D).
-            places: per level (k, 3) long: image, row and column.
-            order: (N,) long, which of the places, levels joined, each of the N proposals has.
+            cells: per level (k, 49) long, the cells around proposals, see `locate`.
+            order: (N,) long, which of these rows, levels joined, each of the N proposals has.
 
         Returns:
             F_cls (N, D) and F_ins (N, D).
         """
         parts = [
-            self.video_branch.on_patches(level, *cut_patches(stem, place))
-            for level, (stem, place) in enumerate(zip(stem_features, places, strict=True))
+            self.video_branch.on_patches(level, *cut_patches(stem, around))
+            for level, (stem, around) in enumerate(zip(stem_features, cells, strict=True))
         ]
-        patches = torch.cat(parts)[order]
-        return patches[..., 1, 1], self.ifem.on_patches(patches)
+        patches = torch.cat(parts).index_select(0, order)
+        return patches[:, 4], self.ifem.on_patches(patches)
 
     def describe(self, output: DetectorOutput) -> tuple[list[Tensor], list[Tensor]]:
         """Video object features and instance-mask features, per level (B, D, H, W)."""

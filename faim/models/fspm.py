@@ -8,6 +8,9 @@ from torchvision.ops import batched_nms
 
 from faim.structures import Picks, RawPredictions
 
+#: Anchors a proposal that are tried first.
+FEW = 6
+
 
 class FSPM(nn.Module):
     """Keeps the n best predictions of every frame.
@@ -36,15 +39,14 @@ class FSPM(nn.Module):
         """Select; frames with fewer than n survivors are padded and marked invalid."""
         return Picks.stack([self._select(raw[frame]) for frame in range(len(raw.boxes))])
 
-    def survivors(self, raw: RawPredictions, threshold: float) -> Tensor:
-        """Indices of one frame's anchors that NMS leaves, best first."""
+    def ranking(self, raw: RawPredictions) -> tuple[Tensor, Tensor]:
+        """The score by which NMS goes, and the class within which it removes boxes, (A,) each."""
         best, labels = raw.class_scores.max(dim=-1)
-        return batched_nms(raw.boxes.float(), (raw.objectness * best).float(), labels, threshold)
+        return raw.objectness * best, labels
 
     def _select(self, raw: RawPredictions) -> Picks:
         top = raw.objectness.topk(min(self.top_k, len(raw.objectness))).indices
-        keep = self.survivors(raw[top], self.nms_train if self.training else self.nms_test)
-        index = top[keep[: self.num_proposals]]
+        index = top[self._survivors(raw[top])]
         chosen = raw[index]
         return Picks(
             index=self._pad(index),
@@ -53,6 +55,22 @@ class FSPM(nn.Module):
             class_scores=self._pad(chosen.class_scores),
             valid=self._pad(torch.ones_like(index, dtype=torch.bool)),
         )
+
+    def _survivors(self, raw: RawPredictions) -> Tensor:
+        """Indices of the n best that NMS leaves of one frame's anchors.
+
+        What NMS leaves of the first anchors does not depend on the later ones; the first few nearly
+        always suffice, in a tenth of the time.
+        """
+        threshold = self.nms_train if self.training else self.nms_test
+        scores, labels = self.ranking(raw)
+        boxes, scores = raw.boxes.float(), scores.float()
+        order = scores.argsort(descending=True, stable=True)
+        few = order[: FEW * self.num_proposals]
+        keep = few[batched_nms(boxes[few], scores[few], labels[few], threshold)]
+        if len(keep) < self.num_proposals and len(few) < len(order):
+            keep = batched_nms(boxes, scores, labels, threshold)
+        return keep[: self.num_proposals]
 
     def _pad(self, tensor: Tensor) -> Tensor:
         padding = tensor.new_zeros(self.num_proposals - len(tensor), *tensor.shape[1:])

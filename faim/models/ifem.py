@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from faim.models.video_branch import conv3x3, without_padding
+from faim.models.patches import conv_on_patches
+from faim.models.video_branch import conv3x3
 
 
 class IFEM(nn.Module):
@@ -24,5 +25,5 @@ class IFEM(nn.Module):
         return [self.conv(feature) for feature in video_features]
 
     def on_patches(self, patches: Tensor) -> Tensor:
-        """The same at the centre of 3x3 patches (k, D, 3, 3), zero outside the image: (k, D)."""
-        return without_padding(self.conv, patches).flatten(1)
+        """The same at the centre of 3x3 cells (k, 9, D), zero outside the image: (k, D)."""
+        return conv_on_patches(self.conv, patches).flatten(1)

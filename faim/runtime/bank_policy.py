@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, get_args
+from typing import Protocol, get_args
 
 from faim.errors import FaimError
-
-PolicyName = Literal["recent", "spread"]
+from faim.runtime.choices import PolicyName
 
 
 class BankPolicy(Protocol):

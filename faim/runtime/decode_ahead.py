@@ -29,18 +29,22 @@ class DecodeAhead(SourceBase):
         source: is iterated in the thread and closed by `close`, which may be called while the
             thread reads. To limit frames that get through, put `FirstFrames` around this.
         depth: frames that may wait, 1 or more. One more may be in the hands of the thread.
+        changed: is notified whenever frames come or end; shared by several sources, it lets one
+            reader wait for whichever is `ready` first.
 
     Raises:
         FaimError: a depth below 1.
     """
 
-    def __init__(self, source: FrameSource, depth: int = 4) -> None:
+    def __init__(
+        self, source: FrameSource, depth: int = 4, changed: threading.Condition | None = None
+    ) -> None:
         """See the class."""
         if depth < 1:
             raise FaimError(f"depth: {depth} given; expected 1 or more frames")
         self.name, self.fps, self.frame_count = source.name, source.fps, source.frame_count
         self.live, self.realtime = source.live, source.realtime
-        self._source, self._depth = source, depth
+        self._source, self._depth, self._changed = source, depth, changed
         self._latest: _Handover | None = None
         self._running: dict[_Handover, threading.Thread] = {}
 
@@ -49,9 +53,15 @@ class DecodeAhead(SourceBase):
         """Frames that a late reader lost, in the latest iteration; 0 unless `realtime`."""
         return 0 if self._latest is None else self._latest.dropped
 
+    @property
+    def ready(self) -> bool:
+        """Whether the latest iteration, once begun, would go on without waiting."""
+        return self._latest is not None and self._latest.ready
+
     def __iter__(self) -> Iterator[Frame]:
         """Frames from the first, or from now on where `live`."""
-        handover = self._latest = _Handover(self._depth, drops=self.realtime)
+        changed = self._changed or threading.Condition()
+        handover = self._latest = _Handover(self._depth, changed, drops=self.realtime)
         # The thread must not know the iterator, which would otherwise never be abandoned.
         thread = threading.Thread(
             target=_fill, args=(self._source, handover), name=f"decode {self.name}", daemon=True
@@ -85,13 +95,18 @@ class _Handover:
         dropped: frames that gave way to newer ones.
     """
 
-    def __init__(self, depth: int, *, drops: bool) -> None:
+    def __init__(self, depth: int, changed: threading.Condition, *, drops: bool) -> None:
         self.dropped = 0
         self._depth, self._drops = depth, drops
         self._waiting: deque[Frame] = deque()
-        self._changed = threading.Condition()
+        self._changed = changed
         self._ended = self._stopped = False
         self._error: BaseException | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether `get` would return at once."""
+        return bool(self._waiting) or self._ended or self._stopped
 
     def put(self, frame: Frame) -> bool:
         """Hand over a frame, waiting for room; False when nobody wants it any more."""
@@ -115,7 +130,7 @@ class _Handover:
     def get(self) -> Frame | None:
         """The oldest frame, waiting for it; None at the end. Raises what the source raised."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._ended or self._stopped)
+            self._changed.wait_for(lambda: self.ready)
             if self._waiting:
                 self._changed.notify_all()
                 return self._waiting.popleft()

@@ -219,8 +219,7 @@ class Detector:
 
         A state changes only once the detections of its frame are known.
         """
-        frames = [Frame(0, 0.0, image) for image in images]
-        items = self._propose(frames)
+        items = self._propose([Frame(0, 0.0, image) for image in images]) if images else []
         return [self._step(item, state) for item, state in zip(items, states, strict=True)]
 
     def _step(self, item: Proposed, state: StreamState) -> Detections:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -10,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import supervision as sv
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -25,13 +23,13 @@ from rich.progress import (
 from rich.text import Text
 
 from faim.errors import FaimError
-from faim.runtime.backends.base import BackendName, Precision
+from faim.runtime.choices import BackendName, Precision
 from faim.runtime.decode_ahead import DecodeAhead
-from faim.runtime.frames import FrameSource
+from faim.runtime.many import stream_many
 from faim.runtime.memory import PolicyName
+from faim.runtime.outputs import open_sinks
 from faim.runtime.pipeline import DISPLAY_THRESHOLD, Detector, Mode
-from faim.runtime.results import FrameResult
-from faim.runtime.sinks import JsonLinesSink, LineSink, Sink, StopRun, VideoSink, WindowSink
+from faim.runtime.sinks import Result, Sink, StopRun
 from faim.runtime.sources import FirstFrames, open_source
 
 Aggregate = Literal["auto", "ticam", "affinity", "none"]
@@ -45,7 +43,8 @@ class PredictOptions:
     summary says how to keep the results.
 
     Attributes:
-        source: what `open_source` takes.
+        source: what `open_source` takes; or a tuple of that, looked at together, each a stream of
+            its own. The number of the source, from 0, is then part of the output files' names.
         weights: a faim checkpoint or a YOLOX .pth.
         mode: "stream", "global" or "frame".
         aggregate: how frames help each other; "auto" takes the best that the weights allow.
@@ -65,7 +64,7 @@ class PredictOptions:
         limit: stop after so many frames.
     """
 
-    source: str | int
+    source: str | int | tuple[str | int, ...]
     weights: str | Path
     mode: Mode = "stream"
     aggregate: Aggregate = "auto"
@@ -131,8 +130,7 @@ def run_predict(options: PredictOptions) -> PredictSummary:
     console = Console(stderr=str(options.jsonl) == "-", highlight=False, soft_wrap=True)
     summary = PredictSummary()
     with ExitStack() as stack:
-        ahead = stack.enter_context(DecodeAhead(open_source(options.source)))
-        source = ahead if options.limit is None else FirstFrames(ahead, options.limit)
+        sources = _open_sources(options, stack)
         detector = faim.load(
             options.weights,
             aggregate="none" if options.mode == "frame" else options.aggregate,
@@ -148,28 +146,66 @@ def run_predict(options: PredictOptions) -> PredictSummary:
             scene_cuts=options.scene_cuts,
         )
         progress = _progress(console, options)
-        task = progress.add_task(source.name, total=source.frame_count)
-        results = detector.stream(
-            source,
-            options.mode,
-            images=options.save_video is not None or options.show,
-            on_frame=lambda: progress.advance(task),
+        results = _results(options, detector, sources, progress)
+        sinks = open_sinks(
+            sources,
+            stack,
+            lambda line: progress.console.print(line, markup=False),
+            jsonl=options.jsonl,
+            save_video=options.save_video,
+            show=options.show,
+            weights=options.weights,
         )
-        sinks = _open_sinks(options, source, progress.console, stack)
         with progress:
             _deliver(results, sinks, summary)
-        summary.dropped = ahead.dropped
+        summary.dropped = sum(source.dropped for source in sources)
     _print_summary(console, options, detector, summary)
     return summary
 
 
+def _open_sources(options: PredictOptions, stack: ExitStack) -> list[DecodeAhead]:
+    named = options.source if isinstance(options.source, tuple) else (options.source,)
+    if len(named) > 1 and options.mode != "stream":
+        raise FaimError(
+            f"mode: {options.mode} given with {len(named)} sources; expected mode stream, or one "
+            "source"
+        )
+    if len(named) > 1 and str(options.jsonl) == "-":
+        raise FaimError(
+            "jsonl: - given with several sources; expected a file's name, or one source"
+        )
+    return [stack.enter_context(DecodeAhead(open_source(name))) for name in named]
+
+
+def _results(
+    options: PredictOptions, detector: Detector, sources: list[DecodeAhead], progress: Progress
+) -> Iterator[tuple[int, Result]]:
+    """Results with the number of their source."""
+    tasks = [progress.add_task(source.name, total=source.frame_count) for source in sources]
+    if len(sources) > 1:
+        return stream_many(
+            detector,
+            sources,
+            limit=options.limit,
+            on_frame=lambda number: progress.advance(tasks[number]),
+        )
+    [source] = sources
+    results = detector.stream(
+        source if options.limit is None else FirstFrames(source, options.limit),
+        options.mode,
+        images=options.save_video is not None or options.show,
+        on_frame=lambda: progress.advance(tasks[0]),
+    )
+    return ((0, result) for result in results)
+
+
 def _deliver(
-    results: Iterator[FrameResult[sv.Detections]], sinks: list[Sink], summary: PredictSummary
+    results: Iterator[tuple[int, Result]], sinks: list[list[Sink]], summary: PredictSummary
 ) -> None:
     start = time.perf_counter()
     try:
-        for result in results:
-            for sink in sinks:
+        for number, result in results:
+            for sink in sinks[number]:
                 sink.write(result)
             summary.frames += 1
             summary.detections += len(result.detections)
@@ -179,37 +215,6 @@ def _deliver(
         summary.interrupted = True
     finally:
         summary.seconds = time.perf_counter() - start
-
-
-def _open_sinks(
-    options: PredictOptions, source: FrameSource, console: Console, stack: ExitStack
-) -> list[Sink]:
-    sinks: list[Sink] = []
-
-    def add(sink: Sink) -> None:
-        stack.callback(sink.close)
-        sinks.append(sink)
-
-    for output in (options.jsonl, options.save_video):
-        _refuse_to_overwrite_input(output, source.name, options.weights)
-    if options.show:
-        add(WindowSink())
-    if options.jsonl is not None:
-        add(JsonLinesSink(options.jsonl))
-    if options.save_video is not None:
-        add(VideoSink(options.save_video, source.fps))
-    if not sinks:
-        add(LineSink(lambda line: console.print(line, markup=False)))
-    return sinks
-
-
-def _refuse_to_overwrite_input(output: str | Path | None, *inputs: str | Path) -> None:
-    # os.path says False to names too long, for which Path's methods raise.
-    if output is None or not os.path.exists(output):  # noqa: PTH110
-        return
-    for name in inputs:
-        if os.path.exists(name) and Path(name).samefile(output):  # noqa: PTH110
-            raise FaimError(f"{output}: is what the run reads; expected another output file")
 
 
 class _Rate(ProgressColumn):

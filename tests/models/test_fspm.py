@@ -1,4 +1,5 @@
 import torch
+from torchvision.ops import batched_nms
 
 from faim.models.fspm import FSPM
 from faim.structures import RawPredictions
@@ -55,3 +56,19 @@ def test_frames_do_not_touch_each_other():
         alone = fspm(raw[frame : frame + 1])
         assert torch.equal(alone.index[0], together.index[frame])
         assert torch.equal(alone.boxes[0], together.boxes[frame])
+
+
+def test_few_anchors_first_give_what_all_of_them_give():
+    g = torch.Generator().manual_seed(0)
+    corner = torch.rand(1, 2000, 2, generator=g) * 200
+    boxes = torch.cat([corner, corner + 10 + torch.rand(1, 2000, 2, generator=g) * 60], -1)
+    scores = torch.rand(1, 2000, 3, generator=g)
+    raw = RawPredictions(boxes, torch.rand(1, 2000, generator=g), scores)
+    for wanted in (5, 30, 120):
+        picks = FSPM(num_proposals=wanted).eval()(raw)
+        top = raw.objectness[0].topk(750).indices
+        best, labels = raw.class_scores[0, top].max(-1)
+        keep = batched_nms(raw.boxes[0, top], raw.objectness[0, top] * best, labels, 0.5)
+        expected = top[keep[:wanted]]
+        assert picks.index[0, : len(expected)].tolist() == expected.tolist()
+        assert picks.valid[0].sum() == len(expected)

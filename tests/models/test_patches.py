@@ -33,8 +33,8 @@ def sparse_and_dense(model, stems, index):
     dense = model.video_branch(stems)
     expected = [gather_features(levels, index) for levels in (dense, model.ifem(dense))]
     last = [stem.permute(0, 2, 3, 1) for stem in stems]
-    places, order = locate(index, [stem.shape[1:3] for stem in last])
-    found = model.describe_at(last, places, order)
+    cells, order = locate(index, [tuple(stem.shape[1:3]) for stem in last])
+    found = model.describe_at(last, cells, order)
     return [(f.unflatten(0, index.shape), e) for f, e in zip(found, expected, strict=True)]
 
 
@@ -74,19 +74,25 @@ def test_random_positions_sizes_and_batches(variant, height, width, batch, count
 
 def test_locate_sorts_by_level_and_back():
     index = torch.tensor([[6, 0, 4], [5, 3, 6]])  # levels of 2x2, 1x2 and 1x1 cells
-    places, order = locate(index, [(2, 2), (1, 2), (1, 1)])
-    assert [place.tolist() for place in places] == [
-        [[0, 0, 0], [1, 1, 1]],
-        [[0, 0, 0], [1, 0, 1]],
-        [[0, 0, 0], [1, 0, 0]],
-    ]
+    cells, order = locate(index, [(2, 2), (1, 2), (1, 1)])
+    assert [around[:, 24].tolist() for around in cells] == [[0, 7], [0, 3], [0, 1]]
     assert order.tolist() == [4, 0, 2, 3, 1, 5]
+    assert sorted(cells[0][1][cells[0][1] >= 0].tolist()) == [4, 5, 6, 7]  # of its own image
+
+
+def test_lists_are_filled_up():
+    cells, order = locate(torch.tensor([[0, 1, 2, 3, 5]]), [(2, 2), (1, 2), (1, 1)], multiple=4)
+    assert [len(around) for around in cells] == [4, 4, 4]
+    assert order.tolist() == [0, 1, 2, 3, 4]
+    assert (cells[1][1:] == -1).all()
+    assert (cells[2] == -1).all()
 
 
 def test_a_patch_is_zero_outside_the_image():
     features = torch.arange(1.0, 7.0).view(1, 2, 3, 1)
-    patches, inside = cut_patches(features, torch.tensor([[0, 0, 2]]))
+    [cells], _ = locate(torch.tensor([[2]]), [(2, 3)])
+    patches, inside = cut_patches(features, cells)
     expected = torch.zeros(7, 7)
     expected[3:5, 1:4] = torch.tensor([[1.0, 2, 3], [4, 5, 6]])
-    assert torch.equal(patches[0, 0], expected)
-    assert torch.equal(inside[0, 0], (expected > 0).float())
+    assert torch.equal(patches.view(7, 7), expected)
+    assert torch.equal(inside.view(7, 7), (expected > 0).float())

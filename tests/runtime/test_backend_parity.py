@@ -14,7 +14,7 @@ from torchvision.ops import box_iou
 import faim
 from faim.data.coco_vid import CocoVid, read_frame
 from faim.data.synth import generate
-from faim.runtime.backends.base import BackendName, Precision
+from faim.runtime.choices import BackendName, Precision
 from faim.runtime.frames import Image
 from faim.runtime.pipeline import Mode
 from faim.runtime.sources import open_source

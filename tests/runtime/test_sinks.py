@@ -21,10 +21,10 @@ from faim.runtime.sinks import (
     JsonLinesSink,
     LineSink,
     StopRun,
-    VideoSink,
     WindowSink,
 )
 from faim.runtime.sources import open_source
+from faim.runtime.video_sink import VideoSink
 
 HERE = Path(__file__).parent
 

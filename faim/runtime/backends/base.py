@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from faim.errors import FaimError
 from faim.export.info import ExportInfo, GraphName
-
-#: What a person may ask for; "auto" is the fastest that is installed and fits the machine.
-BackendName = Literal["auto", "torch", "onnxruntime", "openvino", "tensorrt"]
-#: What networks compute in; "auto" is the backend's own choice for the machine.
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
 class GraphRunner(Protocol):

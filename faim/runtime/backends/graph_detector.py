@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from faim.errors import FaimError
-from faim.export.graphs import ENTRY, FEATURES, KEY, MADE, PLACES, RAW, empty_bank
+from faim.export.graphs import CELLS, ENTRY, FEATURES, KEY, MADE, RAW, empty_bank
+from faim.models import patches
 from faim.models.affinity import Affinity
 from faim.models.aggregation import Aggregator, NoAggregation
 from faim.models.fspm import FSPM
@@ -20,6 +21,8 @@ from faim.structures import Picks, Proposals, RawPredictions, TensorRecord
 #: Numbers of proposals on a level are rounded up to multiples of it, since a CPU backend prepares
 #: itself for every shape it meets.
 BUCKET = 4
+#: The proposal's own cell among those around it.
+MIDDLE = patches.CELLS // 2
 
 
 class GraphDetector:
@@ -82,13 +85,16 @@ class GraphDetector:
             return nothing, nothing
         features = [found[name] for name in FEATURES]
         sizes = [(feature.shape[1], feature.shape[2]) for feature in features]
-        places, order = locate(picks.index, sizes, multiple=BUCKET)
+        cells, order = locate(picks.index, sizes, multiple=BUCKET)
         if self.runner.info.aggregation == "affinity":
             picked = torch.cat(
-                [f[p[:, 0], p[:, 1], p[:, 2]] for f, p in zip(features, places, strict=True)]
+                [
+                    f.flatten(0, 2)[around[:, MIDDLE]]
+                    for f, around in zip(features, cells, strict=True)
+                ]
             )[order].unflatten(0, picks.index.shape)
             return picked, picked[..., :0]
-        inputs = dict(zip(FEATURES, features, strict=True)) | dict(zip(PLACES, places, strict=True))
+        inputs = dict(zip(FEATURES, features, strict=True)) | dict(zip(CELLS, cells, strict=True))
         described = self.runner.run("describe", inputs | {"order": order})
         shape = picks.index.shape
         cls_features, ins_features = (

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from faim.errors import FaimError
 from faim.export.info import KEY, ExportInfo, GraphName
-from faim.runtime.backends.base import Precision, graph_file, missing_package
+from faim.runtime.backends.base import graph_file, missing_package
+from faim.runtime.choices import Precision
 
 EXTENSIONS = (".xml", ".onnx")
 _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}

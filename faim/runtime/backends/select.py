@@ -21,9 +21,10 @@ from faim.export.info import LAYOUT
 from faim.models.aggregation import NoAggregation
 from faim.models.checkpoint import Aggregate, load_model
 from faim.models.faim import FAIM, YoloxVideo
-from faim.runtime.backends.base import BackendName, GraphRunner, Precision
+from faim.runtime.backends.base import GraphRunner
 from faim.runtime.backends.graph_detector import GraphDetector
 from faim.runtime.checks import resolve_device
+from faim.runtime.choices import BackendName, Precision
 
 #: A folder's files, most specialised first, with the backends that read them, quickest first.
 _READERS: dict[str, tuple[BackendName, ...]] = {
@@ -161,6 +162,9 @@ def _open_folder(
 
 
 def _runner(backend: BackendName, folder: Path, options: BackendOptions) -> GraphRunner:
+    # What torch still does are small tensors on the host. A second thread is no help there, and
+    # where the backend keeps that core busy, waiting for it takes longer than all the rest.
+    torch.set_num_threads(1)
     if backend == "openvino":
         from faim.runtime.backends.openvino import OpenVINORunner
 

@@ -12,7 +12,7 @@ from faim.errors import FaimError
 from faim.export.graphs import Graph, graphs_of
 from faim.export.info import ExportInfo, GraphName, info_of
 from faim.models.faim import FAIM, YoloxVideo
-from faim.runtime.backends.base import Precision
+from faim.runtime.choices import Precision
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 

@@ -1,0 +1,98 @@
+"""Kinds of command line arguments, and groups of options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import get_args
+
+from faim.runtime.choices import BackendName, PolicyName, Precision
+
+
+def whole(minimum: int) -> Callable[[str], int]:
+    """Whole numbers from `minimum` on."""
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = minimum - 1
+        if value < minimum:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {minimum} on")
+        return value
+
+    return parse
+
+
+def size(text: str) -> tuple[int, int]:
+    """`576` or `384x640` (height x width)."""
+    try:
+        sides = tuple(int(part) for part in text.lower().split("x"))
+    except ValueError:
+        sides = ()
+    if len(sides) == 1:
+        sides *= 2
+    if len(sides) != 2 or any(side < 32 or side % 32 for side in sides):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no network size; expected a multiple of 32, or HxW of two"
+        )
+    return sides[0], sides[1]
+
+
+def share(text: str) -> float:
+    """Numbers from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to 1")
+    return value
+
+
+def add_network_options(parser: argparse.ArgumentParser) -> None:
+    """What the network is: --aggregate and --size."""
+    parser.add_argument(
+        "--aggregate", choices=("auto", "ticam", "affinity", "none"), default="auto"
+    )
+    parser.add_argument("--size", type=size, help="network input: an integer, or HxW")
+
+
+def add_backend_options(parser: argparse.ArgumentParser) -> None:
+    """What runs it: the fields of `BackendOptions`."""
+    group = parser.add_argument_group("what runs the networks")
+    group.add_argument(
+        "--backend",
+        choices=get_args(BackendName),
+        default="auto",
+        help="auto: the fastest that is installed and fits the machine",
+    )
+    group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 …")
+    group.add_argument(
+        "--precision",
+        choices=get_args(Precision),
+        default="auto",
+        help="of the base detector (auto: the backend's choice)",
+    )
+    group.add_argument("--threads", type=whole(1), help="processor threads (all)")
+    group.add_argument("--compile", action="store_true", help="torch.compile, with backend torch")
+
+
+def add_bank_options(parser: argparse.ArgumentParser) -> None:
+    """What a stream remembers."""
+    group = parser.add_argument_group("what a stream remembers")
+    group.add_argument(
+        "--bank", type=whole(0), metavar="N", help="past frames (the model's: 31 by default)"
+    )
+    group.add_argument(
+        "--bank-policy",
+        choices=get_args(PolicyName),
+        default="recent",
+        help="the last frames, or half of them spread over all of the past",
+    )
+    group.add_argument(
+        "--no-scene-cuts",
+        dest="scene_cuts",
+        action="store_false",
+        help="do not forget the past at a hard cut",
+    )

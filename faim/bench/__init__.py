@@ -1,0 +1,1 @@
+"""How fast a model runs: the base detector alone, streams and global mode, side by side."""

@@ -1,0 +1,70 @@
+"""Times of parts of a step."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from faim.export.info import GraphName
+from faim.runtime.backends.base import GraphRunner
+
+
+class Clock:
+    """Collects the seconds of named stages.
+
+    Attributes:
+        seconds: of every stage, in order.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        """`device` is waited for before every reading."""
+        self.seconds: dict[str, list[float]] = defaultdict(list)
+        self._device = device
+
+    @contextmanager
+    def time(self, stage: str) -> Iterator[None]:
+        """Add what the body takes to `stage`."""
+        started = self.now()
+        yield
+        self.seconds[stage].append(self.now() - started)
+
+    def now(self) -> float:
+        """Seconds, once the device has done what it was given."""
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        return time.perf_counter()
+
+    def ms(self, stage: str, warm_up: int = 0) -> float:
+        """Median milliseconds of a stage, the first `warm_up` left out."""
+        return median_ms(self.seconds[stage][warm_up:])
+
+
+class TimedRunner:
+    """A `GraphRunner` that tells a clock how long every graph takes."""
+
+    def __init__(self, runner: GraphRunner, clock: Clock) -> None:
+        """See the class."""
+        self.backend, self.device = runner.backend, runner.device
+        self.precision, self.info = runner.precision, runner.info
+        self._runner, self._clock = runner, clock
+
+    def run(self, graph: GraphName, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """See `GraphRunner.run`."""
+        with self._clock.time(graph):
+            return self._runner.run(graph, inputs)
+
+
+def median_ms(seconds: Sequence[float]) -> float:
+    """Median in milliseconds; NaN of nothing."""
+    return 1000 * float(np.median(seconds)) if len(seconds) else float("nan")
+
+
+def p95_ms(seconds: Sequence[float]) -> float:
+    """95th percentile in milliseconds; NaN of nothing."""
+    return 1000 * float(np.percentile(seconds, 95)) if len(seconds) else float("nan")

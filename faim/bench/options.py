@@ -1,0 +1,59 @@
+"""The options of `faim bench`, and its report on the terminal."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+
+from faim.arguments import size, whole
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """All but the backend's options."""
+    parser.add_argument(
+        "--weights",
+        "-c",
+        help="checkpoint, exported folder, or a variant's name such as faim_s or yolox_nano, which "
+        "is then timed with random weights (default: the embedded FAIM-Nano)",
+    )
+    parser.add_argument("--size", type=size, help="network input: an integer, or HxW")
+    parser.add_argument(
+        "--source", metavar="VIDEO", help="video to read (default: a generated one)"
+    )
+    parser.add_argument("--frames", type=whole(1), default=100, help="frames to time (100)")
+    parser.add_argument("--bank", type=whole(0), metavar="N", help="past frames of a stream (31)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
+
+
+def run(parsed: argparse.Namespace) -> None:
+    """Time, print, and write the JSON file if one is asked for.
+
+    Raises:
+        FaimError: see `run_bench`; or the file cannot be written.
+    """
+    from rich.console import Console
+
+    from faim.bench.result import print_result
+    from faim.bench.run import BenchOptions, run_bench
+    from faim.evaluation.report import check_writable, write_json
+    from faim.runtime.backends.select import BackendOptions
+    from faim.weights import default_weights
+
+    if parsed.json:
+        check_writable(parsed.json)
+    result = run_bench(
+        BenchOptions(
+            weights=parsed.weights or str(default_weights()),
+            size=parsed.size,
+            run=BackendOptions(
+                parsed.backend, parsed.device, parsed.precision, parsed.threads, parsed.compile
+            ),
+            source=parsed.source,
+            frames=parsed.frames,
+            bank_frames=parsed.bank,
+        )
+    )
+    print_result(Console(highlight=False), result)
+    if parsed.json:
+        write_json(parsed.json, asdict(result))

@@ -1,0 +1,216 @@
+"""`faim bench`: one run that times everything side by side."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from faim.bench.clock import Clock, TimedRunner, median_ms, p95_ms
+from faim.bench.result import BenchResult, peak_memory_mb, processor
+from faim.bench.subjects import checkpoint_of, write_clip
+from faim.data.transforms import letterbox, to_batch
+from faim.errors import FaimError
+from faim.runtime.backends.graph_detector import GraphDetector
+from faim.runtime.backends.select import BackendOptions, open_detector
+from faim.runtime.frames import Image
+from faim.runtime.memory import MemoryBank
+from faim.runtime.pipeline import Detector, open_ahead
+from faim.runtime.results import FrameResult, to_supervision
+from faim.runtime.sinks import JsonLinesSink
+from faim.runtime.sources import FirstFrames, open_source
+from faim.runtime.steps import to_detections
+from faim.runtime.store import ProposalStore
+from faim.structures import TensorRecord
+
+WARM_UP = 10
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """One call of `faim bench`.
+
+    Attributes:
+        weights: what `faim.load` takes, or the name of a variant ("faim_s"), which is then timed
+            with random weights.
+        size: height and width of the network input; the model's own by default.
+        run: backend, device, precision, threads.
+        source: video that is read; a generated one by default.
+        frames: that are timed.
+        bank_frames: past frames that a stream looks back at; the model's own number by default.
+    """
+
+    weights: str
+    size: tuple[int, int] | None = None
+    run: BackendOptions = field(default_factory=BackendOptions)
+    source: str | None = None
+    frames: int = 100
+    bank_frames: int | None = None
+
+
+def run_bench(options: BenchOptions) -> BenchResult:
+    """Time a model.
+
+    Base detector, stream and global mode take turns on every frame, so that what else the machine
+    does falls on all three alike.
+
+    Raises:
+        FaimError: see `faim.load` and `open_source`; or the video has too few frames.
+    """
+    with subject(options) as (model, base, video):
+        return _bench(options, model, base, video)
+
+
+@contextmanager
+def subject(options: BenchOptions) -> Iterator[tuple[GraphDetector, GraphDetector, str]]:
+    """The model, its base detector alone in the same backend, and the video's path."""
+    with tempfile.TemporaryDirectory(prefix="faim-bench-") as name:
+        folder = Path(name)
+        weights = checkpoint_of(options.weights, folder)
+        model = open_detector(weights, options.run, size=options.size)
+        base = open_detector(weights, options.run, aggregate="none", size=options.size)
+        video = options.source or str(write_clip(folder / "clip.mp4", options.frames + WARM_UP))
+        yield model, base, video
+
+
+def _bench(
+    options: BenchOptions, model: GraphDetector, base: GraphDetector, video: str
+) -> BenchResult:
+    clock = Clock(model.runner.device)
+    timed = GraphDetector(TimedRunner(model.runner, clock))
+    past = model.config.test_frames - 1 if options.bank_frames is None else options.bank_frames
+    bank: MemoryBank[TensorRecord] = MemoryBank(past)
+    images = _read(video, options.frames + WARM_UP, clock)
+    if len(images) <= WARM_UP:
+        raise FaimError(f"{video}: has {len(images)} frames; expected more than {WARM_UP} to time")
+    with torch.inference_mode(), ProposalStore() as store:
+        for count, image in enumerate(images, start=1):
+            with clock.time("letterbox"):
+                boxed, geometry = letterbox(image, model.config.test_size)
+                batch = to_batch([boxed]).to(model.runner.device)
+            with clock.time("base"):
+                _run_frame_graph(base, batch)
+            _stream_step(timed, batch, bank, clock, geometry)
+            with clock.time("store"):
+                store.append(model.propose(batch)[0].to("cpu"))
+            if count % model.config.test_frames == 0:
+                group = range(count - model.config.test_frames, count)
+                with clock.time("refine"):
+                    model.aggregator.refine(store.group(group).to(model.runner.device))
+    return _result(
+        options, model, past, clock, len(images) - WARM_UP, _end_to_end(model, past, video)
+    )
+
+
+def _read(video: str, limit: int, clock: Clock) -> list[Image]:
+    """The first frames. All at once: a decoder's threads would disturb what is timed."""
+    images: list[Image] = []
+    with FirstFrames(open_source(video), limit) as source:
+        frames = iter(source)
+        while True:
+            started = time.perf_counter()
+            frame = next(frames, None)
+            if frame is None:
+                return images
+            clock.seconds["decode"].append(time.perf_counter() - started)
+            images.append(frame.image)
+
+
+def _run_frame_graph(detector: GraphDetector, batch: Tensor) -> None:
+    detector.runner.run("frame", {"images": batch.permute(0, 2, 3, 1).contiguous()})
+
+
+def _stream_step(
+    model: GraphDetector,
+    batch: Tensor,
+    bank: MemoryBank[TensorRecord],
+    clock: Clock,
+    geometry: Any,
+) -> None:
+    with clock.time("stream"):
+        with clock.time("propose"):
+            key = model.propose(batch)[0]
+        with clock.time("aggregate"):
+            references = bank.padded() if model.aggregator.padded else bank.stacked()
+            probabilities, entry = model.aggregator.step(key, references)
+            bank.append(entry)
+    with clock.time("post-processing"):
+        to_detections(key, probabilities, geometry, score_threshold=0.3, nms_threshold=0.5)
+
+
+def _end_to_end(model: GraphDetector, past: int, video: str) -> float:
+    """Seconds a frame from the file to JSON lines, as `faim predict --jsonl` does it."""
+    detector = Detector(model, device=model.runner.device, bank_frames=past)
+    times: list[float] = []
+    with tempfile.TemporaryDirectory() as folder, open_ahead(video) as source:
+        sink = JsonLinesSink(Path(folder) / "out.jsonl")
+        for result in detector.run(source, "stream"):
+            found = to_supervision(result.detections, detector.class_names)
+            sink.write(FrameResult(result.frame, found))
+            times.append(time.perf_counter())
+        sink.close()
+    # Of the whole run, so that frames decoded ahead during the start do not count as free.
+    return (times[-1] - times[WARM_UP - 1]) / (len(times) - WARM_UP)
+
+
+def _result(
+    options: BenchOptions,
+    model: GraphDetector,
+    past: int,
+    clock: Clock,
+    frames: int,
+    end_to_end: float,
+) -> BenchResult:
+    seconds = {stage: times[WARM_UP:] for stage, times in clock.seconds.items()}
+    share = clock.ms("refine") / model.config.test_frames if clock.seconds["refine"] else 0.0
+    base_ms, stream_ms = median_ms(seconds["base"]), median_ms(seconds["stream"])
+    global_ms = median_ms(seconds["store"]) + share
+    return BenchResult(
+        weights=options.weights,
+        backend=f"{model.runner.backend} {model.runner.precision}",
+        device=str(model.runner.device),
+        size=model.config.test_size,
+        bank_frames=past,
+        num_proposals=model.config.num_proposals,
+        base_ms=base_ms,
+        stream_ms=stream_ms,
+        global_ms=global_ms,
+        ratio=stream_ms / base_ms,
+        global_over_stream=global_ms / stream_ms,
+        p95_ms={name: p95_ms(seconds[name]) for name in ("base", "stream")}
+        | {"global": p95_ms(seconds["store"]) + share},
+        stages=_stages(seconds),
+        end_to_end_ms=1000 * end_to_end,
+        end_to_end_fps=1 / end_to_end,
+        end_to_end_over_base=1000 * end_to_end / base_ms,
+        peak_memory_mb=peak_memory_mb(),
+        frames=frames,
+        machine=f"{processor()}, {torch.get_num_threads()} threads",
+    )
+
+
+def _stages(seconds: dict[str, list[float]]) -> dict[str, float]:
+    """Medians; FSPM is what `propose` takes besides its graphs, TICAM includes the bank."""
+    graphs = [
+        seconds.get(name) or [0.0] * len(seconds["propose"]) for name in ("frame", "describe")
+    ]
+    selection = [
+        whole - frame - describe
+        for whole, frame, describe in zip(seconds["propose"], *graphs, strict=True)
+    ]
+    return {
+        "decode": median_ms(seconds["decode"]),
+        "letterbox": median_ms(seconds["letterbox"]),
+        "frame graph": median_ms(graphs[0]),
+        "FSPM": median_ms(selection),
+        "branch and IFEM": median_ms(graphs[1]),
+        "TICAM": median_ms(seconds["aggregate"]),
+        "post-processing": median_ms(seconds["post-processing"]),
+    }

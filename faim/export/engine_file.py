@@ -1,0 +1,180 @@
+"""TensorRT engine files.
+
+An engine cannot carry metadata of ours, so a header stands before it:
+
+    8 bytes   MAGIC
+    8 bytes   length of the header, little-endian
+    header    one JSON object: "info" (`ExportInfo`), "tensors" (a list of `EngineTensor`),
+              "engine_size" in bytes and "engine_crc32"
+    engine    as TensorRT serialized it
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import zlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from faim.errors import FaimError
+from faim.export.info import ExportInfo
+
+MAGIC = b"FAIM-TRT"
+_LENGTH_BYTES = 8
+#: More than any header of ours: a foreign file must not make us read gigabytes.
+_LONGEST_HEADER = 1 << 24
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class EngineTensor:
+    """An input or output of an engine.
+
+    Attributes:
+        name: as in `faim.export.graphs`.
+        is_input: False for outputs.
+        dtype: torch's name of it: "float32", "uint8", "int64", "bool".
+        shape: -1 where a dimension is open.
+        smallest: shape from which an input is accepted; empty for outputs.
+        usual: shape that the engine is made for; empty for outputs.
+        largest: shape up to which an input is accepted; empty for outputs.
+    """
+
+    name: str
+    is_input: bool
+    dtype: str
+    shape: Shape
+    smallest: Shape = ()
+    usual: Shape = ()
+    largest: Shape = ()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the shape may change from run to run."""
+        return -1 in self.shape
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> EngineTensor:
+        """Of what `dataclasses.asdict` made."""
+        known: dict[str, Any] = {
+            key: tuple(item) if isinstance(item, list) else item for key, item in values.items()
+        }
+        return cls(**known)
+
+
+@dataclass(frozen=True)
+class EngineHeader:
+    """What an engine file says of its engine.
+
+    Attributes:
+        info: `made_with` names the library ("tensorrt" or "tensorrt_rtx") with its version, and
+            the "compute_capability".
+        tensors: inputs, then outputs.
+        size: of the engine, in bytes.
+        checksum: CRC-32 of the engine.
+    """
+
+    info: ExportInfo
+    tensors: tuple[EngineTensor, ...]
+    size: int
+    checksum: int
+
+
+def write_engine_file(
+    path: Path, info: ExportInfo, tensors: tuple[EngineTensor, ...], engine: bytes
+) -> None:
+    """Write an engine with its header; the file appears whole or not at all.
+
+    Raises:
+        FaimError: the file cannot be written.
+    """
+    header = json.dumps(
+        {
+            "info": json.loads(info.to_json()),
+            "tensors": [asdict(tensor) for tensor in tensors],
+            "engine_size": len(engine),
+            "engine_crc32": zlib.crc32(engine),
+        }
+    ).encode()
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("wb") as file:
+            file.write(MAGIC + len(header).to_bytes(_LENGTH_BYTES, "little") + header)
+            file.write(engine)
+        part.replace(path)
+    except OSError as error:
+        raise FaimError(
+            f"{path}: cannot be written ({error.strerror}); expected a folder that can be written, "
+            "with space on its disk"
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+def read_engine_header(path: Path) -> EngineHeader:
+    """The header alone.
+
+    Raises:
+        FaimError: see `read_engine_file`, but that the engine is not looked at.
+    """
+    with _opened(path) as file:
+        return _read_header(file, path)
+
+
+def read_engine_file(path: Path) -> tuple[EngineHeader, bytes]:
+    """The header and the engine.
+
+    Raises:
+        FaimError: no such file, not one of `faim export`, of another layout, or damaged.
+    """
+    with _opened(path) as file:
+        header = _read_header(file, path)
+        engine = file.read(header.size + 1)
+    if len(engine) != header.size:
+        found = "more" if len(engine) > header.size else str(len(engine))
+        raise FaimError(
+            f"{path}: is damaged, with {found} of its engine's {header.size} bytes; expected the "
+            "whole file that faim export wrote"
+        )
+    if zlib.crc32(engine) != header.checksum:
+        raise FaimError(
+            f"{path}: is damaged, its engine is not the one its header tells of; expected the file "
+            "as faim export wrote it"
+        )
+    return header, engine
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise FaimError(
+            f"{path}: cannot be read ({error.strerror}); expected an engine that faim export wrote"
+        ) from error
+
+
+def _read_header(file: BinaryIO, path: Path) -> EngineHeader:
+    if file.read(len(MAGIC)) != MAGIC:
+        raise FaimError(
+            f"{path}: is no engine of faim; expected a file of faim export --format tensorrt"
+        )
+    length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+    text = file.read(min(length, _LONGEST_HEADER))
+    if len(text) != length:
+        raise FaimError(
+            f"{path}: is damaged, it ends within its header; expected the whole file that faim "
+            "export wrote"
+        )
+    try:
+        values = json.loads(text)
+        info = ExportInfo.from_json(json.dumps(values["info"]), str(path))
+        tensors = tuple(EngineTensor.from_json(tensor) for tensor in values["tensors"])
+        return EngineHeader(info, tensors, int(values["engine_size"]), int(values["engine_crc32"]))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise FaimError(
+            f"{path}: its header cannot be read ({error}); expected a file of faim export"
+        ) from error

@@ -1,0 +1,205 @@
+"""The options of `faim export`."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from faim.errors import FaimError
+from faim.export.tensorrt_library import COMPUTE_CAPABILITIES
+
+Format = Literal["onnx", "openvino", "tensorrt"]
+Precision = Literal["fp32", "fp16", "int8"]
+Aggregate = Literal["auto", "ticam", "affinity", "none"]
+
+CALIBRATION_FRAMES = 300
+#: They are all in memory at once, as is a batch with its features.
+MOST_CALIBRATION_FRAMES, MOST_BATCH = 5000, 256
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """One call of `faim export`.
+
+    Attributes:
+        weights: a faim checkpoint or a YOLOX .pth.
+        format: kind of files.
+        out: folder to write; it must be new, empty, or an earlier export.
+        size: height and width of the network input; the model's own by default.
+        batch: images at once; None leaves it open.
+        dynamic_size: height and width stay open; `size` is then the usual one.
+        precision: of the weights; by default "fp16" for TensorRT and "fp32" otherwise.
+        aggregate: see `load_model`.
+        calibration: video that int8 is calibrated with: anything that `open_source` takes and that
+            ends.
+        calibration_frames: at most so many of its frames, spread over all of it.
+        data: CocoVID annotations on which the loss of int8 is measured; without them it is measured
+            on other frames of the calibration video.
+        compute_capabilities: GPUs that TensorRT builds for ahead of time; none for the GPU at hand.
+        parity: compare the files with PyTorch.
+
+    Raises:
+        FaimError: a value out of its range, or options that do not go together.
+    """
+
+    weights: str | Path
+    format: Format
+    out: Path
+    size: tuple[int, int] | None = None
+    batch: int | None = 1
+    dynamic_size: bool = False
+    precision: Precision | None = None
+    aggregate: Aggregate = "auto"
+    calibration: str | Path | None = None
+    calibration_frames: int = CALIBRATION_FRAMES
+    data: Path | None = None
+    compute_capabilities: tuple[str, ...] = ()
+    parity: bool = True
+
+    def __post_init__(self) -> None:
+        """See the class."""
+        for option, value, kind in (
+            ("--format", self.format, Format),
+            ("--precision", self.precision or "fp32", Precision),
+            ("--aggregate", self.aggregate, Aggregate),
+        ):
+            if value not in get_args(kind):
+                choices = ", ".join(get_args(kind))
+                raise FaimError(f"{option}: {value!r} given; expected one of {choices}")
+        self._check_int8()
+        for text in self.compute_capabilities:
+            _check_capability(text, self.format)
+
+    def _check_int8(self) -> None:
+        int8 = self.precision == "int8"
+        if int8 and self.format != "openvino":
+            raise FaimError(
+                f"--precision: int8 with --format {self.format}; expected --format openvino, or "
+                "fp32 or fp16"
+            )
+        if int8 and self.calibration is None:
+            raise FaimError(
+                "--calibration: not given with --precision int8; expected a video like those to "
+                "be detected in"
+            )
+        for option, value in (("--calibration", self.calibration), ("--data", self.data)):
+            if value is not None and not int8:
+                raise FaimError(
+                    f"{option}: only int8 is calibrated and measured; expected --precision int8"
+                )
+
+    @property
+    def weights_precision(self) -> Precision:
+        """`precision` with its default."""
+        return self.precision or ("fp16" if self.format == "tensorrt" else "fp32")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `faim export` to a parser."""
+    parser.add_argument(
+        "-c",
+        "--ckpt",
+        "--weights",
+        dest="weights",
+        help="faim checkpoint or YOLOX .pth (default: the embedded FAIM-Nano)",
+    )
+    parser.add_argument("--format", choices=get_args(Format), required=True)
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    parser.add_argument("--size", help="network input: an integer, or HxW (the model's own)")
+    parser.add_argument("--batch", default="1", metavar="N", help="images at once, or dynamic (1)")
+    parser.add_argument(
+        "--dynamic-size", action="store_true", help="leave height and width of the input open"
+    )
+    parser.add_argument(
+        "--precision",
+        choices=get_args(Precision),
+        help="of the weights (fp32; fp16 for tensorrt); int8 is for openvino",
+    )
+    parser.add_argument("--aggregate", choices=get_args(Aggregate), default="auto")
+    parser.add_argument(
+        "--no-parity", dest="parity", action="store_false", help="do not compare with PyTorch"
+    )
+    int8 = parser.add_argument_group("int8")
+    int8.add_argument("--calibration", metavar="VIDEO", help="video, folder or glob to calibrate")
+    int8.add_argument(
+        "--calibration-frames",
+        default=str(CALIBRATION_FRAMES),
+        metavar="N",
+        help=f"at most so many of its frames ({CALIBRATION_FRAMES})",
+    )
+    int8.add_argument(
+        "--data",
+        type=Path,
+        metavar="ANN",
+        help="CocoVID annotations to measure the loss on (default: the calibration video)",
+    )
+    engines = parser.add_argument_group("tensorrt")
+    engines.add_argument(
+        "--compute-capability",
+        nargs="+",
+        default=(),
+        metavar="N.N",
+        help="build ahead of time for such GPUs, as 7.5 8.6 (default: for the GPU of this machine)",
+    )
+
+
+def read_options(parsed: argparse.Namespace) -> ExportOptions:
+    """The options of a command line, validated.
+
+    Raises:
+        FaimError: see `ExportOptions`; or a number that is none.
+    """
+    from faim.weights import default_weights
+
+    dynamic = parsed.batch == "dynamic"
+    return ExportOptions(
+        weights=parsed.weights or default_weights(),
+        format=parsed.format,
+        out=parsed.out,
+        size=_size(parsed.size) if parsed.size else None,
+        batch=None if dynamic else _whole("--batch", parsed.batch, MOST_BATCH, ", or dynamic"),
+        dynamic_size=parsed.dynamic_size,
+        precision=parsed.precision,
+        aggregate=parsed.aggregate,
+        calibration=parsed.calibration,
+        calibration_frames=_whole(
+            "--calibration-frames", parsed.calibration_frames, MOST_CALIBRATION_FRAMES
+        ),
+        data=parsed.data,
+        compute_capabilities=tuple(dict.fromkeys(parsed.compute_capability)),
+        parity=parsed.parity,
+    )
+
+
+def _size(text: str) -> tuple[int, int]:
+    sides = re.fullmatch(r"(\d+)(?:[xX](\d+))?", text)
+    found = () if sides is None else (int(sides[1]), int(sides[2] or sides[1]))
+    if len(found) != 2 or any(side < 32 or side % 32 for side in found):
+        raise FaimError(
+            f"--size: {text!r} given; expected a multiple of 32, or HxW, each a multiple of 32"
+        )
+    return found
+
+
+def _whole(option: str, text: str, most: int, otherwise: str = "") -> int:
+    value = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else 0
+    if not 1 <= value <= most:
+        raise FaimError(
+            f"{option}: {text!r} given; expected a whole number from 1 to {most}{otherwise}"
+        )
+    return value
+
+
+def _check_capability(text: str, format: Format) -> None:
+    if format != "tensorrt":
+        raise FaimError(
+            f"--compute-capability: {text} given with --format {format}; expected --format tensorrt"
+        )
+    if text not in COMPUTE_CAPABILITIES:
+        raise FaimError(
+            f"--compute-capability: {text!r} given; expected one of "
+            f"{', '.join(COMPUTE_CAPABILITIES)}"
+        )

@@ -1,0 +1,12 @@
+"""What a person may choose by name; importing it costs nothing."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+#: What runs the networks; "auto" is the fastest that is installed and fits the machine.
+BackendName = Literal["auto", "torch", "onnxruntime", "openvino", "tensorrt"]
+#: What networks compute in; "auto" is the backend's own choice for the machine.
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+#: Which frames a stream remembers.
+PolicyName = Literal["recent", "spread"]

@@ -1,0 +1,97 @@
+"""Several sources at once, through one detector."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+
+import supervision as sv
+from loguru import logger
+
+from faim.errors import FaimError
+from faim.runtime.decode_ahead import DecodeAhead
+from faim.runtime.frames import Frame, FrameSource
+from faim.runtime.pipeline import Detector
+from faim.runtime.results import FrameResult, to_supervision
+
+
+def stream_many(
+    detector: Detector,
+    sources: Sequence[FrameSource],
+    *,
+    limit: int | None = None,
+    on_frame: Callable[[int], None] = lambda number: None,
+) -> Iterator[tuple[int, FrameResult[sv.Detections]]]:
+    """The frames of several sources with their detections, each source a stream of its own.
+
+    Every source is decoded in a thread of its own. A round takes one frame from each that has one
+    waiting and passes them through the base detector together, so a slow camera holds up nobody. A
+    source that fails is left out with a warning while others go on.
+
+    Args:
+        detector: runs them all.
+        sources: open sources, which are closed at the end.
+        limit: most frames of each.
+        on_frame: called with a source's number whenever a frame of it has been looked at.
+
+    Returns:
+        Number of the source, counted from 0, and the result of its next frame.
+
+    Raises:
+        FaimError: while iterating, when all sources are done and one of them had failed.
+
+    Example:
+        >>> import faim  # doctest: +SKIP
+        >>> from faim.runtime.sources import open_source  # doctest: +SKIP
+        >>> cameras = [open_source(0), open_source("rtsp://10.0.0.7/stream")]  # doctest: +SKIP
+        >>> for camera, result in stream_many(faim.load("yolox_s.pth"), cameras):  # doctest: +SKIP
+        ...     print(camera, result.detections["class_name"])
+    """
+    changed = threading.Condition()
+    readers = [DecodeAhead(source, changed=changed) for source in sources]
+    running: dict[int, Iterator[Frame]] = {k: iter(reader) for k, reader in enumerate(readers)}
+    states = [detector.new_state() for _ in readers]
+    failures: list[FaimError] = []
+    with ExitStack() as stack:
+        for reader in readers:
+            stack.enter_context(reader)
+        first = True  # the threads start with the first frame that is asked for
+        while running:
+            if not first:
+                with changed:
+                    changed.wait_for(lambda: any(readers[number].ready for number in running))
+            turn = list(running) if first else [k for k in running if readers[k].ready]
+            first = False
+            frames = _next_frames(turn, running, failures)
+            numbers = list(frames)
+            found = detector.step_many(
+                [frames[k].image for k in numbers], [states[k] for k in numbers]
+            )
+            for number, detections in zip(numbers, found, strict=True):
+                on_frame(number)
+                shown = to_supervision(detections, detector.class_names)
+                yield number, FrameResult(frames[number], shown)
+                if limit is not None and frames[number].index + 1 >= limit:
+                    del running[number]
+    if failures:
+        raise failures[0]
+
+
+def _next_frames(
+    turn: list[int], running: dict[int, Iterator[Frame]], failures: list[FaimError]
+) -> dict[int, Frame]:
+    """The next frame of each source whose turn it is; those at an end leave `running`."""
+    frames: dict[int, Frame] = {}
+    for number in turn:
+        try:
+            frame = next(running[number], None)
+        except FaimError as error:
+            logger.warning("{}; the other sources go on", error)
+            failures.append(error)
+            frame = None
+        if frame is None:
+            del running[number]
+        else:
+            frames[number] = frame
+    return frames
