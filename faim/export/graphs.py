@@ -33,7 +33,7 @@ CELLS = tuple(f"cells_{level.lower()}" for level in LEVELS)
 KEY = ("cls_features", "ins_features", "cls_guide", "ins_guide", "valid")
 ENTRY = tuple(field.name for field in fields(TicamEntry))
 #: What a step returns of an entry; the rest of it went in.
-MADE = ("keys_cls", "keys_ins", "values", "value_norms", "first_round")
+MADE = ("keys", "values", "unit_values", "first_round")
 
 
 #: Images at once for which an open batch is prepared.
@@ -134,25 +134,19 @@ class StepGraph(nn.Module):
         cls_guide: Tensor,
         ins_guide: Tensor,
         valid: Tensor,
-        bank_keys_cls: Tensor,
-        bank_keys_ins: Tensor,
+        bank_keys: Tensor,
         bank_values: Tensor,
-        bank_value_norms: Tensor,
+        bank_unit_values: Tensor,
         bank_first_round: Tensor,
-        bank_cls_guide: Tensor,
-        bank_ins_guide: Tensor,
         bank_valid: Tensor,
     ) -> tuple[Tensor, ...]:
         """Exporters name and shape each tensor by its place among the arguments."""
         dtype = self.ticam.linear1.weight.dtype
         bank = TicamEntry(
-            keys_cls=bank_keys_cls.to(dtype),
-            keys_ins=bank_keys_ins.to(dtype),
+            keys=bank_keys.to(dtype),
             values=bank_values.to(dtype),
-            value_norms=bank_value_norms,
+            unit_values=bank_unit_values.to(dtype),
             first_round=bank_first_round.to(dtype),
-            cls_guide=bank_cls_guide,
-            ins_guide=bank_ins_guide,
             valid=bank_valid,
         )
         key = proposals_of(cls_features, ins_features, cls_guide, ins_guide, valid)
@@ -281,13 +275,10 @@ def empty_bank(config: FaimConfig, frames: int, device: torch.device | str = "cp
         return torch.zeros(frames, count, *shape, dtype=dtype, device=device)
 
     return TicamEntry(
-        keys_cls=zeros(heads, dim // heads),
-        keys_ins=zeros(heads, dim // heads),
+        keys=zeros(2 * heads, dim // heads),
         values=zeros(heads, dim // heads),
-        value_norms=zeros(heads),
+        unit_values=zeros(heads, dim // heads),
         first_round=zeros(2 * dim),
-        cls_guide=zeros(),
-        ins_guide=zeros(),
         valid=zeros(dtype=torch.bool),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torchvision.ops import batched_nms
+from torchvision.ops import nms
 
 from faim.structures import Picks, RawPredictions
 
@@ -37,7 +37,10 @@ class FSPM(nn.Module):
     @torch.no_grad()
     def forward(self, raw: RawPredictions) -> Picks:
         """Select; frames with fewer than n survivors are padded and marked invalid."""
-        return Picks.stack([self._select(raw[frame]) for frame in range(len(raw.boxes))])
+        frames = [self._select(raw[frame]) for frame in range(len(raw.boxes))]
+        return (
+            frames[0].map(lambda tensor: tensor[None]) if len(frames) == 1 else Picks.stack(frames)
+        )
 
     def ranking(self, raw: RawPredictions) -> tuple[Tensor, Tensor]:
         """The score by which NMS goes, and the class within which it removes boxes, (A,) each."""
@@ -47,13 +50,12 @@ class FSPM(nn.Module):
     def _select(self, raw: RawPredictions) -> Picks:
         top = raw.objectness.topk(min(self.top_k, len(raw.objectness))).indices
         index = top[self._survivors(raw[top])]
-        chosen = raw[index]
         return Picks(
             index=self._pad(index),
-            boxes=self._pad(chosen.boxes),
-            objectness=self._pad(chosen.objectness),
-            class_scores=self._pad(chosen.class_scores),
-            valid=self._pad(torch.ones_like(index, dtype=torch.bool)),
+            boxes=self._pad(raw.boxes[index]),
+            objectness=self._pad(raw.objectness[index]),
+            class_scores=self._pad(raw.class_scores[index]),
+            valid=torch.arange(self.num_proposals, device=index.device) < len(index),
         )
 
     def _survivors(self, raw: RawPredictions) -> Tensor:
@@ -64,14 +66,22 @@ class FSPM(nn.Module):
         """
         threshold = self.nms_train if self.training else self.nms_test
         scores, labels = self.ranking(raw)
-        boxes, scores = raw.boxes.float(), scores.float()
         order = scores.argsort(descending=True, stable=True)
         few = order[: FEW * self.num_proposals]
-        keep = few[batched_nms(boxes[few], scores[few], labels[few], threshold)]
-        if len(keep) < self.num_proposals and len(few) < len(order):
-            keep = batched_nms(boxes, scores, labels, threshold)
-        return keep[: self.num_proposals]
+        keep = self._nms(raw.boxes[few], scores[few], labels[few], threshold)
+        if len(keep) >= self.num_proposals or len(few) == len(order):
+            return few[keep[: self.num_proposals]]
+        return self._nms(raw.boxes, scores, labels, threshold)[: self.num_proposals]
+
+    @staticmethod
+    def _nms(boxes: Tensor, scores: Tensor, labels: Tensor, threshold: float) -> Tensor:
+        """Class-aware NMS: classes are moved apart, so that their boxes do not meet."""
+        boxes = boxes.float()
+        apart = labels[:, None] * (boxes.max() - boxes.min() + 1)
+        return nms(boxes + apart, scores.float(), threshold)
 
     def _pad(self, tensor: Tensor) -> Tensor:
-        padding = tensor.new_zeros(self.num_proposals - len(tensor), *tensor.shape[1:])
-        return torch.cat([tensor, padding])
+        missing = self.num_proposals - len(tensor)
+        if not missing:
+            return tensor
+        return torch.cat([tensor, tensor.new_zeros(missing, *tensor.shape[1:])])

@@ -8,9 +8,11 @@ cells is quickest as one matrix product over the gathered neighbours of every ce
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from yolox.models.network_blocks import BaseConv, DWConv
 
 #: how far three stacked 3x3 convolutions look, and the cells that they see.
@@ -33,33 +35,39 @@ def locate(
         the level's B images, -1 outside of the image; and (B * n) long, where in the levels'
         lists, joined, each anchor of the flattened `index` stands.
     """
-    flat = index.flatten()
-    table = torch.tensor(sizes, device=flat.device)
-    areas = table.prod(dim=1)
-    starts = areas.cumsum(0) - areas
-    level = (flat[:, None] >= starts[1:]).sum(dim=1)
-    height, width = table[level].unbind(1)
-    cell = flat - starts[level]
-    offsets = torch.arange(-RADIUS, RADIUS + 1, device=flat.device)
-    rows = ((cell // width)[:, None] + offsets)[:, :, None]
-    columns = ((cell % width)[:, None] + offsets)[:, None, :]
-    height, width = height[:, None, None], width[:, None, None]
-    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-    image = torch.arange(len(index), device=flat.device).repeat_interleave(index.shape[1])
-    around = image[:, None, None] * height * width + rows * width + columns
-    around = around.masked_fill(~inside, -1).flatten(1)
+    around, areas = _around(tuple(sizes), index.device)
+    # In the order of anchors the levels follow each other.
+    flat, permutation = index.flatten().sort()
+    cells = around[flat]
+    if len(index) > 1:
+        level_area = areas.repeat_interleave(areas)[flat]
+        offset = (permutation // index.shape[1]) * level_area
+        cells = torch.where(cells >= 0, cells + offset[:, None], cells)
+    counts = torch.searchsorted(flat, areas.cumsum(0)).tolist()
     order = torch.empty_like(flat)
-    cells: list[Tensor] = []
-    offset = 0
-    for number in range(len(sizes)):
-        member = (level == number).nonzero().flatten()
-        count = max(-(-len(member) // multiple), 1) * multiple
-        filled = flat.new_full((count, CELLS), -1)
-        filled[: len(member)] = around[member]
-        cells.append(filled)
-        order[member] = torch.arange(offset, offset + len(member), device=flat.device)
-        offset += count
-    return cells, order
+    lists: list[Tensor] = []
+    start, offset_in_lists = 0, 0
+    for end in counts:
+        count = end - start
+        length = max(-(-count // multiple), 1) * multiple
+        lists.append(F.pad(cells[start:end], (0, 0, 0, length - count), value=-1))
+        place = torch.arange(offset_in_lists, offset_in_lists + count, device=flat.device)
+        order[permutation[start:end]] = place
+        start, offset_in_lists = end, offset_in_lists + length
+    return lists, order
+
+
+@lru_cache(maxsize=16)
+def _around(sizes: tuple[tuple[int, int], ...], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Of every anchor the 7x7 cells around it in its level, (A, 49) long; cells of each level."""
+    tables = []
+    for height, width in sizes:
+        cells = torch.arange(height * width).view(1, 1, height, width)
+        padded = F.pad(cells, (RADIUS,) * 4, value=-1)[0, 0]
+        windows = padded.unfold(0, 2 * RADIUS + 1, 1).unfold(1, 2 * RADIUS + 1, 1)
+        tables.append(windows.reshape(-1, CELLS))
+    areas = torch.tensor([height * width for height, width in sizes], device=device)
+    return torch.cat(tables).to(device), areas
 
 
 def cut_patches(features: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
@@ -96,13 +104,13 @@ def conv_on_patches(block: nn.Module, patches: Tensor) -> Tensor:
         (k, (s - 2) * (s - 2), D).
     """
     side = round(patches.shape[1] ** 0.5)
-    gathered = patches.index_select(1, _neighbours(side).to(patches.device))
     if isinstance(block, DWConv):
         weight, bias = _folded(block.dconv)
-        spatial = gathered.unflatten(1, (-1, 9)) * weight.flatten(1).T
-        hidden = block.dconv.act(spatial.sum(dim=2) + bias)
+        square = patches.transpose(1, 2).unflatten(2, (side, side))
+        hidden = block.dconv.act(F.conv2d(square, weight, bias, groups=weight.shape[0]))
         weight, bias = _folded(block.pconv)
-        return block.pconv.act(hidden @ weight.flatten(1).T + bias)
+        return block.pconv.act(hidden.flatten(2).transpose(1, 2) @ weight.flatten(1).T + bias)
+    gathered = patches.index_select(1, _neighbours(side).to(patches.device))
     assert isinstance(block, BaseConv)
     weight, bias = _folded(block)
     matrix = weight.permute(2, 3, 1, 0).flatten(0, 2)

@@ -15,23 +15,18 @@ class TicamEntry(TensorRecord):
     """What proposals offer as references; H heads of d channels, H * d = D.
 
     Attributes:
-        keys_cls: (n, H, d) float, unit vectors, of the classification features.
-        keys_ins: (n, H, d) float, unit vectors, of the instance-mask features.
-        values: (n, H, d) float, of the classification features, as unit vectors.
-        value_norms: (n, H) float, the lengths they had.
+        keys: (n, 2H, d) float, unit vectors times scale and guide: H of the classification
+            features, then H of the instance-mask features.
+        values: (n, H, d) float, of the classification features.
+        unit_values: (n, H, d) float, the same as unit vectors.
         first_round: (n, 2D) float, what the first attention made of them in their own frame's turn.
-        cls_guide: (n,) float in [0, 1], the base detector's best class score.
-        ins_guide: (n,) float in [0, 1], the base detector's objectness; 1 when it does not guide.
         valid: (n,) bool, False on padding.
     """
 
-    keys_cls: Tensor
-    keys_ins: Tensor
+    keys: Tensor
     values: Tensor
-    value_norms: Tensor
+    unit_values: Tensor
     first_round: Tensor
-    cls_guide: Tensor
-    ins_guide: Tensor
     valid: Tensor
 
     def flatten_frames(self) -> TicamEntry:
@@ -108,67 +103,56 @@ class TICAM(nn.Module):
         attention, own = self._first_round(queries, own, [*past, own])
         return self._second_round(attention, own, [*past, own]), own
 
-    def _project(self, proposals: Proposals) -> tuple[tuple[Tensor, Tensor], TicamEntry]:
-        """Queries (of F_cls and of F_ins) and the entry, its first round still empty."""
-
-        def heads(tensor: Tensor) -> Tensor:
-            return tensor.unflatten(-1, (self.num_heads, -1))
-
+    def _project(self, proposals: Proposals) -> tuple[Tensor, TicamEntry]:
+        """Queries (n, 2H, d), unit vectors, and the entry, its first round still empty."""
         dtype = self.linear1.weight.dtype
-        from_cls = self.qkv_cls(proposals.cls_features.to(dtype))
-        query_cls, key_cls, value = map(heads, from_cls.chunk(3, -1))
-        query_ins, key_ins = map(heads, self.qk_ins(proposals.ins_features.to(dtype)).chunk(2, -1))
-        unit_value, value_norms = _unit(value)
+        vectors = torch.cat(
+            [
+                self.qkv_cls(proposals.cls_features.to(dtype)),
+                self.qk_ins(proposals.ins_features.to(dtype)),
+            ],
+            dim=-1,
+        ).unflatten(-1, (5, self.num_heads, -1))
+        query_cls, key_cls, value, query_ins, key_ins = _unit(vectors).unbind(1)
+        cls_guide = proposals.class_scores.amax(dim=-1)
         objectness = proposals.objectness
+        ins_guide = objectness if self.guide_ins else torch.ones_like(objectness)
+        # The guides weigh the references, so they can be a part of the keys.
+        guides = (self.scale * torch.stack([cls_guide, ins_guide], dim=1)).to(dtype)
+        keys = torch.stack([key_cls, key_ins], dim=1) * guides[..., None, None]
         entry = TicamEntry(
-            keys_cls=_unit(key_cls)[0],
-            keys_ins=_unit(key_ins)[0],
-            values=unit_value,
-            value_norms=value_norms,
+            keys=keys.flatten(1, 2),
+            values=vectors[:, 2],
+            unit_values=value,
             first_round=value.new_zeros(value.shape[0], self.linear1.out_features),
-            cls_guide=proposals.class_scores.amax(dim=-1),
-            ins_guide=objectness if self.guide_ins else torch.ones_like(objectness),
             valid=proposals.valid,
         )
-        return (_unit(query_cls)[0], _unit(query_ins)[0]), entry
+        return torch.cat([query_cls, query_ins], dim=1), entry
 
     # The references come in parts (the bank, the key frame) that are never joined: copying a bank
     # of 127 frames would take longer than attending to it.
 
     def _first_round(
-        self, queries: tuple[Tensor, Tensor], own: TicamEntry, references: list[TicamEntry]
+        self, queries: Tensor, own: TicamEntry, references: list[TicamEntry]
     ) -> tuple[list[Tensor], TicamEntry]:
         """The averaged attention map, (H, q, r) float32 a part, and `own` with its first round."""
-        by_cls = self._attention(
-            queries[0], [(r.keys_cls, r.cls_guide, r.valid) for r in references]
-        )
-        by_ins = self._attention(
-            queries[1], [(r.keys_ins, r.ins_guide, r.valid) for r in references]
-        )
-        sizes = [part.valid.shape[0] for part in references]  # len() would fix them in an export
-        attention = list(((by_cls + by_ins) / 2).split(sizes, dim=-1))
+        logits = []
+        for part in references:
+            cosine = (queries.transpose(0, 1) @ part.keys.permute(1, 2, 0)).float()
+            # A finite number, not -inf: a frame without any proposal must not give NaN.
+            logits.append(cosine + (part.valid.float() - 1) * 1e6)
+        both = torch.cat(logits, dim=-1).softmax(dim=-1)
+        average = both.unflatten(0, (2, self.num_heads)).mean(dim=0)
+        # shape[0], since len() would be fixed to a number when this is exported.
+        attention = list(average.split([part.valid.shape[0] for part in references], dim=-1))
         attended = torch.stack(
             [
-                (weights * part.value_norms.T[:, None]).to(part.values)
-                @ part.values.transpose(0, 1)
+                weights.to(part.values.dtype) @ part.values.transpose(0, 1)
                 for weights, part in zip(attention, references, strict=True)
             ]
         ).sum(dim=0)
-        value = own.values * own.value_norms[..., None]
-        both = torch.cat(
-            [attended.transpose(0, 1).flatten(1), value.flatten(1).to(attended)], dim=-1
-        )
-        return attention, replace(own, first_round=self.linear1(both))
-
-    def _attention(self, query: Tensor, parts: list[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
-        """Softmax over the references of all parts of (key, guide, valid): (H, q, r) float32."""
-        logits = []
-        for key, guide, valid in parts:
-            cosine = (query.transpose(0, 1) @ key.permute(1, 2, 0)).float()
-            # A finite number, not -inf: a frame without any proposal must not give NaN. It is
-            # within half precision's range, and far below any scaled cosine.
-            logits.append((cosine * (self.scale * guide)).masked_fill(~valid, -1e4))
-        return torch.cat(logits, dim=-1).softmax(dim=-1)
+        joined = torch.cat([attended.transpose(0, 1).flatten(1), own.values.flatten(1)], dim=-1)
+        return attention, replace(own, first_round=self.linear1(joined))
 
     def _second_round(
         self, attention: list[Tensor], own: TicamEntry, references: list[TicamEntry]
@@ -176,17 +160,17 @@ class TICAM(nn.Module):
         """Average over similar references, then classify: (q, C) logits."""
         averaged, total = torch.zeros(()), torch.zeros(())
         for part_attention, part in zip(attention, references, strict=True):
-            similarity = own.values.flatten(1) @ part.values.flatten(1).T / self.num_heads
+            similarity = own.unit_values.flatten(1) @ part.unit_values.flatten(1).T / self.num_heads
             alike = (similarity > self.similarity_threshold) & part.valid
             weights = part_attention.mean(dim=0).exp() * alike
             total = total + weights.sum(dim=-1, keepdim=True)
-            averaged = averaged + (weights.to(part.first_round) @ part.first_round).float()
-        averaged = (averaged / total.clamp(min=1e-12)).to(own.first_round)
-        both = torch.cat([averaged, own.first_round], dim=-1)
-        return self.classifier(self.linear2(both)).float()
+            averaged = averaged + (weights.to(part.first_round.dtype) @ part.first_round).float()
+        averaged = (averaged / total.clamp(min=1e-12)).to(own.first_round.dtype)
+        joined = torch.cat([averaged, own.first_round], dim=-1)
+        return self.classifier(self.linear2(joined)).float()
 
 
-def _unit(vectors: Tensor) -> tuple[Tensor, Tensor]:
-    """Unit vectors and, in float32, their lengths; half precision could not hold the squares."""
-    lengths = vectors.float().norm(dim=-1).clamp(min=1e-12)
-    return (vectors.float() / lengths[..., None]).to(vectors.dtype), lengths
+def _unit(vectors: Tensor) -> Tensor:
+    """Unit vectors along the last dimension; half precision could not hold the squares."""
+    lengths = vectors.float().norm(dim=-1, keepdim=True).clamp(min=1e-12)
+    return (vectors.float() / lengths).to(vectors.dtype)

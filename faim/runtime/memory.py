@@ -272,7 +272,7 @@ def _allocate(entry: Entry, capacity: int) -> Entry:
 
 
 def _describe(entry: TensorRecord) -> str:
-    """Like "TicamEntry with keys_cls (30, 4, 32) float32, ..."."""
+    """Like "TicamEntry with keys (30, 8, 32) float32, ..."."""
     tensors = [
         f"{name} {tuple(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"
         for name, tensor in _tensors(entry).items()

@@ -20,7 +20,7 @@ from faim.structures import Picks, Proposals, RawPredictions, TensorRecord
 
 #: Numbers of proposals on a level are rounded up to multiples of it, since a CPU backend prepares
 #: itself for every shape it meets.
-BUCKET = 4
+BUCKET = 2
 #: The proposal's own cell among those around it.
 MIDDLE = patches.CELLS // 2
 
@@ -54,8 +54,9 @@ class GraphDetector:
         if not info.dynamic_size and tuple(images.shape[2:]) != info.config.test_size:
             asked, has = ("x".join(map(str, s)) for s in (images.shape[2:], info.config.test_size))
             raise FaimError(f"size: {asked} asked of a model exported for {has}; expected {has}")
-        batches = images.split(info.batch) if info.batch else (images,)
-        return Proposals.concatenate([self._propose(batch) for batch in batches])
+        if info.batch is None or len(images) == info.batch:
+            return self._propose(images)
+        return Proposals.concatenate([self._propose(batch) for batch in images.split(info.batch)])
 
     def set_size(self, size: tuple[int, int]) -> None:
         """Another usual size for graphs whose size is open."""
@@ -68,7 +69,8 @@ class GraphDetector:
             padding = pixels.new_zeros(self.runner.info.batch - count, *pixels.shape[1:])
             pixels = torch.cat([pixels, padding])
         found = self.runner.run("frame", {"images": pixels.contiguous()})
-        picks = self.fspm(RawPredictions(*(found[name] for name in RAW))[:count])
+        raw = RawPredictions(*(found[name] for name in RAW))
+        picks = self.fspm(raw if len(pixels) == count else raw[:count])
         cls_features, ins_features = self._features(picks, found)
         return Proposals(
             boxes=picks.boxes,
@@ -128,10 +130,7 @@ class GraphTicam:
         )
         references = {f"bank_{name}": getattr(past, name) for name in ENTRY}
         found = self.runner.run("step", inputs | references)
-        entry = TicamEntry(
-            **{name: found[name] for name in MADE},
-            **{name: inputs[name] for name in KEY[2:]},
-        )
+        entry = TicamEntry(**{name: found[name] for name in MADE}, valid=inputs["valid"])
         return found["logits"].sigmoid(), entry
 
     def _key(self, proposals: Proposals) -> dict[str, Tensor]:
