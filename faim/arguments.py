@@ -78,8 +78,8 @@ def add_backend_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--compile", action="store_true", help="torch.compile, with backend torch")
 
 
-def add_bank_options(parser: argparse.ArgumentParser) -> None:
-    """What a stream remembers."""
+def add_bank_options(parser: argparse.ArgumentParser, *, scene_cuts: bool = True) -> None:
+    """What a stream remembers; `scene_cuts` where the run looks for them."""
     group = parser.add_argument_group("what a stream remembers")
     group.add_argument(
         "--bank", type=whole(0), metavar="N", help="past frames (the model's: 31 by default)"
@@ -90,9 +90,10 @@ def add_bank_options(parser: argparse.ArgumentParser) -> None:
         default="recent",
         help="the last frames, or half of them spread over all of the past",
     )
-    group.add_argument(
-        "--no-scene-cuts",
-        dest="scene_cuts",
-        action="store_false",
-        help="do not forget the past at a hard cut",
-    )
+    if scene_cuts:
+        group.add_argument(
+            "--no-scene-cuts",
+            dest="scene_cuts",
+            action="store_false",
+            help="do not forget the past at a hard cut",
+        )

@@ -166,9 +166,10 @@ def _add_eval(parser: argparse.ArgumentParser) -> None:
         help="which frames global mode looks at together",
     )
     parser.add_argument("--seed", type=whole(0), default=0, help="of shuffled sampling (0)")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 … (cpu)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
-    parser.set_defaults(run=_run_eval)
+    add_backend_options(parser)
+    add_bank_options(parser, scene_cuts=False)
+    parser.set_defaults(run=_run_eval, backend="torch", device="cpu")
 
 
 def _run_eval(parsed: argparse.Namespace) -> int:
@@ -187,6 +188,12 @@ def _run_eval(parsed: argparse.Namespace) -> int:
             seed=parsed.seed,
             device=parsed.device,
             json=parsed.json,
+            backend=parsed.backend,
+            precision=parsed.precision,
+            threads=parsed.threads,
+            compile=parsed.compile,
+            bank_frames=parsed.bank,
+            bank_policy=parsed.bank_policy,
         )
     )
     return 0

@@ -95,7 +95,7 @@ def _bench(
         for start in range(0, len(images), BLOCK):
             run.block(images[start : start + BLOCK])
         run.refine()
-        end_to_end = _end_to_end(model, past, video)
+        end_to_end = _end_to_end(model, past, video, len(images))
     return _result(options, model, past, clock, len(images) - WARM_UP, end_to_end)
 
 
@@ -179,11 +179,12 @@ def _stream_step(
         to_detections(key, probabilities, geometry, score_threshold=0.3, nms_threshold=0.5)
 
 
-def _end_to_end(model: GraphDetector, past: int, video: str) -> float:
+def _end_to_end(model: GraphDetector, past: int, video: str, limit: int) -> float:
     """Seconds a frame from the file to JSON lines, as `faim predict --jsonl` does it."""
     detector = Detector(model, device=model.runner.device, bank_frames=past)
     times: list[float] = []
-    with tempfile.TemporaryDirectory() as folder, open_ahead(video) as source:
+    frames = FirstFrames(open_ahead(video), limit)
+    with tempfile.TemporaryDirectory() as folder, frames as source:
         sink = JsonLinesSink(Path(folder) / "out.jsonl")
         for result in detector.run(source, "stream"):
             found = to_supervision(result.detections, detector.class_names)

@@ -16,7 +16,8 @@ from faim.data.transforms import LetterboxGeometry, letterbox, to_batch
 from faim.errors import FaimError
 from faim.models.aggregation import Aggregator, NoAggregation
 from faim.models.faim import VideoDetector
-from faim.runtime.memory import MemoryBank
+from faim.runtime.choices import PolicyName
+from faim.runtime.memory import MemoryBank, make_policy
 from faim.runtime.steps import Sampling, check_sampling, frame_groups, to_detections
 from faim.structures import Detections, Proposals, TensorRecord
 
@@ -94,6 +95,7 @@ class ModeRunner:
             frame mode's time, taken on every fourth frame. The detections are the same.
         size: height and width of the network input.
         past: frames that a stream looks back at; `test_frames` - 1 by default.
+        policy: which frames of the past these are.
         device: where the model is.
         sampling: frames that global mode looks at together, see `frame_groups`.
         seed: of shuffled sampling.
@@ -111,6 +113,7 @@ class ModeRunner:
         base: VideoDetector | None = None,
         size: tuple[int, int] | None = None,
         past: int | None = None,
+        policy: PolicyName = "recent",
         device: torch.device | str = "cpu",
         sampling: Sampling = "uniform",
         seed: int = 0,
@@ -119,6 +122,7 @@ class ModeRunner:
         self.model, self.base, self.data, self.modes = model, base, data, modes
         self.size = model.config.test_size if size is None else size
         self.past = model.config.test_frames - 1 if past is None else past
+        self.policy = make_policy(policy, self.past)
         self.device = torch.device(device)
         check_sampling(sampling, seed)
         self.sampling, self.seed = sampling, seed
@@ -177,10 +181,13 @@ class ModeRunner:
         *,
         past: int,
     ) -> None:
-        bank: MemoryBank[TensorRecord] = MemoryBank(past)
+        bank: MemoryBank[TensorRecord] = MemoryBank(
+            past, self.policy if past == self.past else None
+        )
         for index, proposals in enumerate(video.proposals):
             started = self._now()
-            probabilities, entry = aggregator.step(proposals, bank.stacked())
+            references = bank.padded() if aggregator.padded else bank.stacked()
+            probabilities, entry = aggregator.step(proposals, references)
             bank.append(entry)
             found = self._finish(video, index, probabilities)
             run.seconds.append(before[index] + self._now() - started)

@@ -23,9 +23,13 @@ from faim.evaluation.report import (
     write_json,
 )
 from faim.evaluation.stability import stability
+from faim.models.affinity import Affinity
+from faim.models.aggregation import NoAggregation
 from faim.models.checkpoint import Aggregate, load_model
-from faim.models.faim import FAIM, VideoDetector
+from faim.models.faim import VideoDetector
+from faim.runtime.backends.select import BackendOptions, open_detector
 from faim.runtime.checks import check_size, resolve_device
+from faim.runtime.choices import BackendName, PolicyName, Precision
 from faim.runtime.steps import Sampling, check_sampling
 
 if TYPE_CHECKING:
@@ -50,6 +54,12 @@ class EvalOptions:
         sampling: frames that global mode looks at together: "uniform" or "shuffled" over the whole
             video, or "local" stretches of it.
         seed: of shuffled sampling.
+        backend: what runs the networks; "torch" unless another is asked for.
+        precision: what the base detector computes in.
+        threads: processor threads of the networks; all by default.
+        compile: with backend torch, `torch.compile` the networks.
+        bank_frames: past frames of a stream; the model's own number by default.
+        bank_policy: which of them, see `faim.runtime.bank_policy`.
     """
 
     weights: str | Path
@@ -62,6 +72,12 @@ class EvalOptions:
     json: Path | None = None
     sampling: Sampling = "uniform"
     seed: int = 0
+    backend: BackendName = "torch"
+    precision: Precision = "auto"
+    threads: int | None = None
+    compile: bool = False
+    bank_frames: int | None = None
+    bank_policy: PolicyName = "recent"
 
 
 def run_eval(options: EvalOptions, console: Console | None = None) -> dict[str, Any]:
@@ -84,8 +100,11 @@ def run_eval(options: EvalOptions, console: Console | None = None) -> dict[str, 
     experiment = _experiment(options)
     data = CocoVid(_data_file(options, experiment))
     data.check(num_classes=None, masks_required=False)
-    model, base = _models(options, experiment, with_base="frame" in modes)
-    size = check_size(options.size or _experiment_size(experiment) or model.config.test_size)
+    wanted = options.size or _experiment_size(experiment)
+    model, base = _models(
+        options, experiment, check_size(wanted) if wanted else None, with_base="frame" in modes
+    )
+    size = check_size(wanted or model.config.test_size)
     device = resolve_device(options.device)
     runner = ModeRunner(
         model,
@@ -96,6 +115,8 @@ def run_eval(options: EvalOptions, console: Console | None = None) -> dict[str, 
         device=device,
         sampling=options.sampling,
         seed=options.seed,
+        past=options.bank_frames,
+        policy=options.bank_policy,
     )
     with _progress(console) as progress:
         task = progress.add_task("frames", total=len(data.frames))
@@ -120,19 +141,36 @@ def run_eval(options: EvalOptions, console: Console | None = None) -> dict[str, 
 
 
 def _models(
-    options: EvalOptions, experiment: Experiment | None, *, with_base: bool
+    options: EvalOptions,
+    experiment: Experiment | None,
+    size: tuple[int, int] | None,
+    *,
+    with_base: bool,
 ) -> tuple[VideoDetector, VideoDetector | None]:
     """The model and, where it computes more than its base detector, that alone."""
-    device = resolve_device(options.device)
-    model = load_model(options.weights, aggregate=options.aggregate, device=device)
+    model = _model(options, options.aggregate, size)
     if experiment and experiment.variant != model.config.variant:
         raise FaimError(
             f"{options.weights}: weights of variant {model.config.variant}; expected "
             f"{experiment.variant}, the variant of {options.exp_file}"
         )
-    if with_base and isinstance(model, FAIM):
-        return model, load_model(options.weights, aggregate="none", device=device)
+    if with_base and not isinstance(model.aggregator, (Affinity, NoAggregation)):
+        return model, _model(options, "none", size)
     return model, None
+
+
+def _model(
+    options: EvalOptions, aggregate: Aggregate, size: tuple[int, int] | None
+) -> VideoDetector:
+    run = BackendOptions(
+        options.backend, options.device, options.precision, options.threads, options.compile
+    )
+    if run == BackendOptions("torch", options.device):
+        # The modules themselves: in float32 on a GPU too, as training sees them.
+        return load_model(
+            options.weights, aggregate=aggregate, device=resolve_device(options.device)
+        )
+    return open_detector(options.weights, run, aggregate=aggregate, size=size)
 
 
 def _circumstances(
@@ -148,6 +186,10 @@ def _circumstances(
         "aggregate": options.aggregate,
         "sampling": options.sampling,
         "seed": options.seed,
+        "backend": options.backend,
+        "precision": options.precision,
+        "bank_frames": options.bank_frames,
+        "bank_policy": options.bank_policy,
         "score_threshold": config.score_threshold,
         "test_frames": config.test_frames,
         "machine": machine(),

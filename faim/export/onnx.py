@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,13 @@ from faim.export.info import KEY, ExportInfo, info_of
 from faim.models.faim import FAIM, YoloxVideo
 
 OPSET = 20
+#: What an exporter says to its own makers.
+LOGGERS = (
+    "torch.onnx",
+    "torch.export",
+    "torch.fx.experimental.symbolic_shapes",
+    "onnxscript",
+)
 
 
 def write_onnx(graph: Graph, path: Path, info: ExportInfo) -> None:
@@ -70,23 +78,26 @@ def _trace(graph: Graph, module: torch.nn.Module) -> Any:
         {place: _dim(axis, dims) for place, axis in graph.axes[name].items()}
         for name in graph.inputs
     )
+    program: torch.export.ExportedProgram | None = None
     try:
         with torch.no_grad(), _quiet():
-            program = torch.onnx.export(
-                module,
-                tuple(graph.inputs.values()),
+            program = torch.export.export(
+                module, tuple(graph.inputs.values()), dynamic_shapes=shapes, strict=False
+            )
+            exported = torch.onnx.export(
+                program,
                 dynamo=True,
                 opset_version=OPSET,
                 input_names=list(graph.inputs),
                 output_names=list(graph.outputs),
-                dynamic_shapes=shapes,
                 verbose=False,
             )
     except Exception as error:  # the exporter raises errors of many kinds
-        raise FaimError(f"{graph.name}: cannot be exported to ONNX ({_reason(error)})") from error
-    assert program is not None
-    _check_open(graph, program.model_proto)
-    return program.model_proto
+        where = graph.name + _layer(program, error)
+        raise FaimError(f"{where}: cannot be exported to ONNX ({_reason(error)})") from error
+    assert exported is not None
+    _check_open(graph, exported.model_proto)
+    return exported.model_proto
 
 
 def _check_open(graph: Graph, model: Any) -> None:
@@ -98,6 +109,22 @@ def _check_open(graph: Graph, model: Any) -> None:
                     f"{graph.name}: the exporter fixed {axis.name} of {tensor.name}; expected it "
                     "open"
                 )
+
+
+def _layer(program: torch.export.ExportedProgram | None, error: BaseException) -> str:
+    """The layer whose operation an error of the exporter is about, as ", layer PATH", if known."""
+    found = None
+    cause: BaseException | None = error
+    while program is not None and cause is not None and found is None:
+        found = re.search(r"translating node %(\w+)", str(cause))
+        cause = cause.__cause__
+    if program is None or found is None:
+        return ""
+    for node in program.graph.nodes:
+        if node.name == found[1] and node.meta.get("nn_module_stack"):
+            path, _ = list(node.meta["nn_module_stack"].values())[-1]
+            return f", layer {path}" if path else ""
+    return ""
 
 
 def _dim(axis: Axis, dims: dict[str, Any]) -> Any:
@@ -122,7 +149,7 @@ def _reason(error: BaseException) -> str:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Without the exporter's remarks about itself."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript")]
+    loggers = [logging.getLogger(name) for name in LOGGERS]
     levels = [logger.level for logger in loggers]
     try:
         with warnings.catch_warnings():

@@ -77,6 +77,11 @@ class _Export:
 
     def __init__(self, options: ExportOptions, console: Console) -> None:
         self.options, self.console = options, console
+        if options.format == "tensorrt":
+            from faim.export.tensorrt import check_target
+
+            for capability in options.compute_capabilities or (None,):
+                check_target(capability, options.weights_precision)
         self.made_with = _made_with(options)
         self.model = load_model(options.weights, aggregate=options.aggregate)
         self.size = options.size or self.model.config.test_size

@@ -29,22 +29,18 @@ class DecodeAhead(SourceBase):
         source: is iterated in the thread and closed by `close`, which may be called while the
             thread reads. To limit frames that get through, put `FirstFrames` around this.
         depth: frames that may wait, 1 or more. One more may be in the hands of the thread.
-        changed: is notified whenever frames come or end; shared by several sources, it lets one
-            reader wait for whichever is `ready` first.
 
     Raises:
         FaimError: a depth below 1.
     """
 
-    def __init__(
-        self, source: FrameSource, depth: int = 4, changed: threading.Condition | None = None
-    ) -> None:
+    def __init__(self, source: FrameSource, depth: int = 4) -> None:
         """See the class."""
         if depth < 1:
             raise FaimError(f"depth: {depth} given; expected 1 or more frames")
         self.name, self.fps, self.frame_count = source.name, source.fps, source.frame_count
         self.live, self.realtime = source.live, source.realtime
-        self._source, self._depth, self._changed = source, depth, changed
+        self._source, self._depth = source, depth
         self._latest: _Handover | None = None
         self._running: dict[_Handover, threading.Thread] = {}
 
@@ -60,7 +56,19 @@ class DecodeAhead(SourceBase):
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames from the first, or from now on where `live`."""
-        changed = self._changed or threading.Condition()
+        handover = self._start(threading.Condition())
+        yield from self._read(handover)
+
+    def begin(self, changed: threading.Condition) -> Iterator[Frame]:
+        """As `iter`, but the thread starts at once; `close` ends it where nobody asks for a frame.
+
+        Args:
+            changed: is notified whenever frames come or end; shared by several sources, it lets one
+                reader wait for whichever is `ready` first.
+        """
+        return self._read(self._start(changed))
+
+    def _start(self, changed: threading.Condition) -> _Handover:
         handover = self._latest = _Handover(self._depth, changed, drops=self.realtime)
         # The thread must not know the iterator, which would otherwise never be abandoned.
         thread = threading.Thread(
@@ -68,6 +76,9 @@ class DecodeAhead(SourceBase):
         )
         self._running[handover] = thread
         thread.start()
+        return handover
+
+    def _read(self, handover: _Handover) -> Iterator[Frame]:
         try:
             index = 0
             while (frame := handover.get()) is not None:
@@ -75,8 +86,8 @@ class DecodeAhead(SourceBase):
                 index += 1
         finally:
             handover.stop()
-            self._running.pop(handover, None)
-            _join(thread)
+            if (thread := self._running.pop(handover, None)) is not None:
+                _join(thread)
 
     def close(self) -> None:
         """End the threads, their iterations and the source."""

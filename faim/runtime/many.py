@@ -31,15 +31,16 @@ def stream_many(
 
     Args:
         detector: runs them all.
-        sources: open sources, which are closed at the end.
-        limit: most frames of each.
+        sources: open sources, which are closed at the end; a `DecodeAhead` is used as it is.
+        limit: most frames of each, 1 or more.
         on_frame: called with a source's number whenever a frame of it has been looked at.
 
     Returns:
         Number of the source, counted from 0, and the result of its next frame.
 
     Raises:
-        FaimError: while iterating, when all sources are done and one of them had failed.
+        FaimError: at once for a limit below 1; while iterating, when all sources are done and one
+            of them had failed.
 
     Example:
         >>> import faim  # doctest: +SKIP
@@ -48,21 +49,31 @@ def stream_many(
         >>> for camera, result in stream_many(faim.load("yolox_s.pth"), cameras):  # doctest: +SKIP
         ...     print(camera, result.detections["class_name"])
     """
+    if limit is not None and limit < 1:
+        raise FaimError(f"limit: {limit} given; expected 1 or more frames")
+    readers = [
+        source if isinstance(source, DecodeAhead) else DecodeAhead(source) for source in sources
+    ]
+    return _rounds(detector, readers, limit, on_frame)
+
+
+def _rounds(
+    detector: Detector,
+    readers: list[DecodeAhead],
+    limit: int | None,
+    on_frame: Callable[[int], None],
+) -> Iterator[tuple[int, FrameResult[sv.Detections]]]:
     changed = threading.Condition()
-    readers = [DecodeAhead(source, changed=changed) for source in sources]
-    running: dict[int, Iterator[Frame]] = {k: iter(reader) for k, reader in enumerate(readers)}
     states = [detector.new_state() for _ in readers]
     failures: list[FaimError] = []
     with ExitStack() as stack:
         for reader in readers:
             stack.enter_context(reader)
-        first = True  # the threads start with the first frame that is asked for
+        running = {number: reader.begin(changed) for number, reader in enumerate(readers)}
         while running:
-            if not first:
-                with changed:
-                    changed.wait_for(lambda: any(readers[number].ready for number in running))
-            turn = list(running) if first else [k for k in running if readers[k].ready]
-            first = False
+            with changed:
+                changed.wait_for(lambda: any(readers[number].ready for number in running))
+            turn = [number for number in running if readers[number].ready]
             frames = _next_frames(turn, running, failures)
             numbers = list(frames)
             found = detector.step_many(

@@ -94,6 +94,7 @@ class Detector:
         self.sampling, self.seed = sampling, seed
         self.bank_frames = self.config.test_frames - 1 if bank_frames is None else bank_frames
         self.bank_policy = make_policy(bank_policy, self.bank_frames)
+        self.new_state()  # refuses a number of frames that no bank can have
         self.scene_cuts = scene_cuts
         self.device = resolve_device(device)
         self.model = model.to(self.device) if isinstance(model, torch.nn.Module) else model

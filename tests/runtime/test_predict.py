@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import faim
 from faim.errors import FaimError
 from faim.runtime.pipeline import Detector
 from faim.runtime.predict import PredictOptions, run_predict
-from faim.runtime.sources import open_source
+from faim.runtime.sources import ArraySource, Frame, open_source
 
 SHARED = Path(__file__).parents[3] / "shared"
 
@@ -38,7 +39,8 @@ def fake_load(monkeypatch: pytest.MonkeyPatch) -> FakeModel:
 
 
 def options(source: object, **values: Any) -> PredictOptions:
-    return PredictOptions(str(source), Path("w.pth"), device="cpu", **values)
+    named = source if isinstance(source, tuple) else str(source)
+    return PredictOptions(named, Path("w.pth"), device="cpu", **values)
 
 
 @pytest.mark.parametrize("mode", ["stream", "frame", "global"])
@@ -165,6 +167,116 @@ def test_reader_that_leaves_ends_the_run_quietly(tmp_path: Path, video: Path) ->
     assert json.loads(done.stdout)["frame"] == 0
     assert "Traceback" not in done.stderr
     assert "BrokenPipe" not in done.stderr
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> tuple[str, str]:
+    """Six light frames, and three dark ones of another size."""
+    return (
+        str(write_video(tmp_path / "a.mp4", flat_frames(*[200] * 6))),
+        str(write_video(tmp_path / "b.mp4", flat_frames(*[100] * 3, size=(32, 64)))),
+    )
+
+
+def test_several_sources_write_numbered_files(
+    tmp_path: Path, videos: tuple[str, str], fake_load: FakeModel, capsys: Any
+) -> None:
+    lines, film = tmp_path / "out.jsonl", tmp_path / "out.mp4"
+    summary = run_predict(options(videos, jsonl=lines, save_video=film))
+    assert (summary.frames, summary.detections) == (9, 9)
+    assert not lines.exists()
+    assert not film.exists()
+    for number, (count, height, score) in enumerate([(6, 64, 200 / 255), (3, 32, 0.42)]):
+        text = (tmp_path / f"out-{number}.jsonl").read_text()
+        records = [json.loads(line) for line in text.splitlines()]
+        assert [record["frame"] for record in records] == list(range(count))
+        assert {record["height"] for record in records} == {height}
+        found = [record["detections"][0]["score"] for record in records]
+        assert found == pytest.approx([score] * count, abs=0.02)
+        shown = [frame.image.shape for frame in open_source(tmp_path / f"out-{number}.mp4")]
+        assert shown == [(height, 64, 3)] * count
+    assert "9 frames, 9 detections" in capsys.readouterr().out
+
+
+def test_several_sources_at_the_terminal(
+    videos: tuple[str, str], fake_load: FakeModel, capsys: Any
+) -> None:
+    assert run_predict(options(videos, limit=2)).frames == 4
+    out = capsys.readouterr().out
+    for name in videos:
+        assert f"{name}  frame     1      0.04 s  dog 0." in out
+        assert f"{name}  frame     2" not in out
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"jsonl": "-"}, "jsonl: - given with several sources; expected a file's name, or one"),
+        ({"mode": "global"}, "mode: global given with 2 sources; expected mode stream, or one"),
+        ({"mode": "frame"}, "mode: frame given with 2 sources; expected mode stream, or one"),
+        ({"limit": 0}, "limit: 0 given"),
+    ],
+)
+def test_what_several_sources_cannot_do(
+    tmp_path: Path,
+    videos: tuple[str, str],
+    fake_load: FakeModel,
+    values: dict[str, Any],
+    sentence: str,
+) -> None:
+    kept = tmp_path / "out-0.jsonl"
+    kept.write_text("kept\n")
+    with pytest.raises(FaimError, match=sentence):
+        run_predict(options(videos, **({"jsonl": tmp_path / "out.jsonl"} | values)))
+    assert kept.read_text() == "kept\n"
+    assert fake_load.batches == []
+
+
+def test_a_numbered_output_onto_an_input_is_refused(
+    tmp_path: Path, videos: tuple[str, str], fake_load: FakeModel
+) -> None:
+    onto = tmp_path / "b-1.mp4"
+    Path(videos[1]).rename(onto)
+    before = onto.read_bytes()
+    with pytest.raises(FaimError, match=r"b-1\.mp4: is what the run reads"):
+        run_predict(options((videos[0], str(onto)), save_video=tmp_path / "b.mp4"))
+    assert onto.read_bytes() == before
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_dropped_frames_are_told(
+    video: Path, fake_load: FakeModel, monkeypatch: Any, capsys: Any, several: bool
+) -> None:
+    begun, given = threading.Event(), threading.Event()
+
+    class Camera(ArraySource):
+        live = realtime = True
+
+        def __iter__(self) -> Iterator[Frame]:
+            for frame in super().__iter__():
+                assert frame.index == 0 or begun.wait(10)
+                yield frame
+            given.set()
+
+    class Patient(ArraySource):
+        def __iter__(self) -> Iterator[Frame]:
+            assert begun.wait(10)
+            yield from super().__iter__()
+
+    propose = fake_load.propose
+
+    def slow(images: Any) -> Any:
+        begun.set()
+        assert given.wait(10)
+        return propose(images)
+
+    opened = {"camera": Camera(flat_frames(*[200] * 30)), "film": Patient(flat_frames(9, 9))}
+    monkeypatch.setattr(fake_load, "propose", slow)
+    monkeypatch.setattr("faim.runtime.predict.open_source", opened.get)
+    summary = run_predict(options(("camera", "film") if several else "camera"))
+    # The first was taken, four were kept waiting.
+    assert (summary.frames, summary.dropped) == (7 if several else 5, 25)
+    assert ", 25 dropped to keep up" in capsys.readouterr().out
 
 
 def test_import_faim_is_light() -> None:

@@ -62,6 +62,29 @@ class GraphDetector:
         """Another usual size for graphs whose size is open."""
         self.config = replace(self.config, test_size=size)
 
+    def warm_up(self) -> None:
+        """Meet every number of proposals that a level may have.
+
+        Otherwise each costs the first frame that has it some milliseconds, and memory, which would
+        seem to leak for hours.
+        """
+        config, info = self.config, self.runner.info
+        height, width = config.test_size
+        images = torch.zeros(
+            info.batch or 1, 3, height, width, dtype=torch.uint8, device=self.runner.device
+        )
+        with torch.inference_mode():
+            found = self.runner.run("frame", {"images": images.permute(0, 2, 3, 1).contiguous()})
+            if info.aggregation != "ticam":
+                return
+            features = {name: found[name] for name in FEATURES}
+            order = torch.zeros(config.num_proposals, dtype=torch.long, device=images.device)
+            for count in range(BUCKET, config.num_proposals + BUCKET, BUCKET):
+                cells = torch.zeros(count, patches.CELLS, dtype=torch.long, device=images.device)
+                self.runner.run(
+                    "describe", features | dict.fromkeys(CELLS, cells) | {"order": order}
+                )
+
     def _propose(self, images: Tensor) -> Proposals:
         count = len(images)
         pixels = images.permute(0, 2, 3, 1)

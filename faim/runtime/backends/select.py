@@ -21,7 +21,7 @@ from faim.export.info import LAYOUT
 from faim.models.aggregation import NoAggregation
 from faim.models.checkpoint import Aggregate, load_model
 from faim.models.faim import FAIM, YoloxVideo
-from faim.runtime.backends.base import GraphRunner
+from faim.runtime.backends.base import GraphRunner, missing_package
 from faim.runtime.backends.graph_detector import GraphDetector
 from faim.runtime.checks import resolve_device
 from faim.runtime.choices import BackendName, Precision
@@ -32,6 +32,8 @@ _READERS: dict[str, tuple[BackendName, ...]] = {
     ".xml": ("openvino",),
     ".onnx": ("openvino", "onnxruntime"),
 }
+#: What exports the graphs of a checkpoint.
+_EXPORTERS = ("onnx", "onnxscript", "onnxsim")
 #: What stands for "auto" when this environment variable is set.
 BACKEND_VARIABLE = "FAIM_BACKEND"
 CACHE_VARIABLE = "FAIM_CACHE"
@@ -91,23 +93,28 @@ def open_detector(
     """
     if os.path.isdir(weights):  # noqa: PTH112 - Path.is_dir raises for a name too long
         return _open_folder(Path(weights), options, aggregate, size)
-    device = resolve_device(options.device)
-    backend = _resolve(options, device)
+    backend = _resolve(options)
     if backend == "tensorrt":
         raise FaimError(
             f"{weights}: backend tensorrt runs engines, which are built once for one kind of GPU; "
             "expected a folder written by faim export --format tensorrt"
         )
+    if backend != "torch":
+        # Before the export, which takes long.
+        _check_graph_options(backend, options)
+        for package in (backend, *_EXPORTERS):
+            if find_spec(package) is None:
+                raise missing_package(package, backend)
     model = load_model(weights, aggregate=aggregate)
     if backend == "torch":
-        return torch_detector(model, options)
-    if device.type != "cpu":
-        raise FaimError(
-            f"device: {device} given with backend {backend}, which runs on the CPU here; expected "
-            "backend torch or tensorrt"
-        )
+        detector = torch_detector(model, options)
+        if size is not None:
+            detector.set_size(size)
+        return detector
     folder = _cached_graphs(Path(weights), model, size or model.config.test_size)
-    return GraphDetector(_runner(backend, folder, options))
+    detector = GraphDetector(_runner(backend, folder, options))
+    detector.warm_up()
+    return detector
 
 
 def torch_detector(
@@ -158,10 +165,12 @@ def _open_folder(
             f"{folder}: exported with aggregation {info.aggregation}; expected --aggregate "
             f"{info.aggregation}, none or auto"
         )
+    detector.warm_up()
     return detector
 
 
 def _runner(backend: BackendName, folder: Path, options: BackendOptions) -> GraphRunner:
+    _check_graph_options(backend, options)
     # What torch still does are small tensors on the host. A second thread is no help there, and
     # where the backend keeps that core busy, waiting for it takes longer than all the rest.
     torch.set_num_threads(1)
@@ -172,19 +181,23 @@ def _runner(backend: BackendName, folder: Path, options: BackendOptions) -> Grap
     if backend == "onnxruntime":
         from faim.runtime.backends.onnxruntime import OnnxRuntimeRunner
 
-        _only_auto(options.precision, backend)
         return OnnxRuntimeRunner(folder, threads=options.threads)
     from faim.runtime.backends.tensorrt import TensorRTRunner
 
-    _only_auto(options.precision, backend)
     return TensorRTRunner(folder, device=resolve_device(options.device))
 
 
-def _only_auto(precision: Precision, backend: BackendName) -> None:
-    if precision != "auto":
+def _check_graph_options(backend: BackendName, options: BackendOptions) -> None:
+    device = resolve_device(options.device)
+    if backend != "tensorrt" and options.device != "auto" and device.type != "cpu":
         raise FaimError(
-            f"precision: {precision} given with backend {backend}, which computes in the precision "
-            "of the exported files; expected auto, and faim export --precision"
+            f"device: {device} given with backend {backend}, which runs on the CPU here; expected "
+            "backend torch or tensorrt"
+        )
+    if backend != "openvino" and options.precision != "auto":
+        raise FaimError(
+            f"precision: {options.precision} given with backend {backend}, which computes in the "
+            "precision of the exported files; expected auto, and faim export --precision"
         )
 
 
@@ -200,11 +213,14 @@ def _wanted(options: BackendOptions) -> BackendName:
     return wanted  # type: ignore[return-value]
 
 
-def _resolve(options: BackendOptions, device: torch.device) -> BackendName:
+def _resolve(options: BackendOptions) -> BackendName:
+    """What runs a checkpoint."""
     wanted = _wanted(options)
     if wanted != "auto":
         return wanted
-    if device.type != "cpu" or options.compile:
+    if resolve_device(options.device).type != "cpu" or options.compile:
+        return "torch"
+    if any(find_spec(package) is None for package in _EXPORTERS):
         return "torch"
     candidates: Sequence[BackendName] = ("openvino", "onnxruntime")
     if options.precision in ("bf16", "fp16"):
@@ -243,14 +259,21 @@ def _cached_graphs(weights: Path, model: FAIM | YoloxVideo, size: tuple[int, int
         folder.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix="part-", dir=folder.parent))
     except OSError as error:
-        raise FaimError(
-            f"{folder.parent}: cannot keep exported graphs there ({error.strerror}); expected a "
-            f"writable folder, or another one in {CACHE_VARIABLE}, or --backend torch"
-        ) from error
+        raise _no_cache(folder.parent, error) from error
     try:
         write_onnx_folder(model, part, size)
-        if not folder.exists():
-            part.replace(folder)
+        part.replace(folder)
+    except OSError as error:
+        # Another process may have been quicker, which is as good.
+        if not (folder / "frame.onnx").is_file():
+            raise _no_cache(folder, error) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return folder
+
+
+def _no_cache(folder: Path, error: OSError) -> FaimError:
+    return FaimError(
+        f"{folder}: cannot keep exported graphs there ({error.strerror}); expected a writable "
+        f"folder, or another one in {CACHE_VARIABLE}, or --backend torch"
+    )
