@@ -39,7 +39,7 @@ def load(
     threads: int | None = None,
     compile: bool = False,
     bank_frames: int | None = None,
-    bank_policy: Literal["recent", "spread"] = "recent",
+    bank_policy: Literal["recent", "spread"] = "spread",
     scene_cuts: bool = True,
 ) -> Detector:
     """A detector from a file of weights, or from a folder that `faim export` wrote.
@@ -57,7 +57,8 @@ def load(
         threads: processor threads of the networks; all by default.
         compile: with backend "torch", pass the networks through `torch.compile`.
         bank_frames: past frames that a stream remembers.
-        bank_policy: "recent", or "spread" over all of the past.
+        bank_policy: "recent" the last of them; "spread" half of them the last, half over all of the
+            past.
         scene_cuts: whether a stream forgets its past at a hard cut.
 
     Raises:

@@ -87,8 +87,8 @@ def add_bank_options(parser: argparse.ArgumentParser, *, scene_cuts: bool = True
     group.add_argument(
         "--bank-policy",
         choices=get_args(PolicyName),
-        default="recent",
-        help="the last frames, or half of them spread over all of the past",
+        default="spread",
+        help="the last frames, or (default) half of them spread over all of the past",
     )
     if scene_cuts:
         group.add_argument(

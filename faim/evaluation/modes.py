@@ -113,7 +113,7 @@ class ModeRunner:
         base: VideoDetector | None = None,
         size: tuple[int, int] | None = None,
         past: int | None = None,
-        policy: PolicyName = "recent",
+        policy: PolicyName = "spread",
         device: torch.device | str = "cpu",
         sampling: Sampling = "uniform",
         seed: int = 0,

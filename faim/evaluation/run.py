@@ -77,7 +77,7 @@ class EvalOptions:
     threads: int | None = None
     compile: bool = False
     bank_frames: int | None = None
-    bank_policy: PolicyName = "recent"
+    bank_policy: PolicyName = "spread"
 
 
 def run_eval(options: EvalOptions, console: Console | None = None) -> dict[str, Any]:

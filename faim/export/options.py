@@ -18,6 +18,8 @@ Aggregate = Literal["auto", "ticam", "affinity", "none"]
 CALIBRATION_FRAMES = 300
 #: They are all in memory at once, as is a batch with its features.
 MOST_CALIBRATION_FRAMES, MOST_BATCH = 5000, 256
+#: pixels; a graph is traced with an image of that size in memory.
+LONGEST_SIDE = 8192
 
 
 @dataclass(frozen=True)
@@ -177,9 +179,10 @@ def read_options(parsed: argparse.Namespace) -> ExportOptions:
 def _size(text: str) -> tuple[int, int]:
     sides = re.fullmatch(r"(\d+)(?:[xX](\d+))?", text)
     found = () if sides is None else (int(sides[1]), int(sides[2] or sides[1]))
-    if len(found) != 2 or any(side < 32 or side % 32 for side in found):
+    if len(found) != 2 or any(not 32 <= side <= LONGEST_SIDE or side % 32 for side in found):
         raise FaimError(
-            f"--size: {text!r} given; expected a multiple of 32, or HxW, each a multiple of 32"
+            f"--size: {text!r} given; expected a multiple of 32, or HxW, each a multiple of 32, up "
+            f"to {LONGEST_SIDE}"
         )
     return found
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from faim.errors import FaimError
 from faim.runtime.frames import FrameSource
 from faim.runtime.sinks import JsonLinesSink, LineSink, Sink, WindowSink
-from faim.runtime.video_sink import VideoSink
+from faim.runtime.video_sink import VideoSink, check_video_name
 
 
 def open_sinks(
@@ -21,35 +21,65 @@ def open_sinks(
     jsonl: str | Path | None,
     save_video: Path | None,
     show: bool,
-    weights: str | Path,
 ) -> list[list[Sink]]:
     """The sinks of every source, which `stack` closes; `print_line` gets them where there is none.
 
-    With several sources the number of each, from 0, becomes a part of its files' names.
+    The names have passed `check_outputs`. With several sources the number of each, from 0, becomes
+    a part of its files' names.
 
     Raises:
-        FaimError: an output cannot be written, or is what the run reads.
+        FaimError: an output cannot be written.
     """
     several = len(sources) > 1
-    read = [weights, *(source.name for source in sources)]
+    lines, videos = output_names(jsonl, len(sources)), output_names(save_video, len(sources))
     sinks: list[list[Sink]] = []
     for number, source in enumerate(sources):
-        lines = None if jsonl is None else _numbered(jsonl, number, several)
-        video = None if save_video is None else _numbered(save_video, number, several)
-        for output in (lines, video):
-            _refuse_to_overwrite_input(output, *read)
         made: list[Sink] = []
         sinks.append(made)
         stack.callback(_close, made)
         if show:
             made.append(WindowSink(f"FAIM {source.name}" if several else "FAIM"))
-        if lines is not None:
-            made.append(JsonLinesSink(lines))
-        if video is not None:
-            made.append(VideoSink(video, source.fps))
+        if lines:
+            made.append(JsonLinesSink(lines[number]))
+        if videos:
+            made.append(VideoSink(videos[number], source.fps))
         if not made:
             made.append(LineSink(print_line, f"{source.name}  " if several else ""))
     return sinks
+
+
+def output_names(path: str | Path | None, sources: int) -> list[str | Path]:
+    """The file of every source: `out.jsonl`, or of several `out-0.jsonl`, `out-1.jsonl` ..."""
+    if path is None:
+        return []
+    if sources == 1:
+        return [path]
+    return [Path(path).with_stem(f"{Path(path).stem}-{number}") for number in range(sources)]
+
+
+def check_outputs(
+    sources: Sequence[FrameSource],
+    *,
+    jsonl: str | Path | None,
+    save_video: Path | None,
+    weights: str | Path,
+) -> None:
+    """Look at the outputs' names, touching no file.
+
+    Raises:
+        FaimError: an output is what the run reads, two are the same file, or a video's name does
+            not end as one.
+    """
+    if save_video is not None:
+        check_video_name(save_video)
+    if jsonl is not None and save_video is not None and _is_same(jsonl, save_video):
+        raise FaimError(
+            f"{save_video}: given for both JSON lines and the annotated video; expected two files"
+        )
+    read = [weights, *(source.name for source in sources)]
+    for path in (jsonl, save_video):
+        for output in output_names(path, len(sources)):
+            _refuse_to_overwrite_input(output, *read)
 
 
 def _close(sinks: list[Sink]) -> None:
@@ -58,14 +88,13 @@ def _close(sinks: list[Sink]) -> None:
             stack.callback(sink.close)
 
 
-def _numbered(path: str | Path, number: int, several: bool) -> str | Path:
-    """`out.jsonl` of source 2 is `out-2.jsonl`."""
-    return Path(path).with_stem(f"{Path(path).stem}-{number}") if several else path
+def _is_same(first: str | Path, second: str | Path) -> bool:
+    return os.path.realpath(first) == os.path.realpath(second)
 
 
-def _refuse_to_overwrite_input(output: str | Path | None, *inputs: str | Path) -> None:
+def _refuse_to_overwrite_input(output: str | Path, *inputs: str | Path) -> None:
     # os.path says False to names too long, for which Path's methods raise.
-    if output is None or not os.path.exists(output):  # noqa: PTH110
+    if not os.path.exists(output):  # noqa: PTH110
         return
     for name in inputs:
         if os.path.exists(name) and Path(name).samefile(output):  # noqa: PTH110

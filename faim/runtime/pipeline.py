@@ -78,7 +78,7 @@ class Detector:
         sampling: Sampling = "uniform",
         seed: int = 0,
         bank_frames: int | None = None,
-        bank_policy: PolicyName = "recent",
+        bank_policy: PolicyName = "spread",
         scene_cuts: bool = True,
     ) -> None:
         """See the class."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ from faim.runtime.choices import BackendName, Precision
 from faim.runtime.decode_ahead import DecodeAhead
 from faim.runtime.many import stream_many
 from faim.runtime.memory import PolicyName
-from faim.runtime.outputs import open_sinks
+from faim.runtime.outputs import check_outputs, open_sinks, output_names
 from faim.runtime.pipeline import DISPLAY_THRESHOLD, Detector, Mode
 from faim.runtime.sinks import Result, Sink, StopRun
 from faim.runtime.sources import FirstFrames, open_source
@@ -59,7 +59,8 @@ class PredictOptions:
         threads: processor threads of the networks; all by default.
         compile: with backend torch, `torch.compile` the networks.
         bank_frames: past frames that a stream remembers; the model's own number by default.
-        bank_policy: "recent", or "spread" over all of the past.
+        bank_policy: "recent" the last of them; "spread" half of them the last, half over all of the
+            past.
         scene_cuts: whether a stream forgets its past at a hard cut.
         limit: stop after so many frames.
     """
@@ -79,7 +80,7 @@ class PredictOptions:
     threads: int | None = None
     compile: bool = False
     bank_frames: int | None = None
-    bank_policy: PolicyName = "recent"
+    bank_policy: PolicyName = "spread"
     scene_cuts: bool = True
     limit: int | None = None
 
@@ -131,6 +132,12 @@ def run_predict(options: PredictOptions) -> PredictSummary:
     summary = PredictSummary()
     with ExitStack() as stack:
         sources = _open_sources(options, stack)
+        check_outputs(
+            sources,
+            jsonl=options.jsonl,
+            save_video=options.save_video,
+            weights=options.weights,
+        )
         detector = faim.load(
             options.weights,
             aggregate="none" if options.mode == "frame" else options.aggregate,
@@ -154,12 +161,11 @@ def run_predict(options: PredictOptions) -> PredictSummary:
             jsonl=options.jsonl,
             save_video=options.save_video,
             show=options.show,
-            weights=options.weights,
         )
         with progress:
             _deliver(results, sinks, summary)
         summary.dropped = sum(source.dropped for source in sources)
-    _print_summary(console, options, detector, summary)
+    _print_summary(console, options, detector, summary, len(sources))
     return summary
 
 
@@ -238,7 +244,11 @@ def _progress(console: Console, options: PredictOptions) -> Progress:
 
 
 def _print_summary(
-    console: Console, options: PredictOptions, detector: Detector, summary: PredictSummary
+    console: Console,
+    options: PredictOptions,
+    detector: Detector,
+    summary: PredictSummary,
+    sources: int,
 ) -> None:
     aggregation = "none" if options.mode == "frame" else detector.aggregation
     height, width = detector.size
@@ -251,10 +261,14 @@ def _print_summary(
         f"size {height}x{width}, {detector.backend} on {detector.device}",
     ]
     if options.jsonl is not None and str(options.jsonl) != "-":
-        lines.append(f"JSON lines in {options.jsonl}")
+        lines.append(f"JSON lines in {_listed(output_names(options.jsonl, sources))}")
     if options.save_video is not None and summary.frames:
-        lines.append(f"annotated video in {options.save_video}")
+        lines.append(f"annotated video in {_listed(output_names(options.save_video, sources))}")
     if options.jsonl is None and options.save_video is None and not options.show:
         lines.append("to keep the results: --jsonl FILE, --save-video FILE; to watch: --show")
     for line in lines:
         console.print(line, markup=False)
+
+
+def _listed(paths: Sequence[str | Path]) -> str:
+    return ", ".join(str(path) for path in paths)

@@ -36,11 +36,7 @@ class VideoSink:
     def __init__(self, path: str | Path, fps: float) -> None:
         """See the class."""
         self.path = str(path)
-        if Path(path).suffix.lower() not in VIDEO_EXTENSIONS:
-            raise FaimError(
-                f"{path}: cannot tell the kind of video by its name; expected one ending in "
-                f"{', '.join(VIDEO_EXTENSIONS)}"
-            )
+        check_video_name(path)
         try:
             Path(path).open("wb").close()
         except OSError as error:
@@ -98,6 +94,15 @@ class VideoSink:
             raise unwritable(self.path, error) from error
         finally:
             _close_container(container, self.path)
+
+
+def check_video_name(path: str | Path) -> None:
+    """Raise FaimError unless the name ends as a video that `VideoSink` writes."""
+    if Path(path).suffix.lower() not in VIDEO_EXTENSIONS:
+        raise FaimError(
+            f"{path}: cannot tell the kind of video by its name; expected one ending in "
+            f"{', '.join(VIDEO_EXTENSIONS)}"
+        )
 
 
 def _close_container(container: Any, path: str) -> None:

@@ -175,6 +175,7 @@ INT8 = ["--format", "openvino", "--precision", "int8"]
         (["--format", "onnx", "-c", "/"], ["/: is a folder; expected a checkpoint"]),
         (["--format", "onnx", "--size", "100"], ["--size: '100'", "multiple of 32"]),
         (["--format", "onnx", "--size", "64x"], ["--size: '64x'"]),
+        (["--format", "onnx", "--size", "3200000"], ["--size: '3200000'", "up to 8192"]),
         (["--format", "onnx", "--batch", "many"], ["--batch: 'many'", "1 to 256, or dynamic"]),
         (["--format", "onnx", "--precision", "int8"], ["int8 with --format onnx"]),
         (["--format", "tensorrt", "--precision", "int8"], ["int8 with --format tensorrt"]),

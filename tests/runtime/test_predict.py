@@ -128,6 +128,11 @@ def test_wrong_input_leaves_earlier_results_alone(
             {"source": video, "save_video": tmp_path / "gone" / "out.mp4", "jsonl": None},
             "cannot be",
         ),
+        ({"source": video, "save_video": tmp_path / "out.avi"}, "kind of video by its name"),
+        (
+            {"source": video, "jsonl": tmp_path / "a.mp4", "save_video": tmp_path / "a.mp4"},
+            "given for both",
+        ),
     ]:
         with pytest.raises(FaimError, match=words):
             run_predict(options(**({"jsonl": lines} | wrong)))
@@ -195,7 +200,9 @@ def test_several_sources_write_numbered_files(
         assert found == pytest.approx([score] * count, abs=0.02)
         shown = [frame.image.shape for frame in open_source(tmp_path / f"out-{number}.mp4")]
         assert shown == [(height, 64, 3)] * count
-    assert "9 frames, 9 detections" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "9 frames, 9 detections" in out
+    assert f"JSON lines in {tmp_path / 'out-0.jsonl'}, {tmp_path / 'out-1.jsonl'}" in out
 
 
 def test_several_sources_at_the_terminal(
