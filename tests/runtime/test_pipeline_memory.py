@@ -73,7 +73,7 @@ def test_spread_bank_keeps_the_far_past(model: FakeModel) -> None:
     # Half of it the frames just before, half spread over the 22 frames before those.
     assert bank[2:] == [22, 23]
     assert max(np.diff([-1, *bank[:2], 22])) <= 23 * 2 / 3
-    recent = Detector(FakeModel(), score_threshold=0.0, bank_frames=4)
+    recent = Detector(FakeModel(), score_threshold=0.0, bank_frames=4, bank_policy="recent")
     recent.predict(flat_frames(*levels), mode="stream")
     assert recent.model.aggregator.banks[-1] == last[-5:-1]  # type: ignore[attr-defined]
 
