@@ -6,11 +6,14 @@ import argparse
 from collections.abc import Callable
 from typing import get_args
 
-from faim.runtime.choices import BackendName, PolicyName, Precision
+from faim.runtime.choices import LONGEST_SIDE, BackendName, PolicyName, Precision
+
+#: Past frames; each takes about 0.1 MB in FAIM-S.
+MOST_BANK = 10_000
 
 
-def whole(minimum: int) -> Callable[[str], int]:
-    """Whole numbers from `minimum` on."""
+def whole(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
+    """Whole numbers from `minimum` on, up to `maximum`."""
 
     def parse(text: str) -> int:
         try:
@@ -19,6 +22,8 @@ def whole(minimum: int) -> Callable[[str], int]:
             value = minimum - 1
         if value < minimum:
             raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {minimum} on")
+        if maximum is not None and value > maximum:
+            raise argparse.ArgumentTypeError(f"{text!r} is above {maximum}")
         return value
 
     return parse
@@ -32,9 +37,10 @@ def size(text: str) -> tuple[int, int]:
         sides = ()
     if len(sides) == 1:
         sides *= 2
-    if len(sides) != 2 or any(side < 32 or side % 32 for side in sides):
+    if len(sides) != 2 or any(not 32 <= side <= LONGEST_SIDE or side % 32 for side in sides):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no network size; expected a multiple of 32, or HxW of two"
+            f"{text!r} is no network size; expected a multiple of 32 up to {LONGEST_SIDE}, or HxW "
+            "of two"
         )
     return sides[0], sides[1]
 
@@ -82,7 +88,10 @@ def add_bank_options(parser: argparse.ArgumentParser, *, scene_cuts: bool = True
     """What a stream remembers; `scene_cuts` where the run looks for them."""
     group = parser.add_argument_group("what a stream remembers")
     group.add_argument(
-        "--bank", type=whole(0), metavar="N", help="past frames (the model's: 31 by default)"
+        "--bank",
+        type=whole(0, MOST_BANK),
+        metavar="N",
+        help="past frames (the model's: 31 by default)",
     )
     group.add_argument(
         "--bank-policy",

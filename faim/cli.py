@@ -26,8 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit status: 0, 2 after wrong input (told in one sentence on stderr), 130 after Ctrl-C.
     """
-    parsed = build_parser().parse_args(arguments)
     try:
+        parsed = build_parser().parse_args(arguments)
+        _log_plainly()
         status = parsed.run(parsed)
     except FaimError as error:
         print(f"faim: {error}", file=sys.stderr)
@@ -38,6 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     return status or 0
+
+
+def _log_plainly() -> None:
+    """Warnings as sentences, without date, module and line."""
+    from loguru import logger
+
+    logger.remove()
+    logger.add(sys.stderr, format="faim: {message}", level="INFO")
 
 
 def build_parser() -> argparse.ArgumentParser:

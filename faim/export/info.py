@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import zlib
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
+
+import torch
 
 from faim.config import FaimConfig
 from faim.errors import FaimError
@@ -34,6 +37,7 @@ class ExportInfo:
         precision: of the weights.
         made_with: versions of faim and of the exporter's libraries, and for an engine its
             compute capability.
+        weights: a checksum of the model's weights: graphs of one folder have the same.
     """
 
     graph: GraphName
@@ -43,6 +47,7 @@ class ExportInfo:
     dynamic_size: bool
     precision: Precision
     made_with: dict[str, str]
+    weights: str = ""
 
     def to_json(self) -> str:
         """One JSON object."""
@@ -67,9 +72,10 @@ class ExportInfo:
             values["config"] = FaimConfig.from_json(json.dumps(values["config"]))
             info = cls(**values)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise FaimError(
-                f"{where}: its metadata cannot be read ({error}); expected a file of faim export"
-            ) from error
+            reason = (
+                f"its metadata cannot be read ({error})" if text else "no metadata of faim in it"
+            )
+            raise FaimError(f"{where}: {reason}; expected a file of faim export") from error
         if info.graph not in get_args(GraphName):
             raise FaimError(
                 f"{where}: holds a graph {info.graph!r}; expected a file of faim export"
@@ -93,4 +99,32 @@ def info_of(
     else:
         aggregation = "none" if isinstance(model.aggregator, NoAggregation) else "affinity"
     config = model.config if size is None else replace(model.config, test_size=size)
-    return ExportInfo(graph, config, aggregation, batch, dynamic_size, precision, made_with or {})
+    return ExportInfo(
+        graph,
+        config,
+        aggregation,
+        batch,
+        dynamic_size,
+        precision,
+        made_with or {},
+        checksum_of(model),
+    )
+
+
+def checksum_of(model: FAIM | YoloxVideo) -> str:
+    """CRC-32 of all weights, in their order."""
+    checksum = 0
+    for name, tensor in model.state_dict().items():
+        raw = tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
+        checksum = zlib.crc32(raw, zlib.crc32(name.encode(), checksum))
+    return f"{checksum:08x}"
+
+
+def check_same_model(info: ExportInfo, frame: ExportInfo, where: str) -> None:
+    """Raise FaimError unless a graph belongs to the frame graph beside it."""
+    for name in ("weights", "config", "aggregation", "batch", "dynamic_size"):
+        if getattr(info, name) != getattr(frame, name):
+            raise FaimError(
+                f"{where}: holds the {info.graph} graph of another model or export than the frame "
+                f"graph beside it (another {name}); expected the files of one export"
+            )

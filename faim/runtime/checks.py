@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from faim.errors import FaimError
+from faim.runtime.choices import LONGEST_SIDE
 
 
 def check_size(size: int | tuple[int, int]) -> tuple[int, int]:
@@ -18,11 +19,12 @@ def check_size(size: int | tuple[int, int]) -> tuple[int, int]:
     """
     sides: tuple[Any, ...] = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
     if len(sides) != 2 or any(
-        not isinstance(side, (int, np.integer)) or side < 32 or side % 32 for side in sides
+        not isinstance(side, (int, np.integer)) or not 32 <= side <= LONGEST_SIDE or side % 32
+        for side in sides
     ):
         raise FaimError(
             f"size: {size!r} given; expected a multiple of 32 in pixels, or height and width, each "
-            "a multiple of 32"
+            f"a multiple of 32, up to {LONGEST_SIDE}"
         )
     return int(sides[0]), int(sides[1])
 

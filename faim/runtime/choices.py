@@ -10,3 +10,6 @@ BackendName = Literal["auto", "torch", "onnxruntime", "openvino", "tensorrt"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 #: Which frames a stream remembers.
 PolicyName = Literal["recent", "spread"]
+
+#: Most pixels of a side of the network input.
+LONGEST_SIDE = 8192

@@ -59,6 +59,7 @@ class Annotator:
                     text_thickness=max(1, round(scale * 1.5)),
                     text_padding=max(2, round(scale * 8)),
                     text_color=_READABLE,
+                    smart_position=True,
                     color_lookup=sv.ColorLookup.CLASS,
                 ),
             )

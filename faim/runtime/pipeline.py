@@ -193,10 +193,7 @@ class Detector:
         if mode == "frame":
             return self._run_frames(source, on_frame)
         if source.live:
-            raise FaimError(
-                f"{source.name}: a live source has no end, so mode global cannot work on it; "
-                "expected mode stream or frame, or a file"
-            )
+            raise no_end(source)
         return run_global(self, source, images, on_frame)
 
     def new_state(self) -> StreamState:
@@ -285,6 +282,14 @@ class Detector:
             score_threshold=self.score_threshold,
             nms_threshold=self.config.nms_final,
         )
+
+
+def no_end(source: FrameSource) -> FaimError:
+    """The sentence for global mode on a live source."""
+    return FaimError(
+        f"{source.name}: a live source has no end, so mode global cannot work on it; expected mode "
+        "stream or frame, or a file"
+    )
 
 
 def open_ahead(source: Source) -> FrameSource:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -28,7 +31,7 @@ from faim.runtime.decode_ahead import DecodeAhead
 from faim.runtime.many import stream_many
 from faim.runtime.memory import PolicyName
 from faim.runtime.outputs import check_outputs, open_sinks, output_names
-from faim.runtime.pipeline import DISPLAY_THRESHOLD, Detector, Mode
+from faim.runtime.pipeline import DISPLAY_THRESHOLD, Detector, Mode, no_end
 from faim.runtime.sinks import Result, Sink, StopRun
 from faim.runtime.sources import FirstFrames, open_source
 
@@ -128,7 +131,7 @@ def run_predict(options: PredictOptions) -> PredictSummary:
     # `faim.load` is the one place that knows how a Detector is made.
     import faim
 
-    console = Console(stderr=str(options.jsonl) == "-", highlight=False, soft_wrap=True)
+    console = _Console(stderr=str(options.jsonl) == "-", highlight=False, soft_wrap=True)
     summary = PredictSummary()
     with ExitStack() as stack:
         sources = _open_sources(options, stack)
@@ -180,7 +183,10 @@ def _open_sources(options: PredictOptions, stack: ExitStack) -> list[DecodeAhead
         raise FaimError(
             "jsonl: - given with several sources; expected a file's name, or one source"
         )
-    return [stack.enter_context(DecodeAhead(open_source(name))) for name in named]
+    sources = [stack.enter_context(DecodeAhead(open_source(name))) for name in named]
+    if options.mode == "global" and sources[0].live:
+        raise no_end(sources[0])
+    return sources
 
 
 def _results(
@@ -221,6 +227,17 @@ def _deliver(
         summary.interrupted = True
     finally:
         summary.seconds = time.perf_counter() - start
+
+
+class _Console(Console):
+    """A console whose reader may leave, as in `faim predict … | head`."""
+
+    def on_broken_pipe(self) -> None:
+        """Not an error: the run ends, and nothing more is said."""
+        self.quiet = True
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise StopRun
 
 
 class _Rate(ProgressColumn):

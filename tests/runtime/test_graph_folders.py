@@ -13,7 +13,7 @@ from select_helpers import CONFIG, INFO, chosen
 
 import faim
 from faim.errors import FaimError
-from faim.export.info import KEY
+from faim.export.info import KEY, check_same_model
 from faim.models.aggregation import NoAggregation
 from faim.runtime.backends import select
 from faim.runtime.backends.select import BackendOptions, open_detector
@@ -137,7 +137,7 @@ def test_a_folder_says_what_it_was_exported_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda text: None, "its metadata cannot be read .*; expected a file of faim export"),
+        (lambda text: None, "no metadata of faim in it; expected a file of faim export"),
         (lambda text: "[]", "its metadata cannot be read .*; expected a file of faim export"),
         (
             lambda text: text.replace('"layout": ', '"layout": 9'),
@@ -179,7 +179,7 @@ def test_xml_of_another_program(tmp_path: Path) -> None:
     model = openvino.convert_model(write_frame_graph(tmp_path, None) / "frame.onnx")
     (tmp_path / "other").mkdir()
     openvino.save_model(model, tmp_path / "other/frame.xml")
-    with pytest.raises(FaimError, match=r"frame.xml: its metadata cannot be read .*faim export"):
+    with pytest.raises(FaimError, match=r"frame.xml: no metadata of faim in it; .*faim export"):
         chosen(tmp_path / "other", backend="openvino")
 
 
@@ -189,3 +189,13 @@ def test_a_folder_that_lacks_a_graph(tmp_path: Path) -> None:
     detector = open_detector(folder, BackendOptions("onnxruntime"))
     with pytest.raises(FaimError, match=r"no step\.onnx; expected a folder that faim export wrote"):
         detector.runner.run("step", {})
+
+
+def test_a_graph_of_another_model_is_refused() -> None:
+    """Graphs that were mixed up would run, and give wrong results."""
+    other = replace(INFO, graph="step", weights="00000000")
+    check_same_model(replace(INFO, graph="step"), INFO, "step.onnx")
+    with pytest.raises(
+        FaimError, match=r"step.onnx: holds the step graph of another .*weights"
+    ):
+        check_same_model(other, replace(INFO, weights="12345678"), "step.onnx")

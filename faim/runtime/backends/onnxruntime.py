@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from faim.errors import FaimError
-from faim.export.info import KEY, ExportInfo, GraphName
+from faim.export.info import KEY, ExportInfo, GraphName, check_same_model
 from faim.runtime.backends.base import graph_file, missing_package
 
 EXTENSIONS = (".onnx",)
@@ -44,10 +44,7 @@ class OnnxRuntimeRunner:
             self._options.intra_op_num_threads = threads
         self._sessions: dict[GraphName, Any] = {}
         self._outputs: dict[GraphName, list[str]] = {}
-        session = self._load("frame")
-        metadata = session.get_modelmeta().custom_metadata_map
-        path = graph_file(folder, "frame", EXTENSIONS)
-        self.info = ExportInfo.from_json(metadata.get(KEY, ""), str(path))
+        self._load("frame")
         self.precision: str = self.info.precision
 
     def run(self, graph: GraphName, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -74,6 +71,11 @@ class OnnxRuntimeRunner:
                 f"{path}: cannot be read by ONNX Runtime ({_reason(error)}); expected a file of "
                 "faim export"
             ) from error
+        metadata = session.get_modelmeta().custom_metadata_map
+        info = ExportInfo.from_json(metadata.get(KEY, ""), str(path))
+        if graph == "frame":
+            self.info = info
+        check_same_model(info, self.info, str(path))
         self._sessions[graph] = session
         self._outputs[graph] = [output.name for output in session.get_outputs()]
         return session

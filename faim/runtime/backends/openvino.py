@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from faim.errors import FaimError
-from faim.export.info import KEY, ExportInfo, GraphName
+from faim.export.info import KEY, ExportInfo, GraphName, check_same_model
 from faim.runtime.backends.base import graph_file, missing_package
 from faim.runtime.choices import Precision
 
@@ -65,6 +65,11 @@ class OpenVINORunner:
         self.info = self._infos["frame"]
         computed = frame.get_property("INFERENCE_PRECISION_HINT").get_type_name()
         float_part = _SHORT.get(computed, computed)
+        if precision not in ("auto", _SHORT.get(computed, computed)):
+            raise FaimError(
+                f"precision: {precision} given, but this processor would compute in "
+                f"{_SHORT.get(computed, computed)}; expected auto, fp32 or what it has"
+            )
         quantized = self.info.precision == "int8"
         self.precision = f"int8/{float_part}" if quantized else float_part
 
@@ -101,6 +106,7 @@ class OpenVINORunner:
                 "export"
             ) from error
         self._infos[graph] = ExportInfo.from_json(_metadata(model), str(path))
+        check_same_model(self._infos[graph], self._infos["frame"], str(path))
         fragile = self._wanted == "auto" and self._infos[graph].config.variant in _FRAGILE
         exact = graph in _IN_FLOAT32 or fragile
         hint = "f32" if exact else _HINTS.get(self._wanted)

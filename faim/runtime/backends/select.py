@@ -21,7 +21,7 @@ from faim.export.info import LAYOUT
 from faim.models.aggregation import NoAggregation
 from faim.models.checkpoint import Aggregate, load_model
 from faim.models.faim import FAIM, YoloxVideo
-from faim.runtime.backends.base import GraphRunner, missing_package
+from faim.runtime.backends.base import GraphRunner, graph_file, missing_package
 from faim.runtime.backends.graph_detector import GraphDetector
 from faim.runtime.checks import resolve_device
 from faim.runtime.choices import BackendName, Precision
@@ -160,7 +160,11 @@ def _open_folder(
         raise FaimError(f"size: {asked} asked of {folder}, exported for {has}; expected {has}")
     if aggregate == "none":
         detector.aggregator = NoAggregation()
-    elif aggregate not in ("auto", info.aggregation):
+    elif info.aggregation == "ticam":
+        kind = next(kind for kind in kinds if backend in _READERS[kind])
+        for graph in ("describe", "step", "refine"):
+            graph_file(folder, graph, (kind,))
+    if aggregate not in ("auto", "none", info.aggregation):
         raise FaimError(
             f"{folder}: exported with aggregation {info.aggregation}; expected --aggregate "
             f"{info.aggregation}, none or auto"
@@ -254,7 +258,7 @@ def _cached_graphs(weights: Path, model: FAIM | YoloxVideo, size: tuple[int, int
     folder = cache_folder() / f"{weights.stem}-{digest.hexdigest()[:16]}"
     if (folder / "frame.onnx").is_file():
         return folder
-    logger.info("{}: exporting its graphs, once", weights)
+    logger.info("{}: exporting its graphs, once, in about 20 seconds", weights)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix="part-", dir=folder.parent))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from faim.errors import FaimError
 from faim.export.engine_file import EngineHeader, read_engine_file, read_engine_header
-from faim.export.info import GraphName
+from faim.export.info import GraphName, check_same_model
 from faim.export.tensorrt_library import TITLES, Library, load_library, reason_of, recording_logger
 from faim.runtime.backends.base import graph_file
 from faim.runtime.backends.engine_session import EngineSession
@@ -88,6 +88,7 @@ class TensorRTRunner:
         """All that would make the library refuse the engine, or run another one than meant."""
         if header.info.graph != graph:
             raise FaimError(f"{path}: holds the {header.info.graph} graph; expected {graph}")
+        check_same_model(header.info, self.info, str(path))
         _check_capability(header, self.device, path)
         library = _library_of(header, path)
         built, here = header.info.made_with[library], self._trt.__version__
