@@ -24,11 +24,15 @@ class BenchResult:
         bank_frames: past frames of the stream.
         num_proposals: n.
         base_ms: the base detector's network alone, in the same backend.
-        stream_ms: all networks and the selection of a stream, from network input to probabilities.
+        stream_ms: the networks of a stream: frame graph, branch and IFEM, TICAM with its memory.
         global_ms: the same in global mode, the aggregation shared by the frames of a group.
         ratio: stream_ms over base_ms.
-        global_over_stream: global_ms over stream_ms.
-        p95_ms: 95th percentiles of base, stream and global.
+        stream_step_ms: a whole step from network input to probabilities: the networks and the
+            selection between them (FSPM).
+        global_step_ms: the same in global mode, storing the proposals included.
+        step_ratio: stream_step_ms over base_ms.
+        global_over_stream: global_step_ms over stream_step_ms.
+        p95_ms: 95th percentiles of base, stream, global, stream_step and global_step.
         stages: medians of the stages of a stream, from decoding to the final detections.
         end_to_end_ms: from the video file to JSON lines, decoding in a thread of its own.
         end_to_end_fps: the same as frames a second.
@@ -48,6 +52,9 @@ class BenchResult:
     stream_ms: float
     global_ms: float
     ratio: float
+    stream_step_ms: float
+    global_step_ms: float
+    step_ratio: float
     global_over_stream: float
     p95_ms: dict[str, float]
     stages: dict[str, float]
@@ -69,10 +76,14 @@ def print_result(console: Console, result: BenchResult) -> None:
     )
     for name in ("", "median ms", "95th percentile", "over base"):
         table.add_column(name, justify="right" if name else "left")
-    for name, median in (
-        ("base", result.base_ms), ("stream", result.stream_ms), ("global", result.global_ms)
-    ):  # fmt: skip
-        tail = f"{result.p95_ms[name]:.2f}"
+    for name, key, median in (
+        ("base detector: network", "base", result.base_ms),
+        ("stream: networks", "stream", result.stream_ms),
+        ("global: networks", "global", result.global_ms),
+        ("stream: with selection", "stream_step", result.stream_step_ms),
+        ("global: with selection", "global_step", result.global_step_ms),
+    ):
+        tail = f"{result.p95_ms[key]:.2f}"
         table.add_row(name, f"{median:.2f}", tail, f"{median / result.base_ms:.3f}")
     table.add_row(
         "video file to JSON lines",

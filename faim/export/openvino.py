@@ -8,6 +8,7 @@ from typing import Any
 
 from faim.errors import FaimError
 from faim.export.info import KEY, ExportInfo, GraphName
+from faim.runtime.backends.openvino_library import silent
 
 
 def read_onnx(path: Path, graph: GraphName) -> Any:
@@ -21,7 +22,8 @@ def read_onnx(path: Path, graph: GraphName) -> Any:
     try:
         # Not `read_model`, which leaves SiLU as the product of x and its sigmoid: quantization then
         # rounds each of the two, and costs YOLOX-Nano a third of its AP.
-        model = openvino.convert_model(path)
+        with silent():
+            model = openvino.convert_model(path)
     except Exception as error:  # its errors have no common class
         raise FaimError(f"{graph}: OpenVINO cannot read the graph ({_reason(error)})") from error
     # Copies of the ONNX file's metadata, which need not be true of what is made of it.
@@ -60,7 +62,8 @@ def made_with() -> dict[str, str]:
 
 def _openvino() -> Any:
     try:
-        import openvino
+        with silent():
+            import openvino
     except ImportError as error:
         raise FaimError(
             "format openvino: the package openvino is not installed; expected it "

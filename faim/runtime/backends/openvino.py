@@ -12,7 +12,8 @@ from torch import Tensor
 
 from faim.errors import FaimError
 from faim.export.info import KEY, ExportInfo, GraphName, check_same_model
-from faim.runtime.backends.base import graph_file, missing_package
+from faim.runtime.backends.base import graph_file
+from faim.runtime.backends.openvino_library import load_openvino
 from faim.runtime.choices import Precision
 
 EXTENSIONS = (".xml", ".onnx")
@@ -51,10 +52,7 @@ class OpenVINORunner:
         self, folder: Path, *, precision: Precision = "auto", threads: int | None = None
     ) -> None:
         """See the class."""
-        try:
-            import openvino
-        except ImportError as error:
-            raise missing_package("openvino", "openvino") from error
+        openvino = load_openvino()
         self.device = torch.device("cpu")
         self._core = openvino.Core()
         self._tensor = openvino.Tensor
