@@ -93,7 +93,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         model.eval()
     with tempfile.TemporaryDirectory() as folder, Progress(console=console) as progress:
         data = read_davis(options.davis, Path(folder), options.sequences)
-        runner = ModeRunner(model, data, MODES, size=check_size(options.size), past=options.past)
+        runner = ModeRunner(
+            model, data, MODES, size=check_size(options.size), past=options.past, policy="recent"
+        )
         task = progress.add_task("frames", total=len(data.frames))
         runs = runner.run(lambda: progress.advance(task))
     report: dict[str, Any] = {

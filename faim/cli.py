@@ -92,9 +92,15 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_predict(parsed: argparse.Namespace) -> int:
+    from loguru import logger
+
     from faim.runtime.predict import PredictOptions, run_predict
     from faim.weights import default_weights
 
+    if parsed.weights is None:
+        logger.info(
+            "no --weights: the embedded FAIM-Nano knows synthetic patterns, not real things"
+        )
     summary = run_predict(
         PredictOptions(
             source=tuple(parsed.source),

@@ -53,10 +53,12 @@ def test_json_has_all_times_and_they_fit_together(report: dict[str, Any]) -> Non
         assert report[name] > 0, name
         assert math.isfinite(report[name]), name
     assert report["ratio"] == report["stream_ms"] / report["base_ms"]
-    assert report["global_over_stream"] == report["global_ms"] / report["stream_ms"]
+    assert report["step_ratio"] == report["stream_step_ms"] / report["base_ms"]
+    assert report["global_over_stream"] == report["global_step_ms"] / report["stream_step_ms"]
+    assert report["stream_step_ms"] >= report["stream_ms"]
     assert report["end_to_end_ms"] * report["end_to_end_fps"] == pytest.approx(1000)
     assert report["end_to_end_over_base"] == report["end_to_end_ms"] / report["base_ms"]
-    assert list(report["p95_ms"]) == ["base", "stream", "global"]
+    assert list(report["p95_ms"]) == ["base", "stream", "global", "stream_step", "global_step"]
     for name, high in report["p95_ms"].items():
         assert high >= report[f"{name}_ms"]
     assert list(report["stages"]) == STAGES
