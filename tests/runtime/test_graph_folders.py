@@ -195,7 +195,5 @@ def test_a_graph_of_another_model_is_refused() -> None:
     """Graphs that were mixed up would run, and give wrong results."""
     other = replace(INFO, graph="step", weights="00000000")
     check_same_model(replace(INFO, graph="step"), INFO, "step.onnx")
-    with pytest.raises(
-        FaimError, match=r"step.onnx: holds the step graph of another .*weights"
-    ):
+    with pytest.raises(FaimError, match=r"step.onnx: holds the step graph of another .*weights"):
         check_same_model(other, replace(INFO, weights="12345678"), "step.onnx")
