@@ -219,7 +219,8 @@ def falls_silent(tmp_path: Path) -> Iterator[str]:
 
 
 READS = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from faim.runtime.decode_ahead import DecodeAhead
 from faim.runtime.stream import StreamSource
 ahead = DecodeAhead(StreamSource(sys.argv[1], timeout=60))

@@ -202,8 +202,10 @@ def test_run_without_frames_leaves_no_broken_video(tmp_path: Path) -> None:
     assert not (tmp_path / "out.mp4").exists()
 
 
+# A process started in the background of a shell ignores SIGINT until it says otherwise.
 RUN_FOR_EVER = """
-import itertools, sys
+import itertools, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import test_sinks as t
