@@ -142,6 +142,8 @@ def _open_folder(
         )
     readers = [reader for kind in kinds for reader in _READERS[kind]]
     wanted = _wanted(options)
+    if options.backend == "auto" and wanted not in readers:
+        wanted = "auto"  # the environment variable speaks of checkpoints
     if wanted == "auto":
         backend = next((name for name in readers if is_installed(name)), readers[-1])
     elif wanted in readers:
