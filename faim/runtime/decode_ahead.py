@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import sys
 import threading
+import weakref
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,8 +13,7 @@ from dataclasses import replace
 from faim.errors import FaimError
 from faim.runtime.frames import Frame, FrameSource, SourceBase
 
-#: seconds to wait for a thread that was told to end. One that waits for the network ends with that
-#: wait; it is a daemon and holds up nobody.
+#: seconds to wait for a thread that was told to end. It is a daemon and holds up nobody.
 JOIN_SECONDS = 0.5
 
 
@@ -43,6 +44,7 @@ class DecodeAhead(SourceBase):
         self._source, self._depth = source, depth
         self._latest: _Handover | None = None
         self._running: dict[_Handover, threading.Thread] = {}
+        _open.add(self)
 
     @property
     def dropped(self) -> int:
@@ -97,6 +99,16 @@ class DecodeAhead(SourceBase):
         self._source.close()
         for thread in running.values():
             _join(thread)
+
+
+_open: weakref.WeakSet[DecodeAhead] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    # A thread that comes back from FFmpeg when the interpreter has ended crashes the program.
+    for ahead in list(_open):
+        ahead.close()
 
 
 class _Handover:

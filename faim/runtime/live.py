@@ -12,6 +12,7 @@ from loguru import logger
 
 from faim.errors import FaimError
 from faim.runtime.frames import Frame, Reading, SourceBase
+from faim.runtime.interrupt import interrupted_by
 
 #: seconds that `close` waits for a reader in another thread before it leaves the rest to it.
 CLOSE_WAIT = 0.5
@@ -95,7 +96,8 @@ class LiveSource(SourceBase):
         if self._closed.is_set():
             raise FaimError(f"{self.name}: was closed; expected a source that is open")
         if self._feed is None:
-            self._feed = self._connect()
+            with interrupted_by(self._closed):
+                self._feed = self._connect()
         index, timeline = 0, _Timeline(self._retry.clock)
         try:
             while (reading := self._next(timeline)) is not None:
@@ -111,9 +113,9 @@ class LiveSource(SourceBase):
             )
 
     def close(self) -> None:
-        """Free the device and wake a reader that waits for its return."""
+        """Free the device and wake a reader that waits for it or for its return."""
         self._closed.set()
-        # A reader in another thread that waits for the device frees it as soon as it wakes up.
+        # A reader in another thread that does not wake up in time frees it when it does.
         if self._reading.acquire(timeout=CLOSE_WAIT):
             try:
                 self._drop()
@@ -134,7 +136,7 @@ class LiveSource(SourceBase):
         return reading
 
     def _read(self) -> Reading | None:
-        with self._reading:
+        with self._reading, interrupted_by(self._closed):
             if self._closed.is_set() or self._feed is None:
                 return None
             return self._feed.read()
@@ -157,7 +159,7 @@ class LiveSource(SourceBase):
         return None
 
     def _reconnect(self) -> Reading | None:
-        with self._reading:
+        with self._reading, interrupted_by(self._closed):
             self._drop()
             if self._closed.is_set():
                 return None

@@ -22,6 +22,7 @@ from faim.runtime.decode_ahead import DecodeAhead
 from faim.runtime.frames import Frame, FrameSource, SourceBase
 from faim.runtime.live import LiveSource
 from faim.runtime.sources import ArraySource, FirstFrames, open_source
+from faim.runtime.stream import StreamSource
 
 
 class Steps(SourceBase):
@@ -216,6 +217,16 @@ def falls_silent(tmp_path: Path) -> Iterator[str]:
     # FFmpeg looks at some seconds of a stream before it hands out the first frame.
     with web_server(endless(content * 3, then=60.0)) as url:
         yield url
+
+
+def test_close_reaches_a_silent_stream(falls_silent: str) -> None:
+    """Long before its time-out; `_no_thread_left` looks whether the thread has ended."""
+    ahead = DecodeAhead(StreamSource(falls_silent, timeout=600))
+    frames = iter(ahead)
+    next(frames)
+    time.sleep(0.2)
+    ahead.close()
+    assert next(frames, None) is None
 
 
 READS = """
