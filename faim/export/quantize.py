@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from faim.data.transforms import letterbox
 from faim.errors import FaimError
 from faim.export.graphs import RAW
+from faim.runtime.backends.openvino_library import signal_stack_kept
 from faim.runtime.frames import FrameSource
 from faim.runtime.sources import open_source
 
@@ -119,7 +120,7 @@ def quantize_frame_graph(model: Any, frames: Sequence[Image], batch: int | None)
     groups = [list(frames[start : start + size]) for start in range(0, len(frames), size)]
     batches = [np.stack(group + group[-1:] * (size - len(group))) for group in groups]
     try:
-        with _quiet():
+        with _quiet(), signal_stack_kept():
             return nncf.quantize(
                 model,
                 nncf.Dataset(batches),

@@ -15,6 +15,7 @@ from faim.export.openvino import read_onnx, write_openvino
 from faim.export.parity import generated_frames, measure_parity
 from faim.models.faim import FAIM, YoloxVideo
 from faim.runtime.backends.openvino import OpenVINORunner
+from faim.runtime.backends.openvino_library import core
 from faim.runtime.backends.torch import TorchRunner
 
 openvino = pytest.importorskip("openvino")
@@ -62,7 +63,7 @@ def test_files_hold_half_the_bytes_and_say_what_they_are(
     assert [path.name for path in exported.result.files] == ["frame.bin", "frame.xml"]
     weights = sum(tensor.numel() for tensor in base_nano.detector.parameters())
     assert 1.9 * weights < (exported.folder / "frame.bin").stat().st_size < 2.2 * weights
-    model = openvino.Core().read_model(exported.folder / "frame.xml")
+    model = core().read_model(exported.folder / "frame.xml")
     # One text only: that of the ONNX file on the way must not contradict it.
     assert not model.has_rt_info(["framework", KEY])
     info = ExportInfo.from_json(model.get_rt_info([KEY]).astype(str), "frame")

@@ -123,10 +123,10 @@ class TestQuantized:
         assert 0.001 < parity.score < 0.3
 
     def test_convolutions_are_quantized_and_predictions_are_not(self, exported: Exported) -> None:
-        import openvino
+        from faim.runtime.backends.openvino_library import core
 
         settings = {"INFERENCE_PRECISION_HINT": "f32"}
-        compiled = openvino.Core().compile_model(exported.folder / "frame.xml", "CPU", settings)
+        compiled = core().compile_model(exported.folder / "frame.xml", "CPU", settings)
         computed = [
             node.get_rt_info()["runtimePrecision"].astype(str)
             for node in compiled.get_runtime_model().get_ops()

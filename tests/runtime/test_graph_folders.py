@@ -76,6 +76,22 @@ def test_auto_reads_a_folder_with_what_is_installed(
 
 
 @pytest.mark.parametrize(
+    ("named", "expected"),
+    [("onnxruntime", "onnxruntime"), ("torch", "openvino"), ("tensorrt", "openvino")],
+)
+def test_environment_where_it_can_read_the_folder(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    everything_is_installed: None,
+    named: str,
+    expected: str,
+) -> None:
+    (tmp_path / "frame.onnx").touch()
+    monkeypatch.setenv("FAIM_BACKEND", named)
+    assert chosen(tmp_path) == expected
+
+
+@pytest.mark.parametrize(
     ("files", "values", "sentence"),
     [
         ([], {}, "a folder without frame.engine, frame.xml, frame.onnx; expected a checkpoint, or"),

@@ -13,7 +13,7 @@ from torch import Tensor
 from faim.errors import FaimError
 from faim.export.info import KEY, ExportInfo, GraphName, check_same_model
 from faim.runtime.backends.base import graph_file
-from faim.runtime.backends.openvino_library import load_openvino
+from faim.runtime.backends.openvino_library import core, load_openvino
 from faim.runtime.choices import Precision
 
 EXTENSIONS = (".xml", ".onnx")
@@ -54,7 +54,7 @@ class OpenVINORunner:
         """See the class."""
         openvino = load_openvino()
         self.device = torch.device("cpu")
-        self._core = openvino.Core()
+        self._core = core()
         self._tensor = openvino.Tensor
         self._folder, self._wanted, self._threads = folder, precision, threads
         self._compiled: dict[GraphName, _Compiled] = {}
