@@ -90,6 +90,12 @@ def test_auto_without_exporters_is_torch(checkpoint: Path, monkeypatch: pytest.M
         chosen(checkpoint, backend="openvino")
 
 
+@pytest.mark.parametrize("name", ["frame.onnx", "model/step.xml", "frame.engine"])
+def test_one_file_of_a_folder(name: str) -> None:
+    with pytest.raises(FaimError, match=rf"{name}: one file of .*; expected the folder"):
+        open_detector(name)
+
+
 def test_environment_stands_for_auto_alone(
     checkpoint: Path, monkeypatch: pytest.MonkeyPatch, everything_is_installed: None, exports: Any
 ) -> None:

@@ -93,6 +93,10 @@ def open_detector(
     """
     if os.path.isdir(weights):  # noqa: PTH112 - Path.is_dir raises for a name too long
         return _open_folder(Path(weights), options, aggregate, size)
+    if Path(weights).suffix in _READERS:
+        raise FaimError(
+            f"{weights}: one file of an exported folder; expected the folder, or a checkpoint"
+        )
     backend = _resolve(options)
     if backend == "tensorrt":
         raise FaimError(
