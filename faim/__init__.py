@@ -41,6 +41,8 @@ def load(
     bank_frames: int | None = None,
     bank_policy: Literal["recent", "spread"] = "spread",
     scene_cuts: bool = True,
+    post: Literal["none", "repp", "causal"] = "none",
+    post_model: str | Path | None = None,
 ) -> Detector:
     """A detector from a file of weights, or from a folder that `faim export` wrote.
 
@@ -60,15 +62,19 @@ def load(
         bank_policy: "recent" the last of them; "spread" half of them the last, half over all of the
             past.
         scene_cuts: whether a stream forgets its past at a hard cut.
+        post: post-processing: "repp" with the modes global and frame, "causal" with mode stream.
+        post_model: its pair model, a file that `faim repp fit` wrote; the published one by default.
 
     Raises:
         FaimError: no such file, no such checkpoint, or an option out of its range.
     """
     # torch and the rest are imported here, so that `import faim` takes no time.
+    from faim.postprocess.pairs import PairModel
     from faim.runtime.backends.select import BackendOptions, open_detector
     from faim.runtime.checks import check_size
     from faim.runtime.pipeline import Detector
 
+    pair_model = None if post_model is None else PairModel.from_json(post_model)
     model = open_detector(
         weights,
         BackendOptions(backend, device, precision, threads, compile),
@@ -83,4 +89,6 @@ def load(
         bank_frames=bank_frames,
         bank_policy=bank_policy,
         scene_cuts=scene_cuts,
+        post=post,
+        post_model=pair_model,
     )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from faim.arguments import (
+    MOST_BANK,
     add_backend_options,
     add_bank_options,
     add_network_options,
@@ -60,12 +61,20 @@ def build_parser() -> argparse.ArgumentParser:
     _add_demo(commands.add_parser("demo", help="see the method work on generated clips"))
     _add_train(commands.add_parser("train", help="train a base detector or FAIM"))
     _add_eval(commands.add_parser("eval", help="average precision, stability and speed"))
+    _add_report(commands.add_parser("report", help="compare evaluations on one HTML page"))
     _add_export(commands.add_parser("export", help="write ONNX, OpenVINO or TensorRT files"))
     _add_synth(commands.add_parser("synth", help="generate labelled synthetic video"))
     _add_data(commands.add_parser("data", help="convert datasets to CocoVID"))
     _add_bench(commands.add_parser("bench", help="time the base detector, streams, global mode"))
-    _add_convert(commands.add_parser("convert", help="convert a YOLOX checkpoint"))
+    _add_convert(commands.add_parser("convert", help="convert a public YOLOX or YOLOV checkpoint"))
+    _add_repp(commands.add_parser("repp", help="learn the pair model of post-processing"))
     return parser
+
+
+def _add_repp(parser: argparse.ArgumentParser) -> None:
+    from faim.postprocess.options import add_arguments
+
+    add_arguments(parser)
 
 
 def _add_predict(parser: argparse.ArgumentParser) -> None:
@@ -87,6 +96,9 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--save-video", type=Path, metavar="FILE", help="write an annotated MP4")
     parser.add_argument("--show", action="store_true", help="show a window")
     add_bank_options(parser)
+    from faim.postprocess.options import add_post_options
+
+    add_post_options(parser)
     parser.add_argument("--limit", type=whole(1), metavar="N", help="stop after N frames")
     parser.set_defaults(run=_run_predict)
 
@@ -120,6 +132,8 @@ def _run_predict(parsed: argparse.Namespace) -> int:
             bank_frames=parsed.bank,
             bank_policy=parsed.bank_policy,
             scene_cuts=parsed.scene_cuts,
+            post=parsed.post,
+            post_model=parsed.post_model,
             limit=parsed.limit,
         )
     )
@@ -176,12 +190,22 @@ def _add_eval(parser: argparse.ArgumentParser) -> None:
     add_network_options(parser)
     parser.add_argument(
         "--sampling",
-        choices=("uniform", "shuffled", "local"),
+        choices=("global", "uniform", "shuffled", "local"),
         default="uniform",
-        help="which frames global mode looks at together",
+        help="which frames global mode looks at together; global is uniform",
     )
     parser.add_argument("--seed", type=whole(0), default=0, help="of shuffled sampling (0)")
+    parser.add_argument(
+        "--frames", type=whole(1, MOST_BANK), metavar="M", help="frames looked at together"
+    )
+    parser.add_argument("--proposals", type=whole(1), metavar="N", help="proposals a frame")
+    parser.add_argument("--post", choices=("none", "repp"), default="none", help="post-processing")
+    parser.add_argument("--post-model", type=Path, metavar="FILE", help="of faim repp fit")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write a folder for faim report")
+    parser.add_argument(
+        "--detections", type=Path, metavar="FILE", help="evaluate COCO results, without a model"
+    )
     add_backend_options(parser)
     add_bank_options(parser, scene_cuts=False)
     parser.set_defaults(run=_run_eval, backend="torch", device="cpu")
@@ -209,8 +233,29 @@ def _run_eval(parsed: argparse.Namespace) -> int:
             compile=parsed.compile,
             bank_frames=parsed.bank,
             bank_policy=parsed.bank_policy,
+            frames=parsed.frames,
+            proposals=parsed.proposals,
+            post=parsed.post,
+            post_model=parsed.post_model,
+            out=parsed.out,
+            detections=parsed.detections,
         )
     )
+    return 0
+
+
+def _add_report(parser: argparse.ArgumentParser) -> None:
+    from faim.report.options import add_arguments
+
+    add_arguments(parser)
+    parser.set_defaults(run=_run_report)
+
+
+def _run_report(parsed: argparse.Namespace) -> int:
+    from faim.report.options import read_options
+    from faim.report.page import run_report
+
+    print(f"wrote {run_report(read_options(parsed))}")
     return 0
 
 
@@ -257,29 +302,27 @@ def _run_synth(parsed: argparse.Namespace) -> int:
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
+    from faim.data.converters.options import add_arguments
+
     actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
-    convert = actions.add_parser("convert", help="write a CocoVID annotation file")
-    kinds = convert.add_subparsers(title="kinds", required=True, metavar="KIND")
-    davis = kinds.add_parser("davis", help="DAVIS 2016: one object a sequence, with masks")
-    davis.add_argument("root", type=Path, help="folder of JPEGImages and Annotations")
-    davis.add_argument("--out", type=Path, required=True, metavar="JSON")
-    davis.add_argument("--labels", choices=("coco", "vid"), default="coco")
-    davis.add_argument("--clean-only", action="store_true", help="leave crowded sequences out")
-    davis.set_defaults(run=_run_convert_davis)
+    add_arguments(actions.add_parser("convert", help="write a CocoVID annotation file"))
+    check = actions.add_parser("check", help="look for mistakes, count, and draw some frames")
+    check.add_argument("annotations", type=Path, metavar="ANN.json", help="CocoVID or COCO file")
+    check.add_argument("--images", type=Path, metavar="DIR", help="where image names start")
+    check.add_argument("--out", type=Path, metavar="PNG", help="write a sheet of frames")
+    check.add_argument("--frames", type=whole(1, 400), default=24, help="on the sheet (24)")
+    check.set_defaults(run=_run_data_check)
 
 
-def _run_convert_davis(parsed: argparse.Namespace) -> int:
-    from faim.data.converters.davis import convert_davis
+def _run_data_check(parsed: argparse.Namespace) -> int:
+    from faim.data.check import run_check
 
-    path = convert_davis(
-        parsed.root, parsed.out, labels=parsed.labels, clean_only=parsed.clean_only
-    )
-    print(f"wrote {path}")
+    run_check(parsed.annotations, images=parsed.images, sheet=parsed.out, frames=parsed.frames)
     return 0
 
 
 def _add_convert(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", type=Path, help="official YOLOX .pth")
+    parser.add_argument("source", type=Path, help="published YOLOX or YOLOV .pth")
     parser.add_argument("--out", type=Path, required=True, help="safetensors file to write")
     parser.add_argument("--classes", help="class names, separated by commas")
     parser.set_defaults(run=_run_convert)
@@ -291,7 +334,7 @@ def _run_convert(parsed: argparse.Namespace) -> int:
     names = tuple(parsed.classes.split(",")) if parsed.classes else None
     model = load_model(parsed.source, class_names=names)
     save_checkpoint(parsed.out, model)
-    print(f"wrote {parsed.out}: YOLOX-{model.config.variant}, {model.config.num_classes} classes")
+    print(f"wrote {parsed.out}: {model.config.title}, {model.config.num_classes} classes")
     return 0
 
 

@@ -9,12 +9,13 @@ from typing import Any, Literal, get_args
 from faim.errors import FaimError
 
 Variant = Literal["nano", "tiny", "s", "m", "l", "x"]
-Architecture = Literal["yolox", "faim"]
+Architecture = Literal["yolox", "faim", "yolov", "yolov_ifem"]
 TrainablePart = Literal["base", "video_branch", "ifem", "ticam", "mask_head"]
 MaskLevel = Literal["P3", "P4", "P5"]
-
 #: depth and width multipliers of YOLOX, and whether its 3x3 convolutions are depthwise.
-YOLOX_SCALES: dict[str, tuple[float, float, bool]] = {
+Scale = tuple[float, float, bool]
+
+YOLOX_SCALES: dict[str, Scale] = {
     "nano": (0.33, 0.25, True),
     "tiny": (0.33, 0.375, False),
     "s": (0.33, 0.50, False),
@@ -23,6 +24,14 @@ YOLOX_SCALES: dict[str, tuple[float, float, bool]] = {
     "x": (1.33, 1.25, False),
 }
 NEW_PARTS: tuple[TrainablePart, ...] = ("video_branch", "ifem", "ticam", "mask_head")
+#: The parts that each architecture has.
+PARTS: dict[str, tuple[TrainablePart, ...]] = {
+    "yolox": ("base",),
+    "faim": ("base", *NEW_PARTS),
+    "yolov": ("base", "video_branch", "ticam"),
+    "yolov_ifem": ("base", *NEW_PARTS),
+}
+_TITLES = {"yolox": "YOLOX", "faim": "FAIM", "yolov": "YOLOV", "yolov_ifem": "YOLOV with IFEM"}
 
 
 @dataclass(frozen=True)
@@ -33,9 +42,13 @@ class FaimConfig:
     YOLOV implementation's where it is silent.
 
     Attributes:
-        variant: size of the YOLOX base detector.
+        variant: size of the YOLOX base detector; with `scale`, the named size nearest to it.
+        scale: depth, width and depthwise of a base detector that is none of the named sizes; None
+            takes the variant's.
         class_names: names in the order of the class ids.
-        architecture: "yolox" is a base detector alone, "faim" has the video modules too.
+        architecture: "yolox" is a base detector alone, "faim" has the video modules too, "yolov"
+            aggregates the base detector's regression features in the place of F_ins, and
+            "yolov_ifem" is the same with instance masks learnt beside it (FAIM, Table 2).
         test_size: height and width of the network input at inference; multiples of 32.
         top_k: anchors of highest objectness that enter FSPM's NMS.
         num_proposals: n, proposals a frame.
@@ -58,7 +71,8 @@ class FaimConfig:
         test_frames: m at inference; a stream looks back at m - 1 frames.
         score_threshold: detections below it are dropped.
         nms_final: IoU threshold of the last class-aware NMS.
-        train_parts: the parts that receive gradients in the second stage.
+        train_parts: the parts that receive gradients in the second stage; those that the
+            architecture does not have are left out.
     """
 
     variant: Variant = "s"
@@ -85,6 +99,7 @@ class FaimConfig:
     score_threshold: float = 0.001
     nms_final: float = 0.5
     train_parts: tuple[TrainablePart, ...] = NEW_PARTS
+    scale: Scale | None = None
 
     def __post_init__(self) -> None:
         """Validate; raises FaimError naming the field, its value and what is allowed."""
@@ -100,6 +115,10 @@ class FaimConfig:
             _one_of("mask_levels", level, get_args(MaskLevel))
         for part in self.train_parts:
             _one_of("train_parts", part, get_args(TrainablePart))
+        has = PARTS[self.architecture]
+        object.__setattr__(self, "train_parts", tuple(p for p in self.train_parts if p in has))
+        if self.scale is not None:
+            object.__setattr__(self, "scale", _scale(self.scale))
         if not all(isinstance(name, str) for name in self.class_names):
             raise FaimError(f"config: class_names is {self.class_names!r}; expected strings")
         if not self.class_names or len(set(self.class_names)) != len(self.class_names):
@@ -142,7 +161,7 @@ class FaimConfig:
         if self.feature_dim % self.num_heads:
             raise FaimError(
                 f"config: num_heads is {self.num_heads}; expected a divisor of the feature "
-                f"dimension {self.feature_dim} of variant {self.variant}"
+                f"dimension {self.feature_dim} of {self.title}"
             )
 
     @property
@@ -151,9 +170,34 @@ class FaimConfig:
         return len(self.class_names)
 
     @property
+    def scales(self) -> Scale:
+        """Depth and width multipliers of the base detector, and whether it is depthwise."""
+        return YOLOX_SCALES[self.variant] if self.scale is None else self.scale
+
+    @property
     def feature_dim(self) -> int:
         """D: channels of the stem features, F_cls and F_ins."""
-        return int(256 * YOLOX_SCALES[self.variant][1])
+        return int(256 * self.scales[1])
+
+    @property
+    def learns_masks(self) -> bool:
+        """Whether training has a mask loss, and so needs masks."""
+        return "mask_head" in PARTS[self.architecture] and self.mask_weight > 0
+
+    @property
+    def title(self) -> str:
+        """What people call the model, such as "FAIM-s"."""
+        joint = "-" if self.scale is None else " "
+        return _TITLES[self.architecture] + joint + self.size
+
+    @property
+    def size(self) -> str:
+        """The base detector's size in words: the variant, or the multipliers of `scale`."""
+        if self.scale is None:
+            return self.variant
+        depth, width, depthwise = self.scale
+        kind = ", depthwise" if depthwise else ""
+        return f"(depth {depth:.3g}, width {width:.3g}{kind})"
 
     def to_json(self) -> str:
         """The config as one JSON object."""
@@ -175,6 +219,19 @@ class FaimConfig:
             unknown = sorted(set(values) - known) if isinstance(values, dict) else values
             raise FaimError(f"config: unknown fields {unknown}; expected some of {sorted(known)}")
         return cls(**values)
+
+
+def _scale(value: object) -> Scale:
+    """A checked `FaimConfig.scale`, a tuple whatever JSON made of it."""
+    if isinstance(value, (list, tuple)) and len(value) == 3 and isinstance(value[2], bool):
+        depth, width, depthwise = value
+        numbers = all(isinstance(n, (int, float)) and not isinstance(n, bool) for n in value[:2])
+        if numbers and 0 < depth <= 4 and 0 < width <= 4:
+            return float(depth), float(width), depthwise
+    raise FaimError(
+        f"config: scale is {value!r}; expected depth and width, above 0 and at most 4, and whether "
+        "it is depthwise"
+    )
 
 
 def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:

@@ -158,3 +158,17 @@ class Detections(TensorRecord):
     boxes: Tensor
     scores: Tensor
     class_ids: Tensor
+
+
+@dataclass(frozen=True)
+class ScoredBoxes(TensorRecord):
+    """The boxes of one frame with the scores of all classes, which post-processing links.
+
+    Attributes:
+        boxes: (k, 4) float32, pixels of whichever image the producer names.
+        scores: (k, C) float32 in [0, 1], objectness times class probability; 0 for the classes that
+            a box does not stand for.
+    """
+
+    boxes: Tensor
+    scores: Tensor

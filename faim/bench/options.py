@@ -14,8 +14,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights",
         "-c",
-        help="checkpoint, exported folder, or a variant's name such as faim_s or yolox_nano, which "
-        "is then timed with random weights (default: the embedded FAIM-Nano)",
+        help="checkpoint, exported folder, or a variant's name such as faim_s, yolov_s or "
+        "yolox_nano, which is then timed with random weights (default: the embedded FAIM-Nano)",
     )
     parser.add_argument("--size", type=size, help="network input: an integer, or HxW")
     parser.add_argument(

@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 import torch
 
-from faim.config import YOLOX_SCALES, FaimConfig
+from faim.config import PARTS, YOLOX_SCALES, FaimConfig
 from faim.models.checkpoint import save_checkpoint
 from faim.models.faim import build_model
 
-_NAME = re.compile(rf"(faim|yolox)_({'|'.join(YOLOX_SCALES)})")
+_NAME = re.compile(rf"({'|'.join(PARTS)})_({'|'.join(YOLOX_SCALES)})")
 #: ImageNet VID's number of classes, which the published models have.
 CLASSES = 30
 SEED = 0
@@ -26,7 +26,7 @@ def checkpoint_of(weights: str, folder: Path, num_proposals: int | None = None) 
     """`weights` itself, or random weights of the variant that it names, written to `folder`.
 
     Args:
-        weights: path, or "faim_s", "yolox_nano" ...
+        weights: path, or "faim_s", "yolov_s", "yolox_nano" ...
         folder: where random weights go.
         num_proposals: n of the random weights; 30 by default.
     """

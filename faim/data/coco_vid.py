@@ -2,7 +2,7 @@
 
 COCO's `images`, `annotations` and `categories`, plus `videos`, `video_id` and `frame_id` on images,
 `instance_id` on annotations and, where there are masks, `segmentation`. Optional: `degradation` on
-images. A COCO file without `videos` is read as videos of one frame each.
+images, `split` on videos. A COCO file without `videos` is read as videos of one frame each.
 """
 
 from __future__ import annotations
@@ -236,10 +236,17 @@ class CocoVid:
                 number,
                 str(entry.get("name", number)),
                 tuple(frame for _, frame in sorted(members[number].items())),
+                self._split(entry, number),
             )
             for number, entry in videos.items()
             if members[number]
         ]
+
+    def _split(self, video: dict[str, Any], number: int) -> str | None:
+        split = video.get("split")
+        if split is not None and not isinstance(split, str):
+            raise self._error(f"video {number} has split {split!r}; expected a name")
+        return split
 
     def _index(self, content: dict[str, Any], key: str) -> dict[int, dict[str, Any]]:
         """The entries of one of the file's lists by their ids, in the file's order."""

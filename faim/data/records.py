@@ -49,11 +49,15 @@ class FrameRecord:
 
 @dataclass(frozen=True, slots=True)
 class VideoRecord:
-    """The frames of one video, sorted by `frame_id`; at least one."""
+    """The frames of one video, sorted by `frame_id`; at least one.
+
+    `split` names the part of the dataset that it belongs to ("S1"), where its file does.
+    """
 
     video_id: int
     name: str
     frames: tuple[FrameRecord, ...]
+    split: str | None = None
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -3,19 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
+from numpy.typing import NDArray
 
-from faim.data.coco_vid import CocoVid
+from faim.data.coco_vid import CocoVid, VideoRecord
 from faim.errors import FaimError
+from faim.evaluation.tables import MAX_DETECTIONS, Case
 from faim.structures import Detections
 
-#: Detections of a frame that count, best first, all classes together.
-MAX_DETECTIONS = 100
+__all__ = ["MAX_DETECTIONS", "ApResult", "SizeAp", "ap_of", "ap_of_splits", "evaluate_ap"]
+
 _IOU_50, _IOU_75 = 0, 5  # places in COCO's thresholds 0.50, 0.55 … 0.95
+#: Areas in square pixels, as COCO's; an object on a border belongs to both sizes.
+SIZES: dict[str, tuple[float, float]] = {
+    "small": (0, 32**2),
+    "medium": (32**2, 96**2),
+    "large": (96**2, 1e10),
+}
+
+
+@dataclass(frozen=True)
+class SizeAp:
+    """Average precision in percent of the objects of one size; NaN where there are none.
+
+    Attributes:
+        ap50: at IoU 0.5, mean over the classes that have objects of the size.
+        ap75: at IoU 0.75.
+        ap50_95: mean over the IoUs 0.50, 0.55 … 0.95.
+    """
+
+    ap50: float
+    ap75: float
+    ap50_95: float
 
 
 @dataclass(frozen=True)
@@ -27,12 +51,16 @@ class ApResult:
         ap75: at IoU 0.75.
         ap50_95: mean over the IoUs 0.50, 0.55 … 0.95.
         per_class: (ap50, ap50_95) by class name, for the classes that have ground truth.
+        per_class_75: ap75 of the same.
+        by_size: by COCO's sizes, measured on the boxes.
     """
 
     ap50: float
     ap75: float
     ap50_95: float
     per_class: dict[str, tuple[float, float]]
+    per_class_75: dict[str, float] = field(default_factory=dict)
+    by_size: dict[str, SizeAp] = field(default_factory=dict)
 
 
 def evaluate_ap(data: CocoVid, detections: Mapping[int, Detections]) -> ApResult:
@@ -48,13 +76,67 @@ def evaluate_ap(data: CocoVid, detections: Mapping[int, Detections]) -> ApResult
         FaimError: no ground truth; detections of an image or class that the dataset does not have,
             or that are not finite.
     """
-    truth = _ground_truth(data)
-    if not truth["annotations"]:
-        raise FaimError(f"{data.annotation_file}: no annotations; expected at least one")
-    known = {frame.image_id for frame in data.frames}
-    rows = [_rows(image_id, found, data, known) for image_id, found in detections.items()]
-    results = np.concatenate(rows) if rows else np.zeros((0, 7))
-    ground_truth = COCO(truth)
+    return ap_of(Case(data, detections))
+
+
+def ap_of(case: Case) -> ApResult:
+    """As `evaluate_ap`."""
+    classes = case.data.classes
+    if not len(case.objects.label):
+        raise FaimError(f"{case.data.annotation_file}: no annotations; expected at least one")
+    # (IoU thresholds, classes, sizes); -1 throughout a class without such objects.
+    precision = 100 * _precision(case).mean(axis=1)
+    present = np.unique(case.objects.label)
+    everything = precision[:, present, 0]
+    means = everything.mean(axis=1)
+    return ApResult(
+        ap50=float(means[_IOU_50]),
+        ap75=float(means[_IOU_75]),
+        ap50_95=float(means.mean()),
+        per_class={
+            classes[index]: (float(values[_IOU_50]), float(values.mean()))
+            for index, values in zip(present.tolist(), everything.T, strict=True)
+        },
+        per_class_75={
+            classes[index]: float(values[_IOU_75])
+            for index, values in zip(present.tolist(), everything.T, strict=True)
+        },
+        by_size={name: _of_size(precision[:, :, i]) for i, name in enumerate(SIZES, start=1)},
+    )
+
+
+def ap_of_splits(data: CocoVid, detections: Mapping[int, Detections]) -> dict[str, ApResult]:
+    """Of the videos of every split alone; empty where the videos name none.
+
+    Videos without a `split`, and splits without annotations, do not count.
+    """
+    members: dict[str, list[VideoRecord]] = {}
+    for video in data.videos:
+        if video.split is not None:
+            members.setdefault(video.split, []).append(video)
+    results = {}
+    for split, videos in sorted(members.items()):
+        part = copy(data)
+        part.videos = videos
+        case = Case(part, detections, strict=False)
+        if len(case.objects.label):
+            results[split] = ap_of(case)
+    return results
+
+
+def _of_size(precision: NDArray[np.float64]) -> SizeAp:
+    """Of (IoU thresholds, classes) percent, where -100 marks classes without such objects."""
+    present = precision[0] >= 0
+    if not present.any():
+        return SizeAp(*[float("nan")] * 3)
+    means = precision[:, present].mean(axis=1)
+    return SizeAp(float(means[_IOU_50]), float(means[_IOU_75]), float(means.mean()))
+
+
+def _precision(case: Case) -> NDArray[np.float64]:
+    """COCO's precision: (IoU thresholds, recalls, classes, all and each size)."""
+    ground_truth = COCO(_ground_truth(case))
+    results = _results(case)
     evaluation = COCOeval_faster(
         ground_truth,
         ground_truth.loadRes(results if len(results) else []),
@@ -62,65 +144,47 @@ def evaluate_ap(data: CocoVid, detections: Mapping[int, Detections]) -> ApResult
         print_function=lambda *_: None,
     )
     evaluation.params.maxDets = [MAX_DETECTIONS]
-    evaluation.params.areaRng = evaluation.params.areaRng[:1]
-    evaluation.params.areaRngLbl = evaluation.params.areaRngLbl[:1]
+    evaluation.params.areaRng = [[0, 1e10], *map(list, SIZES.values())]
+    evaluation.params.areaRngLbl = ["all", *SIZES]
     evaluation.evaluate()
     evaluation.accumulate()
-    # (IoU thresholds, recalls, classes, areas, limits); -1 throughout a class without ground truth.
-    precision = evaluation.eval["precision"][:, :, :, 0, 0]
-    present = {annotation["category_id"] for annotation in truth["annotations"]}
-    by_class = {index: 100 * precision[:, :, index].mean(axis=1) for index in sorted(present)}
-    means = np.mean(list(by_class.values()), axis=0)
-    return ApResult(
-        ap50=float(means[_IOU_50]),
-        ap75=float(means[_IOU_75]),
-        ap50_95=float(means.mean()),
-        per_class={
-            data.classes[index]: (float(values[_IOU_50]), float(values.mean()))
-            for index, values in by_class.items()
-        },
-    )
+    precision: NDArray[np.float64] = evaluation.eval["precision"][..., 0]
+    return precision
 
 
-def _ground_truth(data: CocoVid) -> dict[str, Any]:
+def _results(case: Case) -> NDArray[np.float64]:
+    """(k, 7) image id, x, y, width, height, score, class."""
+    found = case.found
+    low, size = found.box[:, :2], found.box[:, 2:] - found.box[:, :2]
+    columns = [case.image_ids[found.frame][:, None], low, size, found.score[:, None]]
+    return np.concatenate([*columns, found.label[:, None]], axis=1)
+
+
+def _ground_truth(case: Case) -> dict[str, Any]:
     """The dataset as COCO's dictionary, with dense category ids."""
-    frames = data.frames
-    boxes = [(frame.image_id, a.category_id, a.box) for frame in frames for a in frame.annotations]
+    objects = case.objects
+    size = objects.box[:, 2:] - objects.box[:, :2]
+    rows = zip(
+        case.image_ids[objects.frame].tolist(),
+        objects.label.tolist(),
+        np.concatenate([objects.box[:, :2], size], axis=1).tolist(),
+        size.prod(axis=1).tolist(),
+        strict=True,
+    )
     return {
-        "images": [{"id": f.image_id, "width": f.width, "height": f.height} for f in frames],
-        "categories": [{"id": index, "name": name} for index, name in enumerate(data.classes)],
+        "images": [
+            {"id": f.image_id, "width": f.width, "height": f.height} for f in case.data.frames
+        ],
+        "categories": [{"id": index, "name": name} for index, name in enumerate(case.data.classes)],
         "annotations": [
             {
                 "id": number,  # from 1: COCO's matching takes id 0 for "no match"
                 "image_id": image_id,
                 "category_id": category,
-                "bbox": [x1, y1, x2 - x1, y2 - y1],
-                "area": (x2 - x1) * (y2 - y1),
+                "bbox": box,
+                "area": area,
                 "iscrowd": 0,
             }
-            for number, (image_id, category, (x1, y1, x2, y2)) in enumerate(boxes, start=1)
+            for number, (image_id, category, box, area) in enumerate(rows, start=1)
         ],
     }
-
-
-def _rows(image_id: int, found: Detections, data: CocoVid, known: set[int]) -> np.ndarray:
-    """(k, 7) float64: image id, x, y, width, height, score, class; the best of one image."""
-    if image_id not in known:
-        raise FaimError(f"{data.annotation_file}: no image {image_id}, which detections were given")
-    scores = found.scores.detach().double().cpu().numpy()
-    boxes = found.boxes.detach().double().cpu().numpy().reshape(-1, 4)
-    labels = found.class_ids.detach().cpu().numpy()
-    if not (np.isfinite(scores).all() and np.isfinite(boxes).all()):
-        raise FaimError(
-            f"detections of image {image_id} have scores or boxes that are not finite; expected "
-            "numbers"
-        )
-    if len(labels) and not 0 <= labels.min() <= labels.max() < len(data.classes):
-        raise FaimError(
-            f"detections of image {image_id} have class ids {labels.min()} to {labels.max()}; "
-            f"expected 0 to {len(data.classes) - 1}"
-        )
-    best = np.argsort(-scores, kind="stable")[:MAX_DETECTIONS]
-    sizes = boxes[:, 2:] - boxes[:, :2]
-    columns = [np.full((len(scores), 1), image_id), boxes[:, :2], sizes, scores[:, None]]
-    return np.concatenate([*columns, labels[:, None]], axis=1)[best]

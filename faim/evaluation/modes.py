@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -14,12 +14,20 @@ from torch import Tensor
 from faim.data.coco_vid import CocoVid, FrameRecord, VideoRecord, read_frame
 from faim.data.transforms import LetterboxGeometry, letterbox, to_batch
 from faim.errors import FaimError
+from faim.evaluation.features import FeatureSample
 from faim.models.aggregation import Aggregator, NoAggregation
 from faim.models.faim import VideoDetector
 from faim.runtime.choices import PolicyName
 from faim.runtime.memory import MemoryBank, make_policy
-from faim.runtime.steps import Sampling, check_sampling, frame_groups, to_detections
-from faim.structures import Detections, Proposals, TensorRecord
+from faim.runtime.steps import (
+    Sampling,
+    check_sampling,
+    detections_of,
+    frame_groups,
+    to_detections,
+    to_scored_boxes,
+)
+from faim.structures import Detections, Proposals, ScoredBoxes, TensorRecord
 
 Mode = Literal["frame", "stream", "global"]
 MODES: tuple[Mode, ...] = ("frame", "stream", "global")
@@ -27,6 +35,14 @@ MODES: tuple[Mode, ...] = ("frame", "stream", "global")
 WARM_UP = 3
 #: A base detector that is timed beside the model sees one frame in so many.
 BASE_STRIDE = 4
+
+
+class PostProcessor(Protocol):
+    """What is done to a whole video's boxes, such as `faim.postprocess.repp.Repp`."""
+
+    def apply(self, frames: Sequence[ScoredBoxes], size: tuple[int, int]) -> list[ScoredBoxes]:
+        """The same frames with other boxes and scores; `size` is their height and width."""
+        ...
 
 
 @dataclass
@@ -56,6 +72,7 @@ class _Video:
     proposals: list[Proposals]
     propose_seconds: list[float]
     base_seconds: list[float]
+    scored: dict[int, ScoredBoxes] = field(default_factory=dict)
 
 
 def median_ms(seconds: Sequence[float]) -> float:
@@ -85,7 +102,8 @@ class ModeRunner:
 
     Every frame goes through the model's `propose` once, whatever the number of modes. A mode's time
     a frame is that of `propose`, of its own aggregation (of a group in global mode, divided by its
-    frames) and of the final step. Reading, letterboxing and copying to the device do not count.
+    frames), of the final step and of its share of post-processing. Reading, letterboxing and
+    copying to the device do not count.
 
     Args:
         model: in eval mode, on `device`.
@@ -94,11 +112,14 @@ class ModeRunner:
         base: the base detector alone, where `model.propose` computes more than it; it then gives
             frame mode's time, taken on every fourth frame. The detections are the same.
         size: height and width of the network input.
-        past: frames that a stream looks back at; `test_frames` - 1 by default.
+        frames: frames that global mode looks at together; the config's `test_frames` by default.
+        past: frames that a stream looks back at; `frames` - 1 by default.
         policy: which frames of the past these are.
         device: where the model is.
         sampling: frames that global mode looks at together, see `frame_groups`.
         seed: of shuffled sampling.
+        post: what is done to every video's boxes in the end, in every mode.
+        features: where the proposals that belong to objects go; those of global mode if it is run.
 
     Raises:
         FaimError: no such sampling; see `match_classes` too.
@@ -112,20 +133,25 @@ class ModeRunner:
         *,
         base: VideoDetector | None = None,
         size: tuple[int, int] | None = None,
+        frames: int | None = None,
         past: int | None = None,
         policy: PolicyName = "spread",
         device: torch.device | str = "cpu",
         sampling: Sampling = "uniform",
         seed: int = 0,
+        post: PostProcessor | None = None,
+        features: FeatureSample | None = None,
     ) -> None:
         """See the class."""
         self.model, self.base, self.data, self.modes = model, base, data, modes
         self.size = model.config.test_size if size is None else size
-        self.past = model.config.test_frames - 1 if past is None else past
+        self.frames = model.config.test_frames if frames is None else frames
+        self.past = self.frames - 1 if past is None else past
         self.policy = make_policy(policy, self.past)
         self.device = torch.device(device)
         check_sampling(sampling, seed)
         self.sampling, self.seed = sampling, seed
+        self.post, self.features = post, features
         self._to_dataset = match_classes(model.config.class_names, data)
 
     @torch.inference_mode()
@@ -140,6 +166,7 @@ class ModeRunner:
             video = self._look(record, on_frame)
             for mode, run in runs.items():
                 getattr(self, f"_{mode}")(video, run)
+                self._post(video, run)
         return runs
 
     def _look(self, record: VideoRecord, on_frame: Callable[[], None]) -> _Video:
@@ -156,6 +183,8 @@ class ModeRunner:
                 video.base_seconds.append(self._base_seconds(images, index))
             video.geometries.append(geometry)
             video.proposals.append(proposals)
+            if self.features is not None and "global" not in self.modes:
+                self.features.take(frame, geometry, proposals)
             on_frame()
         return video
 
@@ -189,34 +218,63 @@ class ModeRunner:
             references = bank.padded() if aggregator.padded else bank.stacked()
             probabilities, entry = aggregator.step(proposals, references)
             bank.append(entry)
-            found = self._finish(video, index, probabilities)
+            self._finish(video, run, index, probabilities)
             run.seconds.append(before[index] + self._now() - started)
-            run.detections[video.frames[index].image_id] = found
 
     def _global(self, video: _Video, run: ModeRun) -> None:
         seconds = [0.0] * len(video.frames)
-        frames = self.model.config.test_frames
-        for group in frame_groups(len(video.frames), frames, self.sampling, self.seed):
+        for group in frame_groups(len(video.frames), self.frames, self.sampling, self.seed):
             started = self._now()
             together = Proposals.stack([video.proposals[index] for index in group])
-            refined = self.model.aggregator.refine(together)
+            refined = self._refine(video, group, together)
             share = (self._now() - started) / len(group)
             for index, probabilities in zip(group, refined, strict=True):
                 started = self._now()
-                found = self._finish(video, index, probabilities)
+                self._finish(video, run, index, probabilities)
                 seconds[index] = video.propose_seconds[index] + share + self._now() - started
-                run.detections[video.frames[index].image_id] = found
         run.seconds.extend(seconds)
 
-    def _finish(self, video: _Video, index: int, probabilities: Tensor) -> Detections:
+    def _refine(self, video: _Video, group: list[int], together: Proposals) -> Tensor:
+        if self.features is None:
+            return self.model.aggregator.refine(together)
+        with self.features.listening():
+            refined = self.model.aggregator.refine(together)
+        frames = [video.frames[index] for index in group]
+        self.features.take_heard(frames, [video.geometries[index] for index in group], together)
+        return refined
+
+    def _finish(self, video: _Video, run: ModeRun, index: int, probabilities: Tensor) -> None:
+        """Keep a frame's detections, or what post-processing makes them of."""
         config = self.model.config
-        found = to_detections(
+        final = to_detections if self.post is None else to_scored_boxes
+        found = final(
             video.proposals[index],
             probabilities,
             video.geometries[index],
             score_threshold=config.score_threshold,
             nms_threshold=config.nms_final,
         )
+        if isinstance(found, ScoredBoxes):
+            video.scored[index] = found
+        else:
+            run.detections[video.frames[index].image_id] = self._of_dataset(found)
+
+    def _post(self, video: _Video, run: ModeRun) -> None:
+        if self.post is None:
+            return
+        started = self._now()
+        size = (video.frames[0].height, video.frames[0].width)
+        scored = self.post.apply([video.scored[i] for i in range(len(video.frames))], size)
+        for frame, boxes in zip(video.frames, scored, strict=True):
+            found = detections_of(boxes, self.model.config.score_threshold)
+            run.detections[frame.image_id] = self._of_dataset(found)
+        share = (self._now() - started) / len(video.frames)
+        run.seconds[-len(video.frames) :] = [
+            seconds + share for seconds in run.seconds[-len(video.frames) :]
+        ]
+        video.scored.clear()
+
+    def _of_dataset(self, found: Detections) -> Detections:
         labels = self._to_dataset[found.class_ids]
         return Detections(found.boxes, found.scores, labels)[labels >= 0]
 

@@ -7,8 +7,7 @@ import math
 import os
 import platform
 import tempfile
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,22 @@ from rich.table import Table
 
 from faim.errors import FaimError
 from faim.evaluation.average_precision import ApResult
-from faim.evaluation.stability import Stability
+from faim.evaluation.error_split import KINDS
+from faim.evaluation.figures import ModeFigures, as_dictionary
+
+__all__ = [
+    "ModeFigures",
+    "as_dictionary",
+    "check_writable",
+    "machine",
+    "missing_parts",
+    "number",
+    "print_modes",
+    "write_json",
+]
+
+#: What a row is called, and its values, one a mode.
+Row = tuple[str, Sequence[float]]
 
 _PACKAGES = (
     "faim",
@@ -30,64 +44,102 @@ _PACKAGES = (
 )
 
 
-@dataclass(frozen=True)
-class ModeFigures:
-    """One mode's figures.
-
-    Attributes:
-        ap: average precision.
-        stability: share found and flips.
-        ms_per_frame: median milliseconds.
-    """
-
-    ap: ApResult
-    stability: Stability
-    ms_per_frame: float
-
-
 def print_modes(
     figures: Mapping[str, ModeFigures], title: str, caption: str, console: Console
 ) -> None:
-    """The modes side by side, then the AP of every class."""
-    table = Table(title=title, caption=caption)
-    table.add_column("")
-    for mode in figures:
-        table.add_column(mode, justify="right")
-    rows: tuple[tuple[str, Iterable[str]], ...] = (
-        ("AP50", (f"{f.ap.ap50:.1f}" for f in figures.values())),
-        ("AP75", (f"{f.ap.ap75:.1f}" for f in figures.values())),
-        ("AP50:95", (f"{f.ap.ap50_95:.1f}" for f in figures.values())),
-        ("found %", (number(f.stability.found_share) for f in figures.values())),
-        ("flips / 100", (number(f.stability.flips_per_100) for f in figures.values())),
-        ("ms a frame", (number(f.ms_per_frame) for f in figures.values())),
-    )
-    for name, cells in rows:
-        table.add_row(name, *cells)
+    """The modes side by side, what AP50 is lost to, and the AP of every class."""
+    every = list(figures.values())
+    table = _table(figures, title, caption)
+    _section(table, _ap_rows(every))
+    _section(table, _part_rows(every))
+    _section(table, _stability_rows(every))
+    _section(table, [("ms a frame", [f.ms_per_frame for f in every])])
     console.print(table)
-    classes = Table(title="AP50 (AP50:95) of every class")
-    classes.add_column("class")
-    for mode in figures:
-        classes.add_column(mode, justify="right")
-    for name in next(iter(figures.values())).ap.per_class:
-        values = (f.ap.per_class[name] for f in figures.values())
-        classes.add_row(name, *(f"{ap50:.1f} ({ap50_95:.1f})" for ap50, ap50_95 in values))
+    if all(f.errors for f in every):
+        errors = _table(figures, "AP50 lost to")
+        _section(errors, [(kind, [f.errors[kind] for f in every]) for kind in KINDS])
+        console.print(errors)
+    classes = _table(figures, "AP50 / AP75 / AP50:95 of every class", first="class")
+    for name in every[0].ap.per_class:
+        classes.add_row(name, *(_class_cell(f.ap, name) for f in every))
     console.print(classes)
 
 
-def as_dictionary(figures: Mapping[str, ModeFigures]) -> dict[str, Any]:
-    """The figures by mode, ready for JSON; what is not known is None."""
-    return {
-        mode: {
-            **{name: _known(getattr(f.ap, name)) for name in ("ap50", "ap75", "ap50_95")},
-            "per_class": {
-                name: {"ap50": ap50, "ap50_95": ap50_95}
-                for name, (ap50, ap50_95) in f.ap.per_class.items()
-            },
-            **{name: _known(value) for name, value in asdict(f.stability).items()},
-            "ms_per_frame": _known(f.ms_per_frame),
-        }
-        for mode, f in figures.items()
+def _table(
+    figures: Mapping[str, ModeFigures], title: str, caption: str | None = None, first: str = ""
+) -> Table:
+    table = Table(title=title, caption=caption)
+    table.add_column(first)
+    for mode in figures:
+        table.add_column(mode, justify="right")
+    return table
+
+
+def _section(table: Table, rows: Sequence[Row]) -> None:
+    if rows:
+        table.add_section()
+    for name, values in rows:
+        table.add_row(name, *map(number, values))
+
+
+def _ap_rows(every: Sequence[ModeFigures]) -> list[Row]:
+    return [
+        ("AP50", [f.ap.ap50 for f in every]),
+        ("AP75", [f.ap.ap75 for f in every]),
+        ("AP50:95", [f.ap.ap50_95 for f in every]),
+    ]
+
+
+def _part_rows(every: Sequence[ModeFigures]) -> list[Row]:
+    """By size, speed and split, as far as the dataset has them."""
+    first = every[0]
+    rows: list[Row] = [
+        (f"AP50:95 {size}", [f.ap.by_size[size].ap50_95 for f in every])
+        for size in first.ap.by_size
+    ]
+    if first.speeds is not None:
+        rows += [
+            (f"AP50 {speed} motion", [f.speeds.ap50[speed] for f in every if f.speeds])
+            for speed in first.speeds.ap50
+        ]
+    for split in first.splits:
+        rows += [
+            (f"AP50 of {split}", [f.splits[split].ap50 for f in every]),
+            (f"AP75 of {split}", [f.splits[split].ap75 for f in every]),
+        ]
+    return [row for row in rows if not all(map(math.isnan, row[1]))]
+
+
+def _stability_rows(every: Sequence[ModeFigures]) -> list[Row]:
+    names = {
+        "found_share": "found %",
+        "found_share_per_instance": "found %, mean of objects",
+        "flips_per_100": "flips / 100",
+        "class_switches": "class switches / object",
+        "centre_jitter": "centre jitter %",
+        "size_jitter": "size jitter %",
     }
+    return [(text, [getattr(f.stability, name) for f in every]) for name, text in names.items()]
+
+
+def _class_cell(ap: ApResult, name: str) -> str:
+    ap50, ap50_95 = ap.per_class[name]
+    return " / ".join(map(number, (ap50, ap.per_class_75.get(name, math.nan), ap50_95)))
+
+
+def missing_parts(figures: Mapping[str, ModeFigures]) -> list[str]:
+    """A sentence for what the dataset does not allow to measure."""
+    if all(
+        f.speeds is not None and not math.isnan(f.stability.class_switches)
+        for f in figures.values()
+    ):
+        return []
+    if any(not math.isnan(f.stability.class_switches) for f in figures.values()):
+        return ["motion speed is not available: no object is annotated in frames close to another"]
+    return [
+        "motion speed, flips, class switches and jitter are not available: the annotations have no "
+        "instance_id"
+    ]
 
 
 def machine() -> dict[str, Any]:
@@ -140,10 +192,6 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 def number(value: float) -> str:
     """One decimal, or a dash where there is no value."""
     return "-" if math.isnan(value) else f"{value:.1f}"
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else value
 
 
 def _version(package: str) -> str | None:

@@ -3,7 +3,8 @@
 What depends on data (FSPM, NMS) stays between them, on the host:
 
     frame     images -> raw predictions and the features that proposals are cut from
-    describe  features, cells around the proposals -> F_cls and F_ins
+    describe  features, cells around the proposals -> F_cls and F_ins; of YOLOV F_cls alone, its
+              regression features come from "frame"
     step      F_cls and F_ins of one frame, a bank -> refined logits and the frame's own entry
     refine    F_cls and F_ins of many frames -> refined logits of them all
 
@@ -23,12 +24,15 @@ from faim.export.info import GraphName
 from faim.models import patches
 from faim.models.aggregation import NoAggregation
 from faim.models.base_detector import LEVELS, STRIDES
-from faim.models.faim import FAIM, YoloxVideo
+from faim.models.faim import FAIM
 from faim.models.ticam import TICAM, TicamEntry
+from faim.models.ticam_detector import TicamDetector, VideoModel
+from faim.models.yolov import YOLOV
 from faim.structures import Proposals
 
 RAW = ("boxes", "objectness", "class_scores")
 FEATURES = tuple(f"features_{level.lower()}" for level in LEVELS)
+REGRESSION = tuple(f"reg_features_{level.lower()}" for level in LEVELS)
 CELLS = tuple(f"cells_{level.lower()}" for level in LEVELS)
 KEY = ("cls_features", "ins_features", "cls_guide", "ins_guide", "valid")
 ENTRY = tuple(field.name for field in fields(TicamEntry))
@@ -80,11 +84,15 @@ class Graph:
 class FrameGraph(nn.Module):
     """(B, H, W, 3) uint8 BGR to raw predictions and features (B, h, w, D), one a level."""
 
-    def __init__(self, model: FAIM | YoloxVideo) -> None:
-        """The features are the stems for FAIM, the ends of YOLOX's branch for affinity."""
+    def __init__(self, model: VideoModel) -> None:
+        """The features are the stems for TICAM, the ends of YOLOX's branch for affinity.
+
+        Of YOLOV those of the regression branch follow.
+        """
         super().__init__()
         self.detector = model.detector
-        self.stems = isinstance(model, FAIM)
+        self.regression = isinstance(model, YOLOV)
+        self.stems = isinstance(model, TicamDetector)
         self.alone = isinstance(model.aggregator, NoAggregation)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
@@ -96,27 +104,29 @@ class FrameGraph(nn.Module):
         if self.alone:
             return raw
         features = output.stem_features if self.stems else output.cls_features
+        if self.regression:
+            features = features + output.reg_features
         # Channels last, and copied into that order: a patch is then a few long runs of memory.
         return (*raw, *(feature.float().permute(0, 2, 3, 1).contiguous() for feature in features))
 
 
 class DescribeGraph(nn.Module):
-    """`FAIM.describe_at`: features, cells, order to F_cls (N, D) and F_ins (N, D)."""
+    """`TicamDetector.describe_at`: features, cells, order to F_cls (N, D) and perhaps F_ins."""
 
-    def __init__(self, model: FAIM) -> None:
+    def __init__(self, model: TicamDetector) -> None:
         """`model` in eval mode."""
         super().__init__()
-        self.model = nn.ModuleDict({"video_branch": model.video_branch, "ifem": model.ifem})
+        self.model = nn.ModuleDict(model.describing)
         self.describe_at = model.describe_at
 
     def forward(
         self, p3: Tensor, p4: Tensor, p5: Tensor, k3: Tensor, k4: Tensor, k5: Tensor, order: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, ...]:
         """See the class."""
         dtype = next(self.model.parameters()).dtype
         features = [feature.to(dtype) for feature in (p3, p4, p5)]
-        cls_features, ins_features = self.describe_at(features, (k3, k4, k5), order)
-        return cls_features.float(), ins_features.float()
+        described = self.describe_at(features, (k3, k4, k5), order)
+        return tuple(feature.float() for feature in described)
 
 
 class StepGraph(nn.Module):
@@ -183,7 +193,7 @@ def proposals_of(
 
 
 def graphs_of(
-    model: FAIM | YoloxVideo,
+    model: VideoModel,
     size: tuple[int, int],
     *,
     batch: int | None = 1,
@@ -198,28 +208,31 @@ def graphs_of(
         dynamic_size: height and width stay open.
     """
     graphs = [_frame(model, size, batch, dynamic_size)]
-    if isinstance(model, FAIM):
+    if isinstance(model, TicamDetector):
         graphs += [_describe(model, size, batch, dynamic_size), _step(model), _refine(model)]
     return graphs
 
 
 def _frame(
-    model: FAIM | YoloxVideo, size: tuple[int, int], batch: int | None, dynamic_size: bool
+    model: VideoModel, size: tuple[int, int], batch: int | None, dynamic_size: bool
 ) -> Graph:
     axes = {} if batch else {0: _batch_axis()}
     if dynamic_size:
         axes |= {1: _side_axis("height", size[0], 1), 2: _side_axis("width", size[1], 1)}
-    alone = isinstance(model.aggregator, NoAggregation)
+    graph = FrameGraph(model).eval()
+    outputs = RAW if graph.alone else RAW + FEATURES
     return Graph(
         name="frame",
-        module=FrameGraph(model).eval(),
+        module=graph,
         inputs={"images": torch.zeros(batch or USUAL_IMAGES, *size, 3, dtype=torch.uint8)},
-        outputs=RAW if alone else RAW + FEATURES,
+        outputs=outputs + REGRESSION if graph.regression else outputs,
         axes={"images": axes},
     )
 
 
-def _describe(model: FAIM, size: tuple[int, int], batch: int | None, dynamic_size: bool) -> Graph:
+def _describe(
+    model: TicamDetector, size: tuple[int, int], batch: int | None, dynamic_size: bool
+) -> Graph:
     images = batch or USUAL_IMAGES
     count, most = images * model.config.num_proposals, MOST_IMAGES * model.config.num_proposals
     inputs: dict[str, Tensor] = {}
@@ -236,10 +249,11 @@ def _describe(model: FAIM, size: tuple[int, int], batch: int | None, dynamic_siz
         axes[name] = {0: Axis(name, 1, count, most + MOST_SPARE)}
     inputs["order"] = torch.arange(count)
     axes["order"] = {0: Axis("proposals", 1, count, most)}
-    return Graph("describe", DescribeGraph(model).eval(), inputs, KEY[:2], axes)
+    outputs = KEY[:2] if isinstance(model, FAIM) else KEY[:1]
+    return Graph("describe", DescribeGraph(model).eval(), inputs, outputs, axes)
 
 
-def _step(model: FAIM) -> Graph:
+def _step(model: TicamDetector) -> Graph:
     config = model.config
     inputs = _key_inputs(config)
     axes: dict[str, dict[int, Axis]] = {name: {} for name in inputs}
@@ -251,7 +265,7 @@ def _step(model: FAIM) -> Graph:
     return Graph("step", StepGraph(model.ticam).eval(), inputs, ("logits", *MADE), axes)
 
 
-def _refine(model: FAIM) -> Graph:
+def _refine(model: TicamDetector) -> Graph:
     frames = max(model.config.test_frames, 2)
     inputs = {
         name: torch.stack([tensor] * frames) for name, tensor in _key_inputs(model.config).items()

@@ -12,7 +12,7 @@ import torch
 from faim.config import FaimConfig
 from faim.errors import FaimError
 from faim.models.aggregation import NoAggregation
-from faim.models.faim import FAIM, YoloxVideo
+from faim.models.ticam_detector import TicamDetector, VideoModel
 
 Aggregation = Literal["ticam", "affinity", "none"]
 GraphName = Literal["frame", "describe", "step", "refine"]
@@ -84,7 +84,7 @@ class ExportInfo:
 
 
 def info_of(
-    model: FAIM | YoloxVideo,
+    model: VideoModel,
     graph: GraphName,
     *,
     size: tuple[int, int] | None = None,
@@ -94,7 +94,7 @@ def info_of(
     made_with: dict[str, str] | None = None,
 ) -> ExportInfo:
     """The metadata of one of a model's graphs; `size` is the config's `test_size` by default."""
-    if isinstance(model, FAIM):
+    if isinstance(model, TicamDetector):
         aggregation: Aggregation = "ticam"
     else:
         aggregation = "none" if isinstance(model.aggregator, NoAggregation) else "affinity"
@@ -111,7 +111,7 @@ def info_of(
     )
 
 
-def checksum_of(model: FAIM | YoloxVideo) -> str:
+def checksum_of(model: VideoModel) -> str:
     """CRC-32 of all weights, in their order."""
     checksum = 0
     for name, tensor in model.state_dict().items():

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torchvision.ops import box_convert
 from yolox.models import YoloPafpn, YoloxHead
 
-from faim.config import YOLOX_SCALES
+from faim.config import YOLOX_SCALES, Scale
 from faim.structures import FrameTargets, RawPredictions
 
 STRIDES = (8, 16, 32)
@@ -71,10 +71,10 @@ class BaseDetector(nn.Module):
     [0, 255], H and W multiples of 32.
     """
 
-    def __init__(self, variant: str, num_classes: int) -> None:
-        """Build with random weights; raises KeyError for an unknown variant."""
+    def __init__(self, size: str | Scale, num_classes: int) -> None:
+        """Build with random weights; `size` is a variant's name, or its numbers."""
         super().__init__()
-        depth, width, depthwise = YOLOX_SCALES[variant]
+        depth, width, depthwise = YOLOX_SCALES[size] if isinstance(size, str) else size
         channels = [256, 512, 1024]
         self.backbone = YoloPafpn(depth, width, in_channels=channels, depthwise=depthwise)
         self.head = _RecordingHead(num_classes, width, in_channels=channels, depthwise=depthwise)

@@ -13,6 +13,7 @@ from faim.errors import FaimError
 from faim.runtime.decode_ahead import DecodeAhead
 from faim.runtime.frames import Frame, FrameSource
 from faim.runtime.pipeline import Detector
+from faim.runtime.post import check_post
 from faim.runtime.results import FrameResult, to_supervision
 
 
@@ -39,7 +40,8 @@ def stream_many(
         Number of the source, counted from 0, and the result of its next frame.
 
     Raises:
-        FaimError: at once for a limit below 1; while iterating, when all sources are done and one
+        FaimError: at once for a limit below 1, or a detector whose post-processing needs whole
+            videos; while iterating, when all sources are done and one
             of them had failed.
 
     Example:
@@ -51,6 +53,7 @@ def stream_many(
     """
     if limit is not None and limit < 1:
         raise FaimError(f"limit: {limit} given; expected 1 or more frames")
+    check_post(detector.post.name, "stream")
     readers = [
         source if isinstance(source, DecodeAhead) else DecodeAhead(source) for source in sources
     ]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from faim.errors import FaimError
+from faim.postprocess.causal import CausalState
 from faim.runtime.bank_policy import (
     BankPolicy,
     PolicyName,
@@ -200,12 +201,14 @@ class StreamState:
         frames_seen: frames since the start; a reset does not set it back.
         resets: times the past was forgotten.
         thumbnail: of the last frame, for `faim.runtime.scene_cut`; (36, 64, 3) uint8 BGR, or None.
+        post: the live tubelets of causal post-processing, or None.
     """
 
     bank: MemoryBank[TensorRecord]
     frames_seen: int = 0
     resets: int = 0
     thumbnail: NDArray[np.uint8] | None = None
+    post: CausalState | None = None
 
     @classmethod
     def empty(cls, capacity: int, policy: BankPolicy | None = None) -> StreamState:
@@ -215,12 +218,13 @@ class StreamState:
     def copy(self) -> StreamState:
         """An independent state with the same past."""
         small = None if self.thumbnail is None else self.thumbnail.copy()
-        return replace(self, bank=self.bank.copy(), thumbnail=small)
+        post = None if self.post is None else self.post.copy()
+        return replace(self, bank=self.bank.copy(), thumbnail=small, post=post)
 
     def reset(self) -> None:
         """Forget the past, as at a scene cut or the start of another video."""
         self.bank.reset()
-        self.thumbnail = None
+        self.thumbnail = self.post = None
         self.resets += 1
 
     def save(self, path: str | Path) -> None:

@@ -3,44 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import get_args
 
 import supervision as sv
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from faim.data.transforms import LetterboxGeometry, letterbox, to_batch
 from faim.errors import FaimError
 from faim.models.aggregation import NoAggregation
 from faim.models.faim import VideoDetector
+from faim.models.postprocess import detections_of
+from faim.postprocess.causal import CausalState
+from faim.postprocess.pairs import PairModel
 from faim.runtime.checks import check_size, resolve_device
-from faim.runtime.decode_ahead import DecodeAhead
 from faim.runtime.frames import Frame, FrameSource, Image
-from faim.runtime.global_mode import run_global
+from faim.runtime.global_mode import run_frames_linked, run_global
 from faim.runtime.memory import PolicyName, StreamState, make_policy
-from faim.runtime.results import FrameResult, to_supervision
+from faim.runtime.opening import Mode, Source, no_end, open_ahead
+from faim.runtime.post import PostName, PostProcessing, check_post
+from faim.runtime.results import FrameResult, Proposed, to_supervision
 from faim.runtime.scene_cut import is_scene_cut, thumbnail
-from faim.runtime.sources import open_source
-from faim.runtime.steps import Sampling, check_sampling, to_detections
-from faim.structures import Detections, Proposals
+from faim.runtime.steps import Sampling, check_sampling, to_detections, to_scored_boxes
+from faim.structures import Detections, Proposals, ScoredBoxes
 
-Mode = Literal["stream", "global", "frame"]
-Source: TypeAlias = str | int | Path | Sequence[NDArray[Any]] | FrameSource
 #: detections below it are neither shown nor written, unless asked for.
 DISPLAY_THRESHOLD = 0.3
-
-
-@dataclass(frozen=True)
-class Proposed:
-    """A frame after the part that looks at it alone; `proposals` without leading dimension."""
-
-    frame: Frame
-    geometry: LetterboxGeometry
-    proposals: Proposals
 
 
 class Detector:
@@ -62,6 +51,9 @@ class Detector:
         bank_policy: which of them: "recent" the last ones, "spread" half of them the last ones and
             half spread evenly over all that came before.
         scene_cuts: whether a stream forgets its past at a hard cut.
+        post: post-processing: "repp" in the modes global and frame, which then give their first
+            result after all frames; "causal", which is ours, in mode stream.
+        post_model: tells it whether two boxes are one object; the published model by default.
 
     Raises:
         FaimError: an option out of its range.
@@ -80,6 +72,8 @@ class Detector:
         bank_frames: int | None = None,
         bank_policy: PolicyName = "spread",
         scene_cuts: bool = True,
+        post: PostName = "none",
+        post_model: PairModel | None = None,
     ) -> None:
         """See the class."""
         if not (isinstance(score_threshold, (int, float)) and 0.0 <= score_threshold <= 1.0):
@@ -96,6 +90,7 @@ class Detector:
         self.bank_policy = make_policy(bank_policy, self.bank_frames)
         self.new_state()  # refuses a number of frames that no bank can have
         self.scene_cuts = scene_cuts
+        self.post = PostProcessing(post, post_model)
         self.device = resolve_device(device)
         self.model = model.to(self.device) if isinstance(model, torch.nn.Module) else model
 
@@ -188,13 +183,15 @@ class Detector:
         """
         if mode not in get_args(Mode):
             raise FaimError(f"mode: {mode!r} given; expected one of {', '.join(get_args(Mode))}")
+        check_post(self.post.name, mode)
         if mode == "stream":
             return self._run_stream(source, on_frame)
-        if mode == "frame":
+        if mode == "frame" and self.post.name == "none":
             return self._run_frames(source, on_frame)
         if source.live:
-            raise no_end(source)
-        return run_global(self, source, images, on_frame)
+            raise no_end(source, mode)
+        whole = run_global if mode == "global" else run_frames_linked
+        return whole(self, source, images, on_frame)
 
     def new_state(self) -> StreamState:
         """The state of a stream that has not begun."""
@@ -217,6 +214,7 @@ class Detector:
 
         A state changes only once the detections of its frame are known.
         """
+        check_post(self.post.name, "stream")
         items = self._propose([Frame(0, 0.0, image) for image in images]) if images else []
         return [self._step(item, state) for item, state in zip(items, states, strict=True)]
 
@@ -227,13 +225,22 @@ class Detector:
         bank = state.bank.padded() if aggregator.padded else state.bank.stacked()
         with torch.inference_mode():
             probabilities, entry = aggregator.step(item.proposals, None if cut else bank)
-            detections = self.finish(item.proposals, probabilities, item.geometry)
+            detections, post = self._conclude(item, probabilities, None if cut else state.post)
         if cut:
             state.reset()
         state.bank.append(entry)
-        state.thumbnail = small
+        state.thumbnail, state.post = small, post
         state.frames_seen += 1
         return detections
+
+    def _conclude(
+        self, item: Proposed, probabilities: Tensor, past: CausalState | None
+    ) -> tuple[Detections, CausalState | None]:
+        if self.post.name == "none":
+            return self.finish(item.proposals, probabilities, item.geometry), None
+        scored = self.score(item.proposals, probabilities, item.geometry)
+        scored, state = self.post.step(scored, item.geometry.source_size, past)
+        return detections_of(scored, self.score_threshold), state
 
     def _run_stream(
         self, source: FrameSource, on_frame: Callable[[], None]
@@ -283,15 +290,14 @@ class Detector:
             nms_threshold=self.config.nms_final,
         )
 
-
-def no_end(source: FrameSource) -> FaimError:
-    """The sentence for global mode on a live source."""
-    return FaimError(
-        f"{source.name}: a live source has no end, so mode global cannot work on it; expected mode "
-        "stream or frame, or a file"
-    )
-
-
-def open_ahead(source: Source) -> FrameSource:
-    """`open_source`, decoded ahead by a thread; a `FrameSource` comes back as it is."""
-    return source if isinstance(source, FrameSource) else DecodeAhead(open_source(source))
+    def score(
+        self, proposals: Proposals, probabilities: Tensor, geometry: LetterboxGeometry
+    ) -> ScoredBoxes:
+        """What `finish` makes its detections of, down to the model's own score threshold."""
+        return to_scored_boxes(
+            proposals,
+            probabilities,
+            geometry,
+            score_threshold=min(self.config.score_threshold, self.score_threshold),
+            nms_threshold=self.config.nms_final,
+        )

@@ -30,8 +30,10 @@ from faim.runtime.choices import BackendName, Precision
 from faim.runtime.decode_ahead import DecodeAhead
 from faim.runtime.many import stream_many
 from faim.runtime.memory import PolicyName
+from faim.runtime.opening import Mode, no_end
 from faim.runtime.outputs import check_outputs, open_sinks, output_names
-from faim.runtime.pipeline import DISPLAY_THRESHOLD, Detector, Mode, no_end
+from faim.runtime.pipeline import DISPLAY_THRESHOLD, Detector
+from faim.runtime.post import PostName, check_post
 from faim.runtime.sinks import Result, Sink, StopRun
 from faim.runtime.sources import FirstFrames, open_source
 
@@ -65,6 +67,7 @@ class PredictOptions:
         bank_policy: "recent" the last of them; "spread" half of them the last, half over all of the
             past.
         scene_cuts: whether a stream forgets its past at a hard cut.
+        post, post_model: see `faim.load`.
         limit: stop after so many frames.
     """
 
@@ -85,6 +88,8 @@ class PredictOptions:
     bank_frames: int | None = None
     bank_policy: PolicyName = "spread"
     scene_cuts: bool = True
+    post: PostName = "none"
+    post_model: Path | None = None
     limit: int | None = None
 
 
@@ -154,6 +159,8 @@ def run_predict(options: PredictOptions) -> PredictSummary:
             bank_frames=options.bank_frames,
             bank_policy=options.bank_policy,
             scene_cuts=options.scene_cuts,
+            post=options.post,
+            post_model=options.post_model,
         )
         progress = _progress(console, options)
         results = _results(options, detector, sources, progress)
@@ -183,9 +190,10 @@ def _open_sources(options: PredictOptions, stack: ExitStack) -> list[DecodeAhead
         raise FaimError(
             "jsonl: - given with several sources; expected a file's name, or one source"
         )
+    check_post(options.post, options.mode)
     sources = [stack.enter_context(DecodeAhead(open_source(name))) for name in named]
-    if options.mode == "global" and sources[0].live:
-        raise no_end(sources[0])
+    if (options.mode == "global" or options.post == "repp") and sources[0].live:
+        raise no_end(sources[0], options.mode)
     return sources
 
 
@@ -275,7 +283,8 @@ def _print_summary(
         + (f", {summary.dropped} dropped to keep up" if summary.dropped else "")
         + (", interrupted" if summary.interrupted else ""),
         f"weights {options.weights}, mode {options.mode}, aggregation {aggregation}, "
-        f"size {height}x{width}, {detector.backend} on {detector.device}",
+        f"size {height}x{width}, {detector.backend} on {detector.device}"
+        + (f", post-processing {options.post}" if options.post != "none" else ""),
     ]
     if options.jsonl is not None and str(options.jsonl) != "-":
         lines.append(f"JSON lines in {_listed(output_names(options.jsonl, sources))}")

@@ -9,10 +9,20 @@ from typing import Generic, TypeVar
 import numpy as np
 import supervision as sv
 
+from faim.data.transforms import LetterboxGeometry
 from faim.runtime.frames import Frame
-from faim.structures import Detections
+from faim.structures import Detections, Proposals
 
 Found = TypeVar("Found", Detections, sv.Detections)
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """A frame after the part that looks at it alone; `proposals` without leading dimension."""
+
+    frame: Frame
+    geometry: LetterboxGeometry
+    proposals: Proposals
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from torch import Tensor
 from faim.errors import FaimError
 from faim.models.affinity import AffinityEntry
 from faim.models.ticam import TicamEntry
+from faim.postprocess.causal import CausalState
 from faim.runtime.bank_policy import BankPolicy, Recent, RecentAndSpread
 from faim.runtime.memory import BankContent, MemoryBank, StreamState
 from faim.runtime.scene_cut import SIZE
@@ -27,11 +28,15 @@ FORMAT = "faim-stream-state-1"
 ENTRIES: dict[str, type[TensorRecord]] = {"ticam": TicamEntry, "affinity": AffinityEntry}
 _BANK = "bank."
 _THUMBNAIL = "thumbnail"
+_POST = "post."
 
 
 @dataclass(frozen=True)
 class _Header:
-    """All of a state but its tensors; `recent` is None for the policy `Recent`."""
+    """All of a state but its tensors.
+
+    `recent` is None for the policy `Recent`; `post_size` is that of `CausalState`, if there is one.
+    """
 
     entry: str | None
     capacity: int
@@ -41,11 +46,12 @@ class _Header:
     appended: int
     frames_seen: int
     resets: int
+    post_size: list[int] | None = None
 
     def check(self) -> None:
         """Raise ValueError where the numbers contradict each other."""
         numbers = [self.capacity, self.appended, self.frames_seen, self.resets]
-        numbers += [*self.slots, *self.frames, self.recent or 0]
+        numbers += [*self.slots, *self.frames, self.recent or 0, *(self.post_size or [])]
         if any(type(number) is not int or number < 0 for number in numbers):
             raise ValueError("a count is no whole number from 0 on")
         rising = sorted(set(self.frames)) == self.frames
@@ -73,12 +79,17 @@ def save_state(path: str | Path, state: StreamState) -> None:
         appended=content.appended,
         frames_seen=state.frames_seen,
         resets=state.resets,
+        post_size=list(state.post.size) if state.post and state.post.size else None,
     )
     tensors: dict[str, Tensor] = {}
     if content.storage is not None:
         tensors |= {_BANK + name: value for name, value in vars(content.storage).items()}
     if state.thumbnail is not None:
         tensors[_THUMBNAIL] = torch.from_numpy(np.ascontiguousarray(state.thumbnail))
+    if header.post_size:
+        assert state.post is not None
+        arrays = {name: value for name, value in vars(state.post).items() if name != "size"}
+        tensors |= {_POST + name: torch.from_numpy(value) for name, value in arrays.items()}
     metadata = {"format": FORMAT, "state": json.dumps(vars(header))}
     part = path.parent / (path.name + ".part")
     try:
@@ -124,6 +135,7 @@ def _assemble(
     small = tensors.pop(_THUMBNAIL, None)
     if small is not None and (small.shape != (*SIZE[::-1], 3) or small.dtype != torch.uint8):
         raise ValueError("the thumbnail has another shape or type")
+    post = _post(header, tensors)
     storage: TensorRecord | None = None
     if header.entry is not None:
         values: dict[str, Any] = {n.removeprefix(_BANK): t for n, t in tensors.items()}
@@ -141,7 +153,20 @@ def _assemble(
         frames_seen=header.frames_seen,
         resets=header.resets,
         thumbnail=None if small is None else small.numpy(),
+        post=post,
     )
+
+
+def _post(header: _Header, tensors: dict[str, Tensor]) -> CausalState | None:
+    """Take its tensors out of those of the file."""
+    names = [name for name in tensors if name.startswith(_POST)]
+    arrays = {name.removeprefix(_POST): tensors.pop(name).numpy() for name in names}
+    if header.post_size is None and not arrays:
+        return None
+    height, width = header.post_size or []
+    state = CausalState(**arrays, size=(height, width))
+    state.check()
+    return state
 
 
 def _entry_name(path: Path, storage: TensorRecord | None) -> str | None:

@@ -9,8 +9,17 @@ from torch import Tensor
 from faim.data.sampling import global_test, local_test
 from faim.data.transforms import LetterboxGeometry
 from faim.errors import FaimError
-from faim.models.postprocess import postprocess
-from faim.structures import Detections, Proposals
+from faim.models.postprocess import detections_of, postprocess, scored_boxes
+from faim.structures import Detections, Proposals, ScoredBoxes
+
+__all__ = [
+    "Sampling",
+    "check_sampling",
+    "detections_of",
+    "frame_groups",
+    "to_detections",
+    "to_scored_boxes",
+]
 
 #: Which frames of a video global mode looks at together.
 Sampling = Literal["uniform", "shuffled", "local"]
@@ -62,3 +71,21 @@ def to_detections(
         proposals, probabilities, score_threshold=score_threshold, nms_threshold=nms_threshold
     ).to("cpu")
     return Detections(geometry.to_source(found.boxes), found.scores, found.class_ids)
+
+
+def to_scored_boxes(
+    proposals: Proposals,
+    probabilities: Tensor,
+    geometry: LetterboxGeometry,
+    *,
+    score_threshold: float,
+    nms_threshold: float,
+) -> ScoredBoxes:
+    """`to_detections` with the scores of all classes together, for post-processing.
+
+    Arguments are those of `to_detections`, which is `detections_of` of this.
+    """
+    found = scored_boxes(
+        proposals, probabilities, score_threshold=score_threshold, nms_threshold=nms_threshold
+    ).to("cpu")
+    return ScoredBoxes(geometry.to_source(found.boxes), found.scores)

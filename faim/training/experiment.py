@@ -10,11 +10,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal
 
 from torch.utils.data import Dataset
 
-from faim.config import Architecture, FaimConfig, TrainablePart, Variant
+from faim.config import PARTS, Architecture, FaimConfig, Variant
 from faim.data.coco_vid import CocoVid
 from faim.data.datasets import MULTI_SCALE_SIZES, FrameDataset, VideoDataset, collate_frames
 from faim.data.transforms import BaseStageAugment
@@ -290,7 +290,7 @@ class FaimExperiment(Experiment):
         if not self.config(("object",)).train_parts:
             raise FaimError(
                 f"model.train_parts is {self.model['train_parts']!r} and leaves nothing to train; "
-                f"expected some of {', '.join(get_args(TrainablePart))} (mask_head counts only "
+                f"expected some of {', '.join(PARTS[self.architecture])} (mask_head counts only "
                 "with model.mask_weight above 0)"
             )
 
@@ -303,7 +303,7 @@ class FaimExperiment(Experiment):
     @property
     def masks_required(self) -> bool:
         """Whether the mask loss counts."""
-        return self.config(("object",)).mask_weight > 0
+        return self.config(("object",)).learns_masks
 
     def config(self, class_names: tuple[str, ...]) -> FaimConfig:
         """As in `Experiment`; a mask head whose loss does not count is not trained."""
@@ -349,6 +349,20 @@ class FaimExperiment(Experiment):
     def start_epoch(self, dataset: VideoDataset, epoch: int) -> None:
         """Set the epoch."""
         dataset.set_epoch(epoch)
+
+
+@dataclass(kw_only=True)
+class YolovExperiment(FaimExperiment):
+    """The second stage of YOLOV, the baseline: without masks, all else as FAIM's."""
+
+    architecture: ClassVar[Architecture] = "yolov"
+
+
+@dataclass(kw_only=True)
+class YolovIfemExperiment(FaimExperiment):
+    """The second stage of YOLOV with instance masks learnt beside it (FAIM, Table 2)."""
+
+    architecture: ClassVar[Architecture] = "yolov_ifem"
 
 
 def every_nth_frame(data: CocoVid, stride: int) -> CocoVid:

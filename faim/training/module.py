@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from faim.data.sampling import derive_seed
 from faim.errors import FaimError
-from faim.models.faim import FAIM, YoloxVideo
+from faim.models.faim import YoloxVideo
+from faim.models.ticam_detector import TicamDetector, VideoModel
 from faim.structures import FrameTargets, VideoSample
 from faim.training.errors import agree
 from faim.training.experiment import BaseExperiment, Experiment, FaimExperiment
@@ -138,20 +139,21 @@ class BaseTraining(TrainingModule):
 
 
 class FaimTraining(TrainingModule):
-    """The second stage: the video modules on m frames of a video."""
+    """The second stage: the video modules of FAIM or YOLOV on m frames of a video."""
 
-    model: FAIM
+    model: TicamDetector
     experiment: FaimExperiment
 
     def losses(self, images: Tensor, targets: list[FrameTargets]) -> dict[str, Tensor]:
-        """See `FAIM.training_losses`."""
+        """See `TicamDetector.training_losses`."""
         losses = self.model.training_losses(VideoSample(images, targets))
-        return {name: losses[name] for name in ("total", "detection", "refined", "mask")}
+        names = ["total", "detection", "refined"]
+        if self.model.config.learns_masks:
+            names.append("mask")
+        return {name: losses[name] for name in names}
 
 
-def make_module(
-    model: FAIM | YoloxVideo, experiment: Experiment, steps_per_epoch: int
-) -> TrainingModule:
+def make_module(model: VideoModel, experiment: Experiment, steps_per_epoch: int) -> TrainingModule:
     """The training module of the experiment's stage."""
     kind = FaimTraining if isinstance(experiment, FaimExperiment) else BaseTraining
     module = kind(model, experiment, steps_per_epoch)

@@ -9,7 +9,8 @@ from torch import Tensor
 from faim.config import FaimConfig
 from faim.errors import FaimError
 from faim.models.checkpoint import load_base_weights, load_checkpoint, load_weights
-from faim.models.faim import FAIM, YoloxVideo, build_model
+from faim.models.faim import build_model
+from faim.models.ticam_detector import TicamDetector, VideoModel
 from faim.training.experiment import Experiment, FaimExperiment
 
 #: The base detector's keys, and those whose leading dimension is the class, in a checkpoint.
@@ -17,11 +18,12 @@ _BASE = "detector."
 _CLASS_ROWS = "detector.head.cls_preds."
 
 
-def starting_model(experiment: Experiment, class_names: tuple[str, ...]) -> FAIM | YoloxVideo:
+def starting_model(experiment: Experiment, class_names: tuple[str, ...]) -> VideoModel:
     """The model with the weights that training starts from.
 
-    A base detector that knows all the data's classes by name (COCO's, for example) keeps their
-    predictors, in the data's order.
+    A checkpoint of the same architecture and classes is gone on with as a whole; of any other the
+    base detector is taken. One that knows all the data's classes by name (COCO's, for example)
+    keeps their predictors, in the data's order.
 
     Raises:
         FaimError: a wrong checkpoint (see `load_base_weights`); the second stage has none, or one
@@ -38,10 +40,9 @@ def starting_model(experiment: Experiment, class_names: tuple[str, ...]) -> FAIM
         logger.info("no -c: starts from random weights")
         return model
     config, state = load_checkpoint(experiment.ckpt)
-    if config.architecture == "faim" and config.class_names == class_names:
-        # A base detector takes its part; FAIM goes on from the whole.
-        part = state if isinstance(model, FAIM) else _base_part(state)
-        load_weights(model if isinstance(model, FAIM) else model.detector, part, experiment.ckpt)
+    same = config.architecture == model.config.architecture and config.class_names == class_names
+    if same and isinstance(model, TicamDetector):
+        load_weights(model, state, experiment.ckpt)
         return model
     _load_base(model, config, state, experiment)
     if isinstance(experiment, FaimExperiment) and experiment.init_branch_from_base:
@@ -50,15 +51,15 @@ def starting_model(experiment: Experiment, class_names: tuple[str, ...]) -> FAIM
 
 
 def _load_base(
-    model: FAIM | YoloxVideo, config: FaimConfig, state: dict[str, Tensor], experiment: Experiment
+    model: VideoModel, config: FaimConfig, state: dict[str, Tensor], experiment: Experiment
 ) -> None:
     names = model.config.class_names
-    if config.variant == model.config.variant and set(names) <= set(config.class_names):
+    if config.scales == model.config.scales and set(names) <= set(config.class_names):
         rows = [config.class_names.index(name) for name in names]
         picked = {n: t[rows] for n, t in state.items() if n.startswith(_CLASS_ROWS)}
         load_weights(model.detector, _base_part(state | picked), experiment.ckpt)
         return
-    frozen = isinstance(model, FAIM) and "base" not in model.config.train_parts
+    frozen = isinstance(model, TicamDetector) and "base" not in model.config.train_parts
     if frozen and config.num_classes != len(names):
         raise FaimError(
             f"{experiment.ckpt}: {config.num_classes} classes, the data have {len(names)}; "
@@ -73,9 +74,9 @@ def _base_part(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {n.removeprefix(_BASE): t for n, t in state.items() if n.startswith(_BASE)}
 
 
-def _copy_classification_branch(model: FAIM | YoloxVideo) -> None:
+def _copy_classification_branch(model: VideoModel) -> None:
     """Start the video object branch, which has the same shape, from the base's own features."""
-    assert isinstance(model, FAIM)
+    assert isinstance(model, TicamDetector)
     base = model.detector.head.cls_convs
     for own, trained in zip(model.video_branch.convs, base, strict=True):
         own.load_state_dict(trained.state_dict())

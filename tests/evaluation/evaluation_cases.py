@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from faim.data.coco_vid import CocoVid
@@ -61,3 +62,41 @@ def data_maker(folder: Path) -> MakeData:
         return CocoVid(file)
 
     return make
+
+
+def random_case(
+    seed: int, frames: int = 30, *, still: bool = False, classes: int = 3
+) -> tuple[list[Objects], dict[int, Detections]]:
+    """Objects of all sizes, and detections of which some are shifted, confused or made up.
+
+    With `still` every frame shows the same objects.
+    """
+    random = np.random.default_rng(seed)
+    made: list[Objects] = []
+    found = {}
+    objects: Objects = []
+    for image_id in range(1, frames + 1):
+        if not objects or not still:
+            number = int(random.integers(1, 4))
+            low = random.uniform(0, [60, 20], (number, 2))
+            boxes = np.concatenate([low, low + random.uniform(8, [140, 80], (number, 2))], axis=1)
+            labels = random.integers(0, classes, number)
+            objects = [
+                (int(label), (float(a), float(b), min(float(c), 200.0), min(float(d), 100.0)), i)
+                for i, (label, (a, b, c, d)) in enumerate(zip(labels, boxes, strict=True))
+            ]
+        made.append(objects)
+        truth = np.array([box for _, box, _ in objects])
+        names = np.array([label for label, *_ in objects])
+        boxes = np.concatenate([truth + random.normal(0, noise, truth.shape) for noise in (2, 6)])
+        boxes = np.concatenate([boxes, random.uniform([0, 0, 60, 40], [50, 40, 90, 80], (2, 4))])
+        boxes = np.concatenate([np.minimum(boxes[:, :2], boxes[:, 2:] - 1), boxes[:, 2:]], axis=1)
+        guesses = np.concatenate([names, names, random.integers(0, classes, 2)])
+        wrong = random.random(len(guesses)) < 0.2
+        guesses[wrong] = random.integers(0, classes, int(wrong.sum()))
+        found[image_id] = Detections(
+            torch.from_numpy(boxes).float(),
+            torch.from_numpy(random.uniform(0.01, 1, len(boxes))).float(),
+            torch.from_numpy(guesses),
+        )
+    return made, found

@@ -7,14 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from evaluation_cases import MakeData, detections
+from evaluation_cases import MakeData, detections, random_case
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from faim.data.coco_vid import CocoVid
+from faim.data.coco_vid import CocoVid, VideoRecord
 from faim.errors import FaimError
-from faim.evaluation.average_precision import MAX_DETECTIONS, evaluate_ap
+from faim.evaluation.average_precision import MAX_DETECTIONS, ap_of, ap_of_splits, evaluate_ap
+from faim.evaluation.matching import greedy_match, mean_average_precision
+from faim.evaluation.tables import Case
 from faim.structures import Detections
 
 BOX = (10.0, 10.0, 30.0, 30.0)
@@ -103,35 +106,86 @@ def test_without_ground_truth(make_data: MakeData) -> None:
         evaluate_ap(make_data([[]]), {})
 
 
-def test_agrees_with_pycocotools(make_data: MakeData) -> None:
-    random = np.random.default_rng(3)
-    frames, found = [], {}
-    for image_id in range(1, 31):
-        corners = random.uniform(0, [120, 50], (3, 2))
-        boxes = np.concatenate([corners, corners + random.uniform(10, 50, (3, 2))], axis=1)
-        labels = random.integers(0, 3, 3)
-        frames.append(
-            [
-                (int(k), tuple(map(float, b)), i)
-                for i, (k, b) in enumerate(zip(labels, boxes, strict=True))
-            ]
-        )
-        noisy = np.concatenate([boxes + random.normal(0, 3, boxes.shape), boxes[::-1]])
-        guesses = np.where(random.uniform(size=6) < 0.7, np.tile(labels, 2), 0)
-        found[image_id] = Detections(
-            torch.from_numpy(noisy).float(),
-            torch.from_numpy(random.uniform(0.01, 1, 6)).float(),
-            torch.from_numpy(guesses).long(),
-        )
+@pytest.mark.parametrize("seed", range(5))
+def test_agrees_with_pycocotools(make_data: MakeData, seed: int) -> None:
+    frames, found = random_case(seed)
     data = make_data(frames)
     result = evaluate_ap(data, found)
-    assert (result.ap50, result.ap75, result.ap50_95) == pytest.approx(
-        _by_pycocotools(data, found), abs=1e-6
-    )
+    every, classes = _by_pycocotools(data, found)
+    assert (result.ap50, result.ap75, result.ap50_95) == pytest.approx(every["all"], abs=1e-9)
+    for size, part in result.by_size.items():
+        assert (part.ap50, part.ap75, part.ap50_95) == pytest.approx(every[size], abs=1e-9)
+    for name, (ap50, ap50_95) in result.per_class.items():
+        values = (ap50, result.per_class_75[name], ap50_95)
+        assert values == pytest.approx(classes[name], abs=1e-9)
     assert 5 < result.ap75 < result.ap50 < 95  # a case in which something is at stake
 
 
-def _by_pycocotools(data: CocoVid, found: dict[int, Detections]) -> tuple[float, float, float]:
+@given(seed=st.integers(0, 10_000))
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_own_matching_agrees_with_coco(make_data: MakeData, seed: int) -> None:
+    """Motion speed and the error split do their own matching; it must be COCO's."""
+    frames, found = random_case(seed, frames=10)
+    case = Case(make_data(frames), found)
+    hit = greedy_match(case) >= 0
+    positives = np.bincount(case.objects.label, minlength=3)
+    own = mean_average_precision(
+        case.found.label,
+        case.found.score,
+        hit,
+        np.ones(len(hit)),
+        positives.astype(float),
+        np.flatnonzero(positives),
+    )
+    assert own == pytest.approx(ap_of(case).ap50, abs=1e-9)
+
+
+def test_sizes_by_hand(make_data: MakeData) -> None:
+    small, large = (0.0, 0.0, 30.0, 30.0), (50.0, 0.0, 150.0, 99.0)
+    data = make_data([[(0, small, 1), (0, large, 2)]])
+    by_size = evaluate_ap(data, {1: detections((0, 0.9, large))}).by_size
+    assert (by_size["small"].ap50, by_size["large"].ap50) == (0, pytest.approx(100))
+    assert np.isnan(by_size["medium"].ap50)
+
+
+def test_the_splits_alone(make_data: MakeData) -> None:
+    data = make_data([[(0, BOX, 1)], [(0, BOX, 1)], [(0, BOX, 1)]])
+    frames = data.videos[0].frames
+    data.videos = [
+        VideoRecord(number, f"{number}", (frame,), split)
+        for number, (frame, split) in enumerate(zip(frames, ("S2", "S1", None), strict=True))
+    ]
+    found = {1: detections((0, 0.9, FAR), (0, 0.8, BOX)), 2: detections((0, 0.1, BOX))}
+    splits = ap_of_splits(data, found)
+    assert {name: part.ap50 for name, part in splits.items()} == {
+        "S1": pytest.approx(100),
+        "S2": pytest.approx(50),
+    }
+    assert ap_of_splits(make_data([[(0, BOX, 1)]]), {}) == {}
+
+
+def test_the_split_of_a_video_is_read(make_data: MakeData) -> None:
+    file = make_data([[(0, BOX, 1)]]).annotation_file
+    content = json.loads(file.read_text())
+    assert CocoVid(file).videos[0].split is None
+    content["videos"][0]["split"] = "S1"
+    file.write_text(json.dumps(content))
+    assert CocoVid(file).videos[0].split == "S1"
+    content["videos"][0]["split"] = 1
+    file.write_text(json.dumps(content))
+    with pytest.raises(FaimError, match="video 1 has split 1; expected a name"):
+        CocoVid(file)
+
+
+Levels = tuple[float, float, float]
+
+
+def _by_pycocotools(
+    data: CocoVid, found: dict[int, Detections]
+) -> tuple[dict[str, Levels], dict[str, Levels]]:
+    """AP50, AP75 and AP50:95 of all and each size, and of each class."""
     rows = [
         {
             "image_id": image_id,
@@ -149,6 +203,14 @@ def _by_pycocotools(data: CocoVid, found: dict[int, Detections]) -> tuple[float,
         evaluation = COCOeval(truth, truth.loadRes(rows), "bbox")
         evaluation.evaluate()
         evaluation.accumulate()
-        evaluation.summarize()
-    mean, ap50, ap75 = 100 * evaluation.stats[:3]
-    return float(ap50), float(ap75), float(mean)
+    precision = evaluation.eval["precision"][..., -1]
+
+    def levels(values: np.ndarray) -> Levels:
+        means = [100 * float(part[part > -1].mean()) for part in (values[0], values[5], values)]
+        return means[0], means[1], means[2]
+
+    sizes = ("all", "small", "medium", "large")
+    return (
+        {size: levels(precision[..., index]) for index, size in enumerate(sizes)},
+        {name: levels(precision[:, :, index, 0]) for index, name in enumerate(data.classes)},
+    )

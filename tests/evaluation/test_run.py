@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -12,17 +13,21 @@ import torch
 from evaluation_cases import MakeData
 from rich.console import Console
 
+from faim.cli import main
 from faim.config import FaimConfig
 from faim.data.coco_vid import CocoVid
 from faim.errors import FaimError
 from faim.evaluation.modes import ModeRunner, match_classes, median_ms
 from faim.evaluation.run import EvalOptions, run_eval
+from faim.evaluation.subject import set_proposals
 from faim.models.affinity import Affinity
-from faim.models.checkpoint import save_checkpoint
+from faim.models.checkpoint import load_model, save_checkpoint
 from faim.models.faim import build_model
+from faim.postprocess.repp import Repp
+from faim.runtime.backends.select import torch_detector
 from faim.runtime.pipeline import Detector
 from faim.runtime.sources import open_source
-from faim.structures import Proposals
+from faim.structures import Proposals, ScoredBoxes
 
 #: Where the object of frame t stands; frames are 200x100, network input 64x128 (scale 0.64).
 BOXES = [(10.0 + 4 * t, 20.0, 50.0 + 4 * t, 60.0) for t in range(6)]
@@ -90,6 +95,51 @@ def test_the_past_of_a_stream_is_bounded(data: CocoVid) -> None:
     # Frame 3 alone is weak: with one past frame, frame 5 sees 4 and 5, so it does not know of it.
     runs = ModeRunner(Scripted(), data, ("stream",), past=1).run()
     assert runs["stream"].detections[6].scores[0] == pytest.approx(0.81)
+
+
+def test_more_or_fewer_frames_than_the_model_has(data: CocoVid) -> None:
+    whole = ModeRunner(Scripted(), data, ("global",)).run()["global"].detections
+    runner = ModeRunner(Scripted(), data, ("global", "stream"), frames=4)
+    runs = runner.run()
+    # As with test_frames 4: groups {0, 2, 4} and {1, 3, 5}, and a stream that looks back at 3.
+    assert runner.past == 3
+    scores = {i: found.scores[0].item() for i, found in runs["global"].detections.items()}
+    assert [scores[i] for i in (1, 3, 5)] == pytest.approx([0.81] * 3)
+    assert whole[1].scores[0] < 0.8095
+    shorter = ModeRunner(Scripted(), data, ("stream",), frames=2).run()
+    assert shorter["stream"].detections[6].scores[0] == pytest.approx(0.81)
+    assert ModeRunner(Scripted(), data, frames=4, past=9).past == 9
+
+
+class Halving:
+    """Post-processing whose result is known: all scores halved."""
+
+    def __init__(self) -> None:
+        self.sizes: list[tuple[int, int]] = []
+
+    def apply(self, frames: Sequence[ScoredBoxes], size: tuple[int, int]) -> list[ScoredBoxes]:
+        self.sizes.append(size)
+        return [ScoredBoxes(frame.boxes, frame.scores / 2) for frame in frames]
+
+
+def test_post_processing_sees_every_video_of_every_mode(data: CocoVid) -> None:
+    plain = ModeRunner(Scripted(), data).run()
+    post = Halving()
+    runs = ModeRunner(Scripted(), data, post=post).run()
+    assert post.sizes == [(100, 200)] * 3
+    for mode, run in runs.items():
+        assert len(run.seconds) == 6
+        for image_id, found in run.detections.items():
+            expected = plain[mode].detections[image_id]
+            torch.testing.assert_close(found.scores, expected.scores / 2)
+            torch.testing.assert_close(found.boxes, expected.boxes)
+            assert torch.equal(found.class_ids, expected.class_ids)
+
+
+def test_repp_lifts_the_weak_frame(data: CocoVid) -> None:
+    found = ModeRunner(Scripted(), data, ("frame",), post=Repp()).run()["frame"].detections
+    # The mean of five times 0.81 and once 0.09.
+    assert found[4].scores[0] == pytest.approx((5 * 0.81 + 0.09) / 6, abs=1e-3)
 
 
 def test_every_frame_is_in_one_group_of_global_mode(data: CocoVid) -> None:
@@ -212,6 +262,14 @@ def test_run_eval_writes_what_it_prints(data: CocoVid, weights: Path, tmp_path: 
         ({"size": 100}, "multiple of 32"),
         ({"sampling": "some"}, "sampling: 'some'"),
         ({"seed": -2}, "seed: -2"),
+        ({"post": "seq-nms"}, "--post: 'seq-nms'"),
+        ({"post_model": Path("repp.json")}, "expected --post repp"),
+        ({"post": "repp", "post_model": Path("nowhere.json")}, r"nowhere\.json"),
+        ({"frames": 0}, "--frames: 0"),
+        ({"proposals": 0}, "--proposals: 0"),
+        ({"weights": None}, "--ckpt: not given"),
+        ({"detections": Path("nowhere.json")}, r"nowhere\.json: cannot be read"),
+        ({"out": Path("/dev/null/run")}, "cannot make its folder"),
     ],
 )
 def test_wrong_options(
@@ -236,3 +294,95 @@ def test_an_experiment_names_data_and_input(data: CocoVid, weights: Path, tmp_pa
     file.write_text(file.read_text().replace("nano", "tiny"))
     with pytest.raises(FaimError, match="weights of variant nano; expected tiny"):
         run_eval(options, Console(file=io.StringIO()))
+
+
+def test_a_run_folder(data: CocoVid, weights: Path, tmp_path: Path) -> None:
+    out = tmp_path / "runs" / "first"
+    out.mkdir(parents=True)
+    (out / "detections_file.json").write_text("[]")  # of an earlier run
+    options = EvalOptions(weights=weights, data=data.annotation_file, out=out, frames=3)
+    report = run_eval(options, Console(file=io.StringIO()))
+    content = json.loads((out / "run.json").read_text())
+    assert content == {"name": "first", **report}
+    assert (report["test_frames"], report["post"], report["notes"]) == (3, "none", [])
+    names = {path.name for path in out.iterdir()}
+    assert {f"detections_{mode}.json" for mode in report["modes"]} < names
+    assert "detections_file.json" not in names
+    for figures in report["modes"].values():
+        # 4 of 40 pixels a frame: the mean IoU is 0.70 in the two frames of the middle.
+        counts = {speed: part["objects"] for speed, part in figures["by_speed"].items()}
+        assert counts == {"slow": 0, "medium": 2, "fast": 4}
+        assert sum(figures["errors"].values()) > 0
+        assert figures["by_size"]["small"]["ap50"] is None
+
+
+def test_detections_of_a_file_have_the_figures_of_the_run(
+    data: CocoVid, weights: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    options = EvalOptions(weights=weights, data=data.annotation_file, out=out, mode="frame")
+    by_model = run_eval(options, Console(file=io.StringIO()))
+    for frame in data.frames:
+        frame.path.unlink()  # neither a model nor images are needed
+    again = EvalOptions(
+        detections=out / "detections_frame.json", data=data.annotation_file, out=tmp_path / "again"
+    )
+    by_file = run_eval(again, Console(file=io.StringIO()))
+    assert (list(by_file["modes"]), by_file["base_ms"]) == (["file"], None)
+    assert by_file["modes"]["file"]["ap50"] == pytest.approx(by_model["modes"]["frame"]["ap50"])
+    assert (tmp_path / "again" / "detections_file.json").exists()
+    assert not (tmp_path / "again" / "features.npz").exists()
+
+
+def test_what_cannot_be_measured_is_said(make_data: MakeData, tmp_path: Path) -> None:
+    data = make_data([[(1, BOXES[0], -1)]] * 2)
+    (tmp_path / "found.json").write_text("[]")
+    console = Console(file=io.StringIO(), width=200)
+    options = EvalOptions(detections=tmp_path / "found.json", data=data.annotation_file)
+    report = run_eval(options, console)
+    assert "the annotations have no instance_id" in report["notes"][0]
+    assert report["notes"][0] in console.file.getvalue()
+    assert "by_speed" not in report["modes"]["file"]
+    assert report["modes"]["file"]["class_switches"] is None
+
+
+def test_fewer_proposals(data: CocoVid, weights: Path) -> None:
+    options = EvalOptions(weights=weights, data=data.annotation_file, mode="frame", proposals=1)
+    report = run_eval(options, Console(file=io.StringIO()))
+    assert report["proposals"] == 1
+    compiled = EvalOptions(
+        weights=weights,
+        data=data.annotation_file,
+        mode="frame",
+        proposals=1,
+        precision="fp32",
+    )
+    same = run_eval(compiled, Console(file=io.StringIO()))
+    assert same["modes"]["frame"]["ap50"] == report["modes"]["frame"]["ap50"]
+
+
+def test_exported_graphs_keep_their_proposals(weights: Path) -> None:
+    model = load_model(weights)
+    detector = torch_detector(model)
+    detector.runner.backend = "onnxruntime"
+    with pytest.raises(FaimError, match=r"--proposals: 5 given with backend onnxruntime"):
+        set_proposals(detector, 5)
+    detector.runner.backend = "torch"
+    set_proposals(detector, 5)
+    images = torch.zeros(1, 3, 64, 64, dtype=torch.uint8)
+    assert detector.propose(images).valid.shape == (1, 5)
+
+
+def test_by_the_command_line(
+    data: CocoVid, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    common = ["eval", "--data", str(data.annotation_file)]
+    chosen = ["--sampling", "global", "--frames", "4", "--proposals", "7", "--post", "repp"]
+    assert main([*common, "-c", str(weights), *chosen, "--out", str(out)]) == 0
+    report = json.loads((out / "run.json").read_text())
+    assert (report["sampling"], report["post"]) == ("global", "repp")
+    assert (report["test_frames"], report["proposals"]) == (4, 7)
+    assert main([*common, "--detections", str(out / "detections_global.json")]) == 0
+    assert main([*common, "--detections", str(out / "run.json")]) == 2
+    assert "expected a list of detections" in capsys.readouterr().err

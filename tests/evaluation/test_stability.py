@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from evaluation_cases import Box, MakeData, detections
+from evaluation_cases import Box, MakeData, detections, random_case
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -76,3 +76,66 @@ def test_objects_are_followed_by_their_instance(make_data: MakeData) -> None:
     figures = stability(data, hits)
     assert figures.found_share == pytest.approx(100 * 3 / 6)
     assert figures.flips_per_100 == pytest.approx(100 * 2 / 3)
+
+
+def test_found_share_of_objects_weighs_long_and_short_tracks_alike(make_data: MakeData) -> None:
+    other = (50.0, 50.0, 60.0, 60.0)
+    data = make_data([[(0, BOX, 1), (1, other, 2)], [(0, BOX, 1)], [(0, BOX, 1)]])
+    figures = stability(data, {1: detections((1, 0.9, other))})
+    assert figures.found_share == pytest.approx(25)
+    assert figures.found_share_per_instance == pytest.approx(50)
+
+
+def test_class_switches_of_the_best_detection(make_data: MakeData) -> None:
+    data = make_data([[(0, BOX, 1), (1, (50.0, 50.0, 60.0, 60.0), 2)] for _ in range(5)])
+    best = [0, 0, None, 1, 0]  # a frame without a detection is passed over
+    found = {
+        t: detections((label, 0.8, BOX), (2, 0.5, BOX), (2, 0.9, (0.0, 0.0, 10.0, 4.0)))
+        for t, label in enumerate(best, start=1)
+        if label is not None
+    }
+    # 0 to 1 and 1 to 0 of one object, and nothing of the other.
+    assert stability(data, found).class_switches == pytest.approx(2 / 2)
+    assert math.isnan(stability(make_data([[(0, BOX, -1)]]), {}).class_switches)
+
+
+def test_jitter_by_hand(make_data: MakeData) -> None:
+    def truth(t: int) -> Box:  # 20 x 5, so that sqrt(area) is 10; it moves, which is no jitter
+        return (30.0 * t, 0.0, 30.0 * t + 20, 5.0)
+
+    data = make_data([[(0, truth(t), 1)] for t in range(4)])
+    shifted = [0.0, 3.0, 3.0]
+    found = {
+        t + 1: detections((0, 0.9, (30.0 * t + dx, 0.0, 30.0 * t + 20 + dx, 5.0)))
+        for t, dx in enumerate(shifted)
+    }
+    figures = stability(data, found)
+    # Two pairs of frames in which it is found: moved by 3 of 10, and by 0.
+    assert figures.centre_jitter == pytest.approx(15)
+    assert figures.size_jitter == pytest.approx(0)
+    found[3] = detections((0, 0.9, (63.0, 0.0, 63.0 + 20 * math.exp(0.2), 5.0)))
+    assert stability(data, found).size_jitter == pytest.approx(100 * (0 + 0.2 / 2) / 2, rel=1e-5)
+
+
+def test_no_jitter_without_two_frames_in_a_row(make_data: MakeData) -> None:
+    data = make_data([[(0, BOX, 1)] for _ in range(3)])
+    figures = stability(data, {t: detections((0, 0.9, BOX)) for t in (1, 3)})
+    assert math.isnan(figures.centre_jitter)
+    assert math.isnan(figures.size_jitter)
+    assert stability(data, {t: detections((0, 0.9, BOX)) for t in (1, 2)}).centre_jitter == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_arrays_agree_with_one_object_at_a_time(make_data: MakeData, seed: int) -> None:
+    frames, hits = random_case(seed, frames=12, still=True)
+    data = make_data(frames)
+    plain = {
+        annotation.instance_id: [
+            is_found(frame.annotations[place], hits[frame.image_id]) for frame in data.frames
+        ]
+        for place, annotation in enumerate(data.frames[0].annotations)
+    }
+    assert sorted(found(data, hits)) == sorted(plain.values())
+    figures = stability(data, hits)
+    assert figures.found_share == pytest.approx(found_share(list(plain.values())))
+    assert figures.flips_per_100 == pytest.approx(flips_per_100(list(plain.values())))

@@ -1,15 +1,16 @@
-"""Selection and aggregation against a recorded run of the public YOLOV implementation."""
+"""A public YOLOV checkpoint, loaded as users do, against a recorded run of its implementation."""
 
 import numpy as np
 import pytest
 import torch
 
-from faim.config import YOLOX_SCALES
-from faim.models.base_detector import BaseDetector, gather_features
-from faim.models.fspm import FSPM
+from faim.class_names import IMAGENET_VID_CLASSES
+from faim.cli import main
+from faim.models.checkpoint import load_model
 from faim.models.postprocess import postprocess
-from faim.models.ticam import TICAM
-from faim.structures import Proposals
+from faim.models.yolov import YOLOV
+from faim.runtime.backends.graph_detector import GraphDetector
+from faim.runtime.backends.torch import TorchRunner
 
 
 @pytest.fixture(scope="module")
@@ -18,85 +19,104 @@ def reference(request):
     return np.load(shared / "parity/yolov_w025.npz")
 
 
-@pytest.fixture(scope="module")
-def weights(request):
-    shared = request.getfixturevalue("shared")
-    content = torch.load(shared / "parity/yolov_w025.pth", weights_only=True)["model"]
-    return {k: v.float() if v.is_floating_point() else v for k, v in content.items()}
+@pytest.fixture(scope="module", params=["loaded", "converted"])
+def model(request, tmp_path_factory):
+    source = request.getfixturevalue("shared") / "parity/yolov_w025.pth"
+    if request.param == "converted":
+        out = tmp_path_factory.mktemp("converted") / "yolov.safetensors"
+        assert main(["convert", str(source), "--out", str(out)]) == 0
+        source = out
+    return load_model(source)
 
 
 @pytest.fixture(scope="module")
-def run(reference, weights):
-    """Base detector and FSPM on the recorded frames."""
-    YOLOX_SCALES["test width 0.25"] = (0.33, 0.25, False)
-    detector = BaseDetector("test width 0.25", 30).eval()
-    del YOLOX_SCALES["test width 0.25"]
-    new = ("trans", "linear", "cls_convs2")
-    detector.load_state_dict({k: v for k, v in weights.items() if not any(n in k for n in new)})
+def frames(reference):
+    return torch.from_numpy(reference["frames_bgr_u8"])
+
+
+@pytest.fixture(scope="module")
+def proposals(model, frames):
     with torch.inference_mode():
-        output = detector(torch.from_numpy(reference["frames_bgr_u8"]).float())
-        # That implementation selects at 0.75 in testing too.
-        picks = FSPM(nms_test=0.75).eval()(output.raw)
-    return output, picks
+        return model.propose(frames)
 
 
 @pytest.fixture(scope="module")
-def proposals(reference, run):
-    output, picks = run
-    return Proposals(
-        boxes=picks.boxes,
-        objectness=picks.objectness,
-        class_scores=picks.class_scores,
-        cls_features=torch.from_numpy(reference["f_cls"]).view(8, 30, 64),
-        ins_features=gather_features(output.reg_features, picks.index),
-        valid=picks.valid,
-    )
-
-
-@pytest.fixture(scope="module")
-def logits(weights, proposals):
-    """TICAM with the regression features in the place of F_ins."""
-    ticam = TICAM(64, 31).eval()
-    names = {
-        "qkv_cls.weight": weights["head.trans.msa.qkv_cls.weight"],
-        "qk_ins.weight": weights["head.trans.msa.qkv_reg.weight"][:128],
-    }
-    for own, theirs in (
-        ("linear1", "trans.linear1"),
-        ("linear2", "trans.linear2"),
-        ("classifier", "linear_pred"),
-    ):
-        for kind in ("weight", "bias"):
-            names[f"{own}.{kind}"] = weights[f"head.{theirs}.{kind}"]
-    ticam.load_state_dict(names)
+def probabilities(model, proposals):
     with torch.inference_mode():
-        return ticam(proposals)
+        return model.aggregator.refine(proposals)
 
 
-def test_selection(reference, run):
-    picks = run[1]
+def test_what_is_read_off_the_weights(model):
+    config = model.config
+    assert isinstance(model, YOLOV)
+    assert config.architecture == "yolov"
+    assert config.scales == (pytest.approx(0.333, abs=0.001), 0.25, False)
+    assert config.title == "YOLOV (depth 0.333, width 0.25)"
+    assert config.class_names == IMAGENET_VID_CLASSES
+    assert (config.num_proposals, config.nms_test, config.test_size) == (30, 0.75, (576, 576))
+    assert model.ticam.classifier.weight.shape == (30, 256)  # without the background
+
+
+def test_the_same_anchors(model, frames, reference):
+    with torch.inference_mode():
+        picks = model.fspm(model.detector(frames).raw)
     assert picks.valid.all()
-    np.testing.assert_array_equal(picks.index.numpy(), reference["anchor_index"])
-    np.testing.assert_allclose(picks.boxes.view(-1, 4), reference["boxes_xyxy"], atol=1e-3)
-    np.testing.assert_allclose(picks.objectness.flatten(), reference["obj_scores"], atol=1e-6)
-    best = picks.class_scores.amax(-1).flatten()
-    np.testing.assert_allclose(best, reference["cls_scores"], atol=1e-6)
+    np.testing.assert_array_equal(picks.index, reference["anchor_index"])
 
 
-def test_features(reference, proposals):
-    features = proposals.ins_features.reshape(-1, 64)
-    np.testing.assert_allclose(features, reference["f_reg"], atol=1e-5)
+def test_proposals(reference, proposals):
+    assert proposals.valid.all()
+    flat = proposals.map(lambda tensor: tensor.flatten(0, 1))
+    for name, expected, tolerance in (
+        ("boxes", "boxes_xyxy", 1e-2),
+        ("objectness", "obj_scores", 1e-6),
+        ("cls_features", "f_cls", 1e-4),
+        ("ins_features", "f_reg", 1e-4),
+    ):
+        np.testing.assert_allclose(
+            getattr(flat, name), reference[expected], rtol=0, atol=tolerance, err_msg=name
+        )
+    best = flat.class_scores.amax(-1)
+    np.testing.assert_allclose(best, reference["cls_scores"], rtol=0, atol=1e-6)
 
 
-def test_aggregation(reference, logits):
-    np.testing.assert_allclose(logits.view(240, 31), reference["refined_logits"], atol=1e-4)
+def test_refined_logits(model, reference, proposals):
+    with torch.inference_mode():
+        logits = model.ticam(proposals)
+    expected = reference["refined_logits"][:, :30]
+    np.testing.assert_allclose(logits.reshape(240, 30), expected, rtol=0, atol=1e-3)
 
 
-def test_final_step(reference, proposals, logits):
+def test_detections(model, reference, proposals, probabilities):
     for frame in range(8):
-        found = postprocess(proposals[frame], logits[frame, :, :-1].sigmoid())
-        expected = reference[f"detections_{frame}"]
-        assert len(found.scores) == len(expected)
-        scores = expected[:, 4] * expected[:, 5]
-        order = np.argsort(-scores, kind="stable")
-        np.testing.assert_allclose(found.scores, scores[order], atol=1e-5)
+        found = postprocess(
+            proposals[frame],
+            probabilities[frame],
+            score_threshold=model.config.score_threshold,
+            nms_threshold=model.config.nms_final,
+        )
+        assert_same_detections(found, reference[f"detections_{frame}"])
+
+
+def test_the_runtime_computes_the_same(model, frames, proposals, probabilities):
+    detector = GraphDetector(TorchRunner(model))
+    with torch.inference_mode():
+        found = detector.propose(frames)
+        refined = detector.aggregator.refine(found)
+    for name in ("boxes", "cls_features", "ins_features"):
+        expected = getattr(proposals, name)
+        torch.testing.assert_close(getattr(found, name), expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(refined, probabilities, atol=1e-5, rtol=0)
+
+
+def assert_same_detections(found, expected):
+    """Every recorded detection has one of its class, score and box, and there are no others."""
+    assert len(found.scores) == len(expected)
+    scores = expected[:, 4] * expected[:, 5]
+    order = np.argsort(-scores, kind="stable")
+    np.testing.assert_allclose(found.scores, scores[order], rtol=0, atol=1e-5)
+    rows = np.column_stack([found.boxes, found.scores, found.class_ids])
+    for x1, y1, x2, y2, objectness, probability, label in expected:
+        row = np.array([x1, y1, x2, y2, objectness * probability, label])
+        distance = np.abs(rows - row)
+        assert (distance <= [0.01, 0.01, 0.01, 0.01, 1e-5, 0]).all(axis=1).sum() == 1

@@ -8,7 +8,16 @@ import torch
 from torch import Tensor
 
 from faim.errors import FaimError
-from faim.export.graphs import CELLS, ENTRY, FEATURES, KEY, MADE, RAW, empty_bank
+from faim.export.graphs import (
+    CELLS,
+    ENTRY,
+    FEATURES,
+    KEY,
+    MADE,
+    RAW,
+    REGRESSION,
+    empty_bank,
+)
 from faim.models import patches
 from faim.models.affinity import Affinity
 from faim.models.aggregation import Aggregator, NoAggregation
@@ -112,20 +121,24 @@ class GraphDetector:
         sizes = [(feature.shape[1], feature.shape[2]) for feature in features]
         cells, order = locate(picks.index, sizes, multiple=BUCKET)
         if self.runner.info.aggregation == "affinity":
-            picked = torch.cat(
-                [
-                    f.flatten(0, 2)[around[:, MIDDLE]]
-                    for f, around in zip(features, cells, strict=True)
-                ]
-            )[order].unflatten(0, picks.index.shape)
+            picked = _at(features, cells, order).unflatten(0, picks.index.shape)
             return picked, picked[..., :0]
         inputs = dict(zip(FEATURES, features, strict=True)) | dict(zip(CELLS, cells, strict=True))
         described = self.runner.run("describe", inputs | {"order": order})
+        if REGRESSION[0] in found:  # YOLOV has them in the place of F_ins
+            regression = _at([found[name] for name in REGRESSION], cells, order)
+            described = {**described, "ins_features": regression}
         shape = picks.index.shape
         cls_features, ins_features = (
             described[name].clone().unflatten(0, shape) for name in KEY[:2]
         )
         return cls_features, ins_features
+
+
+def _at(features: list[Tensor], cells: list[Tensor], order: Tensor) -> Tensor:
+    """Features (N, D) at the proposals themselves; see `faim.models.patches.locate`."""
+    picked = [f.flatten(0, 2)[around[:, MIDDLE]] for f, around in zip(features, cells, strict=True)]
+    return torch.cat(picked)[order]
 
 
 class GraphTicam:

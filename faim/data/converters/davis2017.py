@@ -1,0 +1,180 @@
+"""DAVIS 2017 (Pont-Tuset et al., 2017) to CocoVID: several objects a sequence, with masks.
+
+A mask is a PNG with a palette: the index of a pixel is the number of its object in the sequence, 0
+is background, 255 is void. The data set has no class names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from rich.console import Console
+
+from faim.data.converters.builder import (
+    BoxItem,
+    Category,
+    FrameItem,
+    Problems,
+    Summary,
+    VideoItem,
+    convert_videos,
+)
+from faim.data.converters.masks import encode
+from faim.data.image_size import image_size
+from faim.data.records import read_json
+from faim.errors import FaimError
+
+VOID = 255
+
+
+@dataclass(frozen=True)
+class SequenceJob:
+    """One sequence; `classes` holds the category of object 1, 2 …, or None: all are category 0."""
+
+    key: str
+    images: Path
+    masks: Path
+    classes: tuple[int, ...] | None
+
+
+def convert_davis2017(
+    root: Path,
+    out: Path,
+    *,
+    split: str = "train",
+    labels: Path | None = None,
+    resolution: str = "480p",
+    strict: bool = False,
+    workers: int = 0,
+    console: Console | None = None,
+) -> Summary:
+    """Write the CocoVID JSON of one split.
+
+    A frame without a mask, or with one that cannot be read or is of another size, is left out and
+    counted: nothing is known about its objects. A frame with an empty mask is kept.
+
+    Args:
+        root: the DAVIS folder of `JPEGImages`, `Annotations` and `ImageSets`.
+        out: the JSON file.
+        split: the list `ImageSets/2017/<split>.txt`, one sequence a line.
+        labels: a JSON object, sequence to the list of its objects' classes in the order of their
+            indices; without it every object is an "object".
+        resolution: which folder of images and masks.
+        strict: the first problem is an error.
+        workers: processes.
+        console: see `convert_videos`.
+
+    Raises:
+        FaimError: a list, folder or labels file is missing or damaged; see `convert_videos`.
+    """
+    root = root.resolve()
+    names = _read_list(root / "ImageSets" / "2017" / f"{split}.txt")
+    images, masks = (root / part / resolution for part in ("JPEGImages", "Annotations"))
+    if not images.is_dir():
+        raise FaimError(f"{images}: no such folder; expected DAVIS 2017 with its images")
+    given = _read_labels(labels) if labels else None
+    known = sorted({name for found in given.values() for name in found}) if given else ["object"]
+    jobs = []
+    for name in names:
+        found = None if given is None else given.get(name, ())
+        classes = None if found is None else tuple(known.index(each) for each in found)
+        jobs.append(SequenceJob(name, images / name, masks / name, classes))
+    return convert_videos(
+        jobs,
+        partial(read_sequence, strict=strict),
+        [Category(name) for name in known],
+        out,
+        strict=strict,
+        workers=workers,
+        console=console,
+    )
+
+
+def read_sequence(job: SequenceJob, strict: bool) -> tuple[VideoItem | None, Problems]:
+    """One sequence with its objects; tracks are the objects' indices."""
+    problems = Problems(strict)
+    files = sorted(job.images.glob("*.jpg"))
+    if not files:
+        problems.add("missing image", f"{job.images} (no JPEG images)")
+        return None, problems
+    frames = []
+    for frame_id, file in enumerate(files):
+        mask = job.masks / f"{file.stem}.png"
+        try:
+            width, height = image_size(file)
+            indices = read_indices(mask) if mask.is_file() else None
+        except FaimError as error:
+            problems.add("unreadable", str(error))
+            continue
+        if indices is None:
+            problems.add("missing annotation", str(mask))
+        elif indices.shape != (height, width):
+            sizes = f"{indices.shape[1]}x{indices.shape[0]}, the image {width}x{height}"
+            problems.add("size differs", f"{mask} (is {sizes})")
+        else:
+            boxes = _boxes(indices, job.classes, mask, problems)
+            frames.append(FrameItem(file, width, height, frame_id, boxes))
+    if not frames:
+        return None, problems
+    return VideoItem(job.key, tuple(frames)), problems
+
+
+def read_indices(path: Path) -> npt.NDArray[np.uint8]:
+    """The object indices of a mask (h, w): palette indices, or grey values.
+
+    Raises:
+        FaimError: the file is no such image.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.mode not in ("P", "L"):
+                raise FaimError(f"{path}: has mode {image.mode}; expected a palette or grey values")
+            return np.asarray(image)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise FaimError(f"{path}: cannot be decoded; expected a PNG of object indices") from error
+
+
+def _boxes(
+    indices: npt.NDArray[np.uint8],
+    classes: tuple[int, ...] | None,
+    path: Path,
+    problems: Problems,
+) -> tuple[BoxItem, ...]:
+    boxes = []
+    for index in np.unique(indices).tolist():
+        if index in (0, VOID):
+            continue
+        if classes is not None and index > len(classes):
+            problems.add("unknown class", f"{path} (object {index} of {len(classes)} labelled)")
+            continue
+        mask = encode(indices == index)
+        if mask:
+            category = 0 if classes is None else classes[index - 1]
+            boxes.append(BoxItem(category, mask[1], track=index, segmentation=mask[0]))
+    return tuple(boxes)
+
+
+def _read_list(path: Path) -> list[str]:
+    try:
+        names = path.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise FaimError(
+            f"{path}: cannot be read; expected the list of DAVIS 2017's sequences"
+        ) from error
+    if not names:
+        raise FaimError(f"{path}: is empty; expected one sequence a line")
+    return names
+
+
+def _read_labels(path: Path) -> dict[str, tuple[str, ...]]:
+    labels = {}
+    for name, found in read_json(path).items():
+        if not (isinstance(found, list) and all(isinstance(each, str) for each in found)):
+            raise FaimError(f"{path}: sequence {name} has {found!r}; expected a list of classes")
+        labels[name] = tuple(found)
+    return labels

@@ -1,0 +1,44 @@
+"""Options of `faim data convert`: the table of kinds."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from faim.data.converters.common_options import Kind, add_common, target
+from faim.data.converters.imagenet_options import IMAGENET_KINDS
+from faim.data.converters.video_kinds import VIDEO_KINDS
+
+__all__ = ["KINDS", "Kind", "add_arguments", "add_common", "target"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """One subcommand for each of `KINDS`."""
+    kinds = parser.add_subparsers(title="kinds", required=True, metavar="KIND")
+    for kind in KINDS:
+        own = kinds.add_parser(kind.name, help=kind.help, description=kind.help)
+        kind.add_options(own)
+        own.set_defaults(run=kind.run)
+
+
+def _davis_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("root", type=Path, help="folder of JPEGImages and Annotations")
+    parser.add_argument("--out", type=Path, required=True, metavar="JSON")
+    parser.add_argument("--labels", choices=("coco", "vid"), default="coco")
+    parser.add_argument("--clean-only", action="store_true", help="leave crowded sequences out")
+
+
+def _run_davis(parsed: argparse.Namespace) -> None:
+    from faim.data.converters.davis import convert_davis
+
+    path = convert_davis(
+        parsed.root, parsed.out, labels=parsed.labels, clean_only=parsed.clean_only
+    )
+    print(f"wrote {path}")
+
+
+KINDS: tuple[Kind, ...] = (
+    Kind("davis", "DAVIS 2016: one object a sequence, with masks", _davis_options, _run_davis),
+    *IMAGENET_KINDS,
+    *VIDEO_KINDS,
+)

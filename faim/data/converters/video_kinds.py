@@ -1,0 +1,151 @@
+"""Kinds of `faim data convert` beside ImageNet and DAVIS 2016, with their options."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from faim.data.converters.common_options import Kind, add_common, target
+from faim.errors import FaimError
+
+
+def _davis2017_options(parser: argparse.ArgumentParser) -> None:
+    add_common(parser, "folder of JPEGImages, Annotations and ImageSets")
+    parser.add_argument("--split", default="train", help="list in ImageSets/2017 (train)")
+    parser.add_argument(
+        "--labels", type=Path, metavar="JSON", help="sequence to the classes of its objects"
+    )
+
+
+def _run_davis2017(parsed: argparse.Namespace) -> None:
+    from faim.data.converters.davis2017 import convert_davis2017
+
+    convert_davis2017(
+        parsed.source,
+        target(parsed.out, f"davis2017_{parsed.split}.json"),
+        split=parsed.split,
+        labels=parsed.labels,
+        strict=parsed.strict,
+        workers=parsed.workers,
+    )
+
+
+def _ovis_options(parser: argparse.ArgumentParser) -> None:
+    add_common(parser, "folder of annotations_train.json and train")
+    parser.add_argument("--split", choices=("train", "valid", "test"), default="train")
+    parser.add_argument(
+        "--hold-out",
+        type=_amount,
+        default=0.0,
+        metavar="N",
+        help="write N videos, or this share of them, to a second file, …_held_out.json",
+    )
+
+
+def _run_ovis(parsed: argparse.Namespace) -> None:
+    from faim.data.converters.ovis import convert_ovis
+
+    convert_ovis(
+        parsed.source,
+        target(parsed.out, f"ovis_{parsed.split}.json"),
+        split=parsed.split,
+        hold_out=parsed.hold_out,
+        strict=parsed.strict,
+        workers=parsed.workers,
+    )
+
+
+def _amount(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not (0 < value < 1 or (value >= 1 and value == int(value))):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number and no share below 1")
+    return value
+
+
+def _epic_options(parser: argparse.ArgumentParser) -> None:
+    add_common(parser, "folder of object_detection_images, or of kitchens with it")
+    parser.add_argument("--annotations", type=Path, metavar="DIR", help="folder of the CSV files")
+    parser.add_argument(
+        "--split", type=Path, metavar="CSV", help="video_id,split (default: made from the names)"
+    )
+    parser.add_argument("--only", metavar="SPLIT", help="write one split: train, S1, S2 …")
+    parser.add_argument(
+        "--all-classes", action="store_true", help="all 352 nouns, also those without a box"
+    )
+
+
+def _run_epic(parsed: argparse.Namespace) -> None:
+    from faim.data.converters.epic_kitchens import convert_epic_kitchens
+
+    name = f"epic_kitchens_{parsed.only}.json" if parsed.only else "epic_kitchens.json"
+    convert_epic_kitchens(
+        parsed.source,
+        target(parsed.out, name),
+        annotations=parsed.annotations,
+        split=parsed.split,
+        only=parsed.only,
+        all_classes=parsed.all_classes,
+        strict=parsed.strict,
+        workers=parsed.workers,
+    )
+
+
+def _mot_options(parser: argparse.ArgumentParser) -> None:
+    add_common(parser, "folder of MOT17 or MOT20")
+    parser.add_argument(
+        "--detector", default="FRCNN", help="of MOT17's three: DPM, FRCNN (default) or SDP"
+    )
+    parser.add_argument(
+        "--half", choices=("train", "val"), help="the first or second half of every video"
+    )
+    parser.add_argument(
+        "--crowds", action="store_true", help="keep people not considered, as crowds"
+    )
+
+
+def _run_mot(parsed: argparse.Namespace) -> None:
+    from faim.data.converters.mot import convert_mot
+
+    convert_mot(
+        parsed.source,
+        target(parsed.out, f"mot_{parsed.half}.json" if parsed.half else "mot.json"),
+        detector=parsed.detector,
+        half=parsed.half,
+        crowds=parsed.crowds,
+        strict=parsed.strict,
+        workers=parsed.workers,
+    )
+
+
+def _yolo_options(parser: argparse.ArgumentParser) -> None:
+    add_common(parser, "folder of images and labels; each folder of images is a video")
+    parser.add_argument(
+        "--names", help="classes, separated by commas (default: of data.yaml or classes.txt)"
+    )
+
+
+def _run_yolo(parsed: argparse.Namespace) -> None:
+    from faim.data.converters.yolo_folder import convert_yolo_folder
+
+    names = None if parsed.names is None else [name.strip() for name in parsed.names.split(",")]
+    if names is not None and not all(names):
+        raise FaimError(f"--names {parsed.names!r}: an empty name; expected names like cat,dog")
+    convert_yolo_folder(
+        parsed.source,
+        target(parsed.out, "annotations.json"),
+        names=names,
+        strict=parsed.strict,
+        workers=parsed.workers,
+    )
+
+
+VIDEO_KINDS: tuple[Kind, ...] = (
+    Kind("davis2017", "DAVIS 2017: several objects a sequence", _davis2017_options, _run_davis2017),
+    Kind("ovis", "OVIS, or YouTube-VIS: objects with masks", _ovis_options, _run_ovis),
+    Kind("epic-kitchens", "EPIC-KITCHENS-55: objects in kitchens", _epic_options, _run_epic),
+    Kind("mot", "MOT17 or MOT20: pedestrians", _mot_options, _run_mot),
+    Kind("yolo", "folders of frames with YOLO label files", _yolo_options, _run_yolo),
+)

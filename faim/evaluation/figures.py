@@ -1,0 +1,100 @@
+"""Everything that one set of detections is measured by."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from faim.data.coco_vid import CocoVid
+from faim.evaluation.average_precision import ApResult, ap_of, ap_of_splits
+from faim.evaluation.error_split import error_split
+from faim.evaluation.motion import SPEEDS, SpeedResult, by_speed
+from faim.evaluation.stability import Stability, stability_of
+from faim.evaluation.tables import Case
+from faim.structures import Detections
+
+
+@dataclass(frozen=True)
+class ModeFigures:
+    """One mode's figures.
+
+    Attributes:
+        ap: average precision.
+        stability: share found, flips, class switches and jitter.
+        ms_per_frame: median milliseconds; NaN where nothing was timed.
+        speeds: by speed of motion; None where no object's speed is known.
+        splits: average precision of the videos of each split alone.
+        errors: see `error_split`.
+    """
+
+    ap: ApResult
+    stability: Stability
+    ms_per_frame: float
+    speeds: SpeedResult | None = None
+    splits: dict[str, ApResult] = field(default_factory=dict)
+    errors: dict[str, float] = field(default_factory=dict)
+
+
+def measure(
+    data: CocoVid, detections: Mapping[int, Detections], ms_per_frame: float = math.nan
+) -> ModeFigures:
+    """All figures; arguments and errors as `evaluate_ap`."""
+    case = Case(data, detections)
+    return ModeFigures(
+        ap=ap_of(case),
+        stability=stability_of(case),
+        ms_per_frame=ms_per_frame,
+        speeds=by_speed(case),
+        splits=ap_of_splits(data, detections),
+        errors=error_split(case),
+    )
+
+
+def as_dictionary(figures: Mapping[str, ModeFigures]) -> dict[str, Any]:
+    """The figures by mode, ready for JSON; what is not known is None, or its part is absent."""
+    return {mode: _of_mode(f) for mode, f in figures.items()}
+
+
+def _of_mode(figures: ModeFigures) -> dict[str, Any]:
+    ap = figures.ap
+    content: dict[str, Any] = {
+        **_levels(ap),
+        "per_class": {name: _of_class(ap, name) for name in ap.per_class},
+        **_known(vars(figures.stability)),
+        "ms_per_frame": _known(vars(figures))["ms_per_frame"],
+    }
+    if ap.by_size:
+        content["by_size"] = {name: _levels(part) for name, part in ap.by_size.items()}
+    if figures.speeds is not None:
+        content["by_speed"] = {
+            name: {
+                **_known({"ap50": figures.speeds.ap50[name]}),
+                "objects": figures.speeds.objects[name],
+            }
+            for name in SPEEDS
+        }
+        content["objects_of_unknown_speed"] = figures.speeds.unknown
+    if figures.splits:
+        content["by_split"] = {name: _levels(part) for name, part in figures.splits.items()}
+    if figures.errors:
+        content["errors"] = _known(figures.errors)
+    return content
+
+
+def _of_class(ap: ApResult, name: str) -> dict[str, float]:
+    ap50, ap50_95 = ap.per_class[name]
+    middle = {"ap75": ap.per_class_75[name]} if name in ap.per_class_75 else {}
+    return {"ap50": ap50, **middle, "ap50_95": ap50_95}
+
+
+def _levels(ap: Any) -> dict[str, Any]:
+    return _known({name: getattr(ap, name) for name in ("ap50", "ap75", "ap50_95")})
+
+
+def _known(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: None if isinstance(value, float) and math.isnan(value) else value
+        for name, value in values.items()
+    }

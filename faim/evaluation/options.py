@@ -1,0 +1,100 @@
+"""What may be asked of `faim eval`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from faim.errors import FaimError
+from faim.evaluation.modes import MODES, Mode
+from faim.models.checkpoint import Aggregate
+from faim.runtime.choices import BackendName, PolicyName, Precision
+from faim.runtime.steps import Sampling, check_sampling
+
+Modes = Literal["frame", "stream", "global", "all"]
+Post = Literal["none", "repp"]
+
+
+@dataclass(frozen=True)
+class EvalOptions:
+    """The options of `faim eval`.
+
+    Attributes:
+        weights: a faim checkpoint or a YOLOX `.pth`.
+        data: CocoVID annotations; those of the experiment by default.
+        exp_file: experiment file, read for its data and network input.
+        mode: one mode, or all.
+        aggregate: see `load_model`.
+        size: height and width of the network input; the model's own by default.
+        device: where the model runs.
+        json: file for the figures.
+        sampling: frames that global mode looks at together: "uniform" or "shuffled" over the whole
+            video ("global" is "uniform"), or "local" stretches of it.
+        seed: of shuffled sampling.
+        backend: what runs the networks; "torch" unless another is asked for.
+        precision: what the base detector computes in.
+        threads: processor threads of the networks; all by default.
+        compile: with backend torch, `torch.compile` the networks.
+        bank_frames: past frames of a stream; `frames` - 1 by default.
+        bank_policy: which of them, see `faim.runtime.bank_policy`.
+        frames: m, frames that global mode looks at together; the model's own by default.
+        proposals: n, proposals a frame; the model's own by default.
+        post: post-processing of whole videos, in every mode.
+        post_model: what REPP links boxes by, as `faim repp fit` writes it; the published one by
+            default.
+        out: folder for the figures, the detections of every mode and proposal features.
+        detections: COCO's list of results to evaluate in the place of a model.
+    """
+
+    weights: str | Path | None = None
+    data: Path | None = None
+    exp_file: Path | None = None
+    mode: Modes = "all"
+    aggregate: Aggregate = "auto"
+    size: int | tuple[int, int] | None = None
+    device: str = "cpu"
+    json: Path | None = None
+    sampling: Sampling | Literal["global"] = "uniform"
+    seed: int = 0
+    backend: BackendName = "torch"
+    precision: Precision = "auto"
+    threads: int | None = None
+    compile: bool = False
+    bank_frames: int | None = None
+    bank_policy: PolicyName = "spread"
+    frames: int | None = None
+    proposals: int | None = None
+    post: Post = "none"
+    post_model: Path | None = None
+    out: Path | None = None
+    detections: Path | None = None
+
+    @property
+    def modes(self) -> tuple[Mode, ...]:
+        """The modes to run, in their order; FaimError if there is no such mode."""
+        _one_of("--mode", self.mode, get_args(Modes))
+        return MODES if self.mode == "all" else tuple(m for m in MODES if m == self.mode)
+
+    @property
+    def grouping(self) -> Sampling:
+        """`sampling` by the name of `frame_groups`."""
+        return "uniform" if self.sampling == "global" else self.sampling
+
+    def check(self) -> None:
+        """Raise FaimError for a value that is none of its choices."""
+        _ = self.modes
+        check_sampling(self.grouping, self.seed)
+        _one_of("--post", self.post, get_args(Post))
+        if self.post_model is not None and self.post != "repp":
+            raise FaimError(
+                f"--post-model: {self.post_model} given; expected --post repp beside it"
+            )
+        for name, value in (("--frames", self.frames), ("--proposals", self.proposals)):
+            if value is not None and value < 1:
+                raise FaimError(f"{name}: {value!r} given; expected 1 or more")
+
+
+def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise FaimError(f"{name}: {value!r} given; expected one of {', '.join(choices)}")

@@ -1,0 +1,129 @@
+"""Detections as a file: COCO's list of results."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from faim.data.coco_vid import CocoVid
+from faim.errors import FaimError
+from faim.structures import Detections
+
+_BOX_DECIMALS, _SCORE_DECIMALS = 2, 5
+
+
+def write_detections(path: Path, data: CocoVid, detections: Mapping[int, Detections]) -> None:
+    """Write COCO's list of results, whole or not at all.
+
+    Category ids are the annotation file's; boxes are x, y, width, height in pixels of the image,
+    rounded to 0.01; scores are rounded to 0.00001.
+
+    Raises:
+        FaimError: the file cannot be written.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            separator = "["
+            for image_id, found in detections.items():
+                for row in _rows(image_id, found, data.category_ids):
+                    file.write(separator + json.dumps(row, allow_nan=False))
+                    separator = ",\n"
+            file.write("[]\n" if separator == "[" else "]\n")
+        part.replace(path)
+    except (OSError, ValueError) as error:
+        raise FaimError(f"{path}: cannot be written ({error})") from error
+
+
+def _rows(
+    image_id: int, found: Detections, category_ids: tuple[int, ...]
+) -> Iterator[dict[str, Any]]:
+    boxes = found.boxes.double().numpy().copy()
+    boxes[:, 2:] -= boxes[:, :2]
+    boxes = boxes.round(_BOX_DECIMALS)
+    scores = found.scores.double().numpy().round(_SCORE_DECIMALS)
+    for box, score, label in zip(
+        boxes.tolist(), scores.tolist(), found.class_ids.tolist(), strict=True
+    ):
+        category = category_ids[label]
+        yield {"image_id": image_id, "category_id": category, "bbox": box, "score": score}
+
+
+def read_detections(path: Path, data: CocoVid) -> dict[int, Detections]:
+    """Read COCO's list of results, as this package or any other tool writes it.
+
+    Returns:
+        By image id, as `evaluate_ap` takes them; images without detections are absent.
+
+    Raises:
+        FaimError: the file is missing or no such list, or names an image or category that the
+            dataset does not have.
+    """
+    content = _read(path)
+    dense = {number: index for index, number in enumerate(data.category_ids)}
+    images = {frame.image_id for frame in data.frames}
+    grouped: dict[int, list[tuple[float, ...]]] = {}
+    for number, row in enumerate(content):
+        problem = _problem(row, images, dense, data.annotation_file)
+        if problem:
+            raise FaimError(f"{path}: entry {number} {problem}")
+        x, y, width, height = row["bbox"]
+        values = (x, y, x + width, y + height, row["score"], dense[row["category_id"]])
+        grouped.setdefault(row["image_id"], []).append(values)
+    found = {}
+    for image_id, rows in grouped.items():
+        table = np.array(rows, np.float64)
+        # Stable, so that of equal scores the file's order stays.
+        table = table[np.argsort(-table[:, 4], kind="stable")]
+        found[image_id] = Detections(
+            torch.from_numpy(table[:, :4].copy()),
+            torch.from_numpy(table[:, 4].copy()),
+            torch.from_numpy(table[:, 5].astype(np.int64)),
+        )
+    return found
+
+
+def _read(path: Path) -> list[Any]:
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise FaimError(
+            f"{path}: cannot be read ({error.strerror}); expected a JSON list of detections"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise FaimError(f"{path}: is not JSON ({error}); expected a list of detections") from error
+    if not isinstance(content, list):
+        raise FaimError(
+            f"{path}: holds a {type(content).__name__}; expected a list of detections, each with "
+            "image_id, category_id, bbox and score"
+        )
+    return content
+
+
+def _problem(row: Any, images: set[int], dense: Mapping[int, int], annotations: Path) -> str | None:
+    """What is wrong with one entry of the list; None if nothing."""
+    if not isinstance(row, dict):
+        return f"is a {type(row).__name__}; expected an object"
+    missing = [key for key in ("image_id", "category_id", "bbox", "score") if key not in row]
+    if missing:
+        return f"has no {missing[0]}; expected image_id, category_id, bbox and score"
+    for key, known in (("image_id", images), ("category_id", dense)):
+        if type(row[key]) is not int or row[key] not in known:
+            return f"has {key} {row[key]!r}; expected one of {annotations}"
+    bbox = row["bbox"]
+    sound = isinstance(bbox, list) and len(bbox) == 4 and all(map(_is_finite, bbox))
+    if not sound or bbox[2] < 0 or bbox[3] < 0:
+        return f"has bbox {bbox!r}; expected finite x, y, width and height, the sides not negative"
+    if not _is_finite(row["score"]):
+        return f"has score {row['score']!r}; expected a finite number"
+    return None
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,76 @@
+"""The model that an evaluation runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from faim.errors import FaimError
+from faim.evaluation.options import EvalOptions
+from faim.models.affinity import Affinity
+from faim.models.aggregation import NoAggregation
+from faim.models.checkpoint import Aggregate, load_model
+from faim.models.faim import VideoDetector
+from faim.runtime.backends.graph_detector import GraphDetector
+from faim.runtime.backends.select import BackendOptions, open_detector
+from faim.runtime.checks import resolve_device
+
+if TYPE_CHECKING:
+    from faim.training.experiment import Experiment
+
+
+def open_models(
+    options: EvalOptions,
+    experiment: Experiment | None,
+    size: tuple[int, int] | None,
+    *,
+    with_base: bool,
+) -> tuple[VideoDetector, VideoDetector | None]:
+    """The model and, where it computes more than its base detector, that alone.
+
+    Raises:
+        FaimError: there are no such weights, or they do not fit the options or the experiment.
+    """
+    model = _open(options, options.aggregate, size)
+    if experiment and experiment.variant != model.config.variant:
+        raise FaimError(
+            f"{options.weights}: weights of variant {model.config.variant}; expected "
+            f"{experiment.variant}, the variant of {options.exp_file}"
+        )
+    if with_base and not isinstance(model.aggregator, (Affinity, NoAggregation)):
+        return model, _open(options, "none", size)
+    return model, None
+
+
+def _open(
+    options: EvalOptions, aggregate: Aggregate, size: tuple[int, int] | None
+) -> VideoDetector:
+    if options.weights is None:
+        raise FaimError("--ckpt: not given; expected weights, or --detections FILE")
+    run = BackendOptions(
+        options.backend, options.device, options.precision, options.threads, options.compile
+    )
+    if run == BackendOptions("torch", options.device):
+        # The modules themselves: in float32 on a GPU too, as training sees them.
+        model = load_model(
+            options.weights, aggregate=aggregate, device=resolve_device(options.device)
+        )
+        if options.proposals is not None:
+            model.config = replace(model.config, num_proposals=options.proposals)
+            model.fspm.num_proposals = options.proposals
+        return model
+    detector = open_detector(options.weights, run, aggregate=aggregate, size=size)
+    if options.proposals is not None:
+        set_proposals(detector, options.proposals)
+    return detector
+
+
+def set_proposals(detector: GraphDetector, count: int) -> None:
+    """Another number of proposals a frame; FaimError where exported graphs hold it."""
+    if detector.runner.backend != "torch":
+        raise FaimError(
+            f"--proposals: {count} given with backend {detector.runner.backend}, whose graphs hold "
+            f"the model's own {detector.config.num_proposals}; expected --backend torch"
+        )
+    detector.config = replace(detector.config, num_proposals=count)
+    detector.fspm.num_proposals = count

@@ -1,0 +1,138 @@
+"""Checkpoints of the public YOLOX and YOLOV implementations, recognised by their keys."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy._core.multiarray import scalar as _numpy_scalar
+from torch import Tensor
+from yolox.data.datasets import COCO_CLASSES
+
+from faim.class_names import IMAGENET_VID_CLASSES
+from faim.config import YOLOX_SCALES, FaimConfig, Scale
+from faim.errors import FaimError
+
+StateDict = dict[str, Tensor]
+
+#: What numpy pickles a number as, under its names before and since version 2.
+_NUMPY_NUMBERS: list[Any] = [
+    np.dtype,
+    np.dtypes.Float64DType,
+    np.dtypes.Float32DType,
+    (_numpy_scalar, "numpy.core.multiarray.scalar"),
+    (_numpy_scalar, "numpy._core.multiarray.scalar"),
+]
+#: Class names by their number; both implementations store numbers alone.
+_CLASS_NAMES = {80: tuple(COCO_CLASSES), 30: IMAGENET_VID_CLASSES}
+_KNOWN = "head.cls_preds.0.bias"
+_HEAD = ("stems", "cls_convs", "reg_convs", "cls_preds", "reg_preds", "obj_preds")
+#: Where the weights that YOLOV has besides YOLOX's belong.
+_YOLOV = {
+    "head.cls_convs2.": "video_branch.convs.",
+    "head.trans.msa.qkv_cls.": "ticam.qkv_cls.",
+    "head.trans.msa.qkv_reg.": "ticam.qk_ins.",
+    "head.trans.linear1.": "ticam.linear1.",
+    "head.trans.linear2.": "ticam.linear2.",
+    "head.linear_pred.": "ticam.classifier.",
+}
+
+
+def read_public(path: Path) -> tuple[FaimConfig, StateDict]:
+    """Config and weights, under our names, of a `.pth` of YOLOX or YOLOV.
+
+    Architecture, number of classes, depth, width and depthwise are read off the weights. YOLOV
+    selects its proposals at an IoU of 0.75 at inference too.
+
+    Raises:
+        FaimError: something else than tensors in it, or weights of another network.
+    """
+    state = _tensors(path)
+    theirs = [name for name in state if name.startswith("head.") and not _is_yolox(name)]
+    strange = [name for name in theirs if not name.startswith(tuple(_YOLOV))]
+    if strange:
+        raise FaimError(
+            f"{path}: has {strange[0]}, which neither YOLOX nor YOLOV has (YOLOV++ and the online "
+            "YOLOV are other networks); expected a checkpoint of YOLOX or YOLOV"
+        )
+    classes = len(state[_KNOWN])
+    variant, scale = _size_of(state, path)
+    values: dict[str, Any] = {"architecture": "yolox", "test_size": (576, 576)}
+    if theirs:
+        values |= {"architecture": "yolov", "nms_test": 0.75}
+    elif variant in ("nano", "tiny"):
+        values["test_size"] = (416, 416)
+    names = _CLASS_NAMES.get(classes) or tuple(f"class {index}" for index in range(classes))
+    try:
+        config = FaimConfig(variant=variant, scale=scale, class_names=names, **values)
+    except FaimError as error:
+        raise FaimError(f"{path}: {error}") from error
+    return config, dict(_renamed(name, tensor, classes) for name, tensor in state.items())
+
+
+def _tensors(path: Path) -> StateDict:
+    try:
+        # YOLOX's trainer stores its best AP beside the weights, as a number of numpy's.
+        with torch.serialization.safe_globals(_NUMPY_NUMBERS), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of strange pickles: they are refused anyway
+            content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # damaged files raise errors of every kind
+        raise FaimError(
+            f"{path}: not a checkpoint, or one with more than numbers in it; expected a .pth of "
+            "tensors or a faim .safetensors"
+        ) from error
+    if isinstance(content, dict) and isinstance(content.get("model"), dict):
+        content = content["model"]
+    if not _is_state_dict(content) or _KNOWN not in content:
+        raise FaimError(
+            f"{path}: no YOLOX weights in it (no {_KNOWN}); expected a YOLOX or YOLOV checkpoint"
+        )
+    state: StateDict = content
+    return state
+
+
+def _is_state_dict(content: object) -> bool:
+    return isinstance(content, dict) and all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
+    )
+
+
+def _is_yolox(name: str) -> bool:
+    return name.split(".")[1] in _HEAD
+
+
+def _renamed(name: str, tensor: Tensor, classes: int) -> tuple[str, Tensor]:
+    """One weight under our name; what YOLOV computes and never reads is cut off."""
+    for theirs, ours in _YOLOV.items():
+        if name.startswith(theirs):
+            if ours == "ticam.qk_ins.":
+                tensor = tensor[: len(tensor) // 3 * 2]  # no value is taken of these features
+            elif ours == "ticam.classifier.":
+                tensor = tensor[:classes]  # the last row is the background's
+            return ours + name.removeprefix(theirs), tensor
+    return f"detector.{name}", tensor
+
+
+def _size_of(state: StateDict, path: Path) -> tuple[Any, Scale | None]:
+    """The variant, and depth, width and depthwise where they are not those of one."""
+    stem = state.get("backbone.backbone.stem.conv.conv.weight")
+    blocks = {n.split(".")[5] for n in state if n.startswith("backbone.backbone.dark2.1.m.")}
+    if stem is None or not blocks:
+        raise FaimError(
+            f"{path}: its backbone is not YOLOX's CSPDarknet; expected a YOLOX or YOLOV checkpoint "
+            f"of a variant such as {', '.join(YOLOX_SCALES)}"
+        )
+    depthwise = any(".dconv." in name for name in state)
+    for variant, (depth, width, is_depthwise) in YOLOX_SCALES.items():
+        same_depth = len(blocks) == max(round(depth * 3), 1)
+        if stem.shape[0] == int(width * 64) and same_depth and depthwise == is_depthwise:
+            return variant, None
+    scale = (len(blocks) / 3, stem.shape[0] / 64, depthwise)
+
+    def distance(variant: str) -> float:
+        return sum(abs(YOLOX_SCALES[variant][i] - scale[i]) for i in range(2))
+
+    return min(YOLOX_SCALES, key=distance), scale

@@ -1,0 +1,182 @@
+"""What FAIM and YOLOV share: base detector, FSPM, video object branch, TICAM and losses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from faim.config import FaimConfig, TrainablePart
+from faim.models.aggregation import Aggregator, TicamAggregator
+from faim.models.base_detector import (
+    BaseDetector,
+    DetectorOutput,
+    gather_features,
+    use_yolox_batch_norm,
+)
+from faim.models.fspm import FSPM
+from faim.models.losses import match_proposals, refined_classification_loss
+from faim.models.mask_learning import Decisions
+from faim.models.patches import locate
+from faim.models.ticam import TICAM
+from faim.models.video_branch import VideoObjectBranch
+from faim.structures import Picks, Proposals, VideoSample
+
+
+class VideoModel(nn.Module):
+    """A base detector with FSPM; a subclass says what the proposals' features are.
+
+    Attributes:
+        aggregator: how proposals of several frames become the classes of one.
+    """
+
+    aggregator: Aggregator
+
+    def __init__(self, config: FaimConfig) -> None:
+        """Build with random weights."""
+        super().__init__()
+        self.config = config
+        self.detector = BaseDetector(config.scales, config.num_classes)
+        self.fspm = FSPM(config.top_k, config.num_proposals, config.nms_train, config.nms_test)
+
+    def propose(self, images: Tensor) -> Proposals:
+        """See `VideoDetector.propose`."""
+        output = self.detector(images)
+        picks = self.fspm(output.raw)
+        return make_proposals(picks, *self.features_at(output, picks))
+
+    def features_at(self, output: DetectorOutput, picks: Picks) -> tuple[Tensor, Tensor]:
+        """The features of the proposals that TICAM or affinity reads, (B, n, D) each."""
+        raise NotImplementedError
+
+
+class TicamDetector(VideoModel):
+    """What FAIM and YOLOV share; they differ in the second features that TICAM attends to."""
+
+    ticam: TICAM
+
+    def __init__(self, config: FaimConfig) -> None:
+        """Build with random weights; the parts not in `config.train_parts` are frozen."""
+        super().__init__(config)
+        self.video_branch = VideoObjectBranch(config.feature_dim, config.scales[2])
+        self.add_parts(config)
+        self.aggregator = TicamAggregator(self.ticam)
+        use_yolox_batch_norm(self)
+        self.set_trainable(config.train_parts)
+
+    def add_parts(self, config: FaimConfig) -> None:
+        """Build what comes behind the video object branch: TICAM, and a subclass's own parts."""
+        self.ticam = TICAM(
+            config.feature_dim,
+            config.num_classes,
+            config.num_heads,
+            config.attention_scale,
+            config.similarity_threshold,
+            config.guide_ins,
+        )
+
+    @property
+    def parts(self) -> dict[TrainablePart, nn.Module]:
+        """The parts that training can be restricted to."""
+        return {"base": self.detector, "video_branch": self.video_branch, "ticam": self.ticam}
+
+    @property
+    def describing(self) -> dict[str, nn.Module]:
+        """The modules that `describe_at` uses."""
+        return {"video_branch": self.video_branch}
+
+    def set_trainable(self, parts: tuple[TrainablePart, ...]) -> None:
+        """Freeze all parts but these; a frozen part's batch norms keep their statistics."""
+        self._trainable = set(parts)
+        for name, part in self.parts.items():
+            part.requires_grad_(name in self._trainable)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """As `nn.Module.train`, but frozen parts stay in eval mode."""
+        super().train(mode)
+        for name, part in self.parts.items():
+            part.train(mode and name in self._trainable)
+        return self
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Refined class logits (m, n, C) of all frames of one video (m, 3, H, W)."""
+        return self.ticam(self.propose(frames))
+
+    def describe(self, output: DetectorOutput) -> tuple[list[Tensor], list[Tensor]]:
+        """The two features that TICAM attends to, per level (B, D, H, W)."""
+        raise NotImplementedError
+
+    def describe_at(
+        self, stem_features: Sequence[Tensor], cells: Sequence[Tensor], order: Tensor
+    ) -> tuple[Tensor, ...]:
+        """What `describe` makes of the stem features, at proposals only (eval mode).
+
+        Args:
+            stem_features: per level (B, H, W, D).
+            cells: per level (k, 49) long, the cells around proposals, see `locate`.
+            order: (N,) long, which of these rows, levels joined, each of the N proposals has.
+
+        Returns:
+            F_cls (N, D) and what else comes from the stem features, (N, D) each; the same numbers
+            as those of `describe`.
+        """
+        raise NotImplementedError
+
+    def described(self, output: DetectorOutput, picks: Picks) -> list[Tensor]:
+        """`describe_at` at the picks of one pass, (B, n, D) each."""
+        stems = [stem.permute(0, 2, 3, 1) for stem in output.stem_features]
+        cells, order = locate(picks.index, [(stem.shape[1], stem.shape[2]) for stem in stems])
+        features = self.describe_at(stems, cells, order)
+        return [feature.unflatten(0, picks.index.shape) for feature in features]
+
+    def mask_loss(self, described: tuple[list[Tensor], list[Tensor]], made: Decisions) -> Tensor:
+        """L_mask of a training step, without lambda; 0 for a model that learns no masks.
+
+        Args:
+            described: of `describe`.
+            made: what the model decided about the same frames.
+        """
+        return made.logits.sum() * 0
+
+    def training_losses(self, sample: VideoSample) -> dict[str, Tensor]:
+        """The second stage's losses on one video of m frames.
+
+        L = L_det + L_refined + lambda * L_mask (Eq. III and the refined classification that the
+        TICAM learns from). L_det is computed without gradient while the base is frozen.
+
+        Returns:
+            Scalars `total`, `detection`, `refined`, `mask` (the last without lambda), and
+            `matched`, the number of proposals that belong to a ground truth.
+        """
+        with torch.set_grad_enabled("base" in self._trainable and torch.is_grad_enabled()):
+            output = self.detector(sample.images)
+            losses, assignments = self.detector.detection_losses(output, sample.targets)
+        picks = self.fspm(output.raw)
+        described = self.describe(output)
+        first, second = (gather_features(levels, picks.index) for levels in described)
+        logits = self.ticam(make_proposals(picks, first, second))
+        matches = match_proposals(picks, sample.targets, assignments, self.config.match_iou)
+        refined = refined_classification_loss(logits, matches)
+        mask = self.mask_loss(described, Decisions(picks, logits, matches, sample.targets))
+        return {
+            "total": losses["total"] + refined + self.config.mask_weight * mask,
+            "detection": losses["total"],
+            "refined": refined,
+            "mask": mask,
+            "matched": (matches.target >= 0).sum(),
+        }
+
+
+def make_proposals(picks: Picks, cls_features: Tensor, ins_features: Tensor) -> Proposals:
+    """Picks with their features, (B, n, D) each."""
+    return Proposals(
+        boxes=picks.boxes,
+        objectness=picks.objectness,
+        class_scores=picks.class_scores,
+        cls_features=cls_features,
+        ins_features=ins_features,
+        valid=picks.valid,
+    )

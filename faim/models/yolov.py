@@ -1,0 +1,86 @@
+"""YOLOV (Shi et al., AAAI 2023), the baseline that FAIM is compared with (FAIM, Tables 1 and 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from faim.config import FaimConfig, TrainablePart
+from faim.models.base_detector import DetectorOutput, gather_features
+from faim.models.ifem import IFEM
+from faim.models.mask_head import MaskHead
+from faim.models.mask_learning import Decisions, instance_mask_loss
+from faim.models.patches import centre, conv_on_patches, cut_patches
+from faim.models.ticam_detector import TicamDetector
+from faim.structures import Picks
+
+#: How far the two 3x3 convolutions of the video object branch look: a square of so many cells.
+SIDE = 5
+
+
+class YOLOV(TicamDetector):
+    """Aggregates by the base detector's own regression features in the place of F_ins.
+
+    All else is FAIM's: the same video object branch for F_cls, the same FSPM, TICAM (which is
+    YOLOV's aggregation with another second feature) and losses. There are no masks.
+    """
+
+    def features_at(self, output: DetectorOutput, picks: Picks) -> tuple[Tensor, Tensor]:
+        """F_cls from patches of the stem features, and the regression features of the same pass."""
+        (cls_features,) = self.described(output, picks)
+        return cls_features, gather_features(output.reg_features, picks.index)
+
+    def describe(self, output: DetectorOutput) -> tuple[list[Tensor], list[Tensor]]:
+        """Video object features and the detector's regression features, per level (B, D, H, W)."""
+        return self.video_branch(output.stem_features), output.reg_features
+
+    def describe_at(
+        self, stem_features: Sequence[Tensor], cells: Sequence[Tensor], order: Tensor
+    ) -> tuple[Tensor]:
+        """F_cls (N, D); see `TicamDetector.describe_at`."""
+        parts = [
+            self._branch_at(level, stem, centre(around[..., None], SIDE)[..., 0])
+            for level, (stem, around) in enumerate(zip(stem_features, cells, strict=True))
+        ]
+        return (torch.cat(parts).index_select(0, order),)
+
+    def _branch_at(self, level: int, stem: Tensor, cells: Tensor) -> Tensor:
+        """The video object branch at the middle of 5x5 cells (k, 25): (k, D).
+
+        FAIM's IFEM reads the neighbours of a proposal too, and so needs 7x7 cells.
+        """
+        patches, inside = cut_patches(stem, cells)
+        branch = self.video_branch.convs[level]
+        assert isinstance(branch, nn.Sequential)
+        first, second = branch
+        hidden = conv_on_patches(first, patches) * centre(inside, SIDE - 2)
+        return conv_on_patches(second, hidden).flatten(1)
+
+
+class YolovIfem(YOLOV):
+    """YOLOV that learns instance masks too, without aggregating their features (FAIM, Table 2).
+
+    The mask loss reaches the video object branch through IFEM and so shapes F_cls. At inference
+    the model is YOLOV.
+    """
+
+    def add_parts(self, config: FaimConfig) -> None:
+        """TICAM, and IFEM and the mask head for training."""
+        super().add_parts(config)
+        channels, classes = config.feature_dim, config.num_classes
+        self.ifem = IFEM(channels, config.scales[2])
+        self.mask_head = MaskHead(channels, classes, config.mask_levels, config.mask_roi_size)
+
+    @property
+    def parts(self) -> dict[TrainablePart, nn.Module]:
+        """The parts that training can be restricted to."""
+        return {**super().parts, "ifem": self.ifem, "mask_head": self.mask_head}
+
+    def mask_loss(self, described: tuple[list[Tensor], list[Tensor]], made: Decisions) -> Tensor:
+        """L_mask, learnt from IFEM's features of the video object features."""
+        if not self.config.mask_weight:
+            return super().mask_loss(described, made)
+        features = self.ifem(described[0])
+        return instance_mask_loss(self.mask_head, features, made, self.config)

@@ -1,0 +1,78 @@
+"""The options of `faim report`."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+from faim.arguments import whole
+
+#: More would not fit a page that people scroll.
+MOST_FRAMES = 100
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """One call of `faim report`.
+
+    Attributes:
+        runs: folders written by `faim eval --out`.
+        out: the page to write.
+        data: annotation file, in place of the one that the runs name.
+        images: folder that the annotation file's image names start from; by default its own.
+        frames: frames to show in which two columns differ, 0 for none.
+        modes: only these modes; all by default.
+        compare: the two columns whose frames are shown, each RUN:MODE; by default the first two.
+    """
+
+    runs: tuple[Path, ...]
+    out: Path
+    data: Path | None = None
+    images: Path | None = None
+    frames: int = 12
+    modes: tuple[str, ...] = ()
+    compare: tuple[str, str] | None = None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """All of them."""
+    parser.add_argument(
+        "runs", nargs="+", type=Path, metavar="RUN", help="folder written by faim eval --out"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("report.html"), metavar="HTML", help="page to write"
+    )
+    parser.add_argument(
+        "--data", type=Path, metavar="JSON", help="annotation file (default: the runs' own)"
+    )
+    parser.add_argument(
+        "--images", type=Path, metavar="DIR", help="folder of the images (default: of the JSON)"
+    )
+    parser.add_argument(
+        "--frames",
+        type=whole(0, MOST_FRAMES),
+        default=12,
+        metavar="N",
+        help="frames to show in which two runs differ (12)",
+    )
+    parser.add_argument("--mode", action="append", help="only this mode; may be given again")
+    parser.add_argument(
+        "--compare",
+        nargs=2,
+        metavar="RUN:MODE",
+        help="the two whose frames are shown (default: the first two)",
+    )
+
+
+def read_options(parsed: argparse.Namespace) -> ReportOptions:
+    """What was given on the command line."""
+    return ReportOptions(
+        runs=tuple(parsed.runs),
+        out=parsed.out,
+        data=parsed.data,
+        images=parsed.images,
+        frames=parsed.frames,
+        modes=tuple(parsed.mode or ()),
+        compare=tuple(parsed.compare) if parsed.compare else None,
+    )

@@ -1,0 +1,208 @@
+"""What `faim eval --out` leaves behind, read back."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from faim.data.records import read_json
+from faim.errors import FaimError
+
+RUN_FILE = "run.json"
+FEATURES_FILE = "features.npz"
+_COORDINATES = 4
+#: What NumPy raises for a file that is cut, changed, or of another kind.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    TypeError,
+    AttributeError,
+    zlib.error,
+    zipfile.BadZipFile,
+)
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """All detections of one mode, n rows in the file's order.
+
+    Attributes:
+        image_ids: (n,) int64.
+        categories: (n,) int64, category ids of the annotation file.
+        boxes: (n, 4) float64, x1 y1 x2 y2 in image pixels.
+        scores: (n,) float64.
+    """
+
+    image_ids: npt.NDArray[np.int64]
+    categories: npt.NDArray[np.int64]
+    boxes: npt.NDArray[np.float64]
+    scores: npt.NDArray[np.float64]
+
+    def __len__(self) -> int:
+        """Number of detections."""
+        return len(self.scores)
+
+    def where(self, rows: npt.NDArray[Any]) -> Boxes:
+        """The detections of these rows, or of the rows where a mask is true."""
+        return Boxes(
+            self.image_ids[rows], self.categories[rows], self.boxes[rows], self.scores[rows]
+        )
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features of proposals that match ground truth.
+
+    Attributes:
+        labels: (N,) int64, indices into the run's classes.
+        before: (N, D) float64, before aggregation.
+        after: (N, E) float64, after it; None where nothing is aggregated.
+    """
+
+    labels: npt.NDArray[np.int64]
+    before: npt.NDArray[np.float64]
+    after: npt.NDArray[np.float64] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One evaluation.
+
+    Attributes:
+        folder: where it lies.
+        name: its own name, else the folder's.
+        about: what else `run.json` says: weights, data, size, machine …
+        classes: class names of the dataset, sorted by category id.
+        modes: figures by mode, at least one mode.
+    """
+
+    folder: Path
+    name: str
+    about: dict[str, Any]
+    classes: tuple[str, ...]
+    modes: dict[str, dict[str, Any]]
+
+    def detections(self, mode: str) -> Boxes:
+        """What a mode found; FaimError if the file is missing or damaged."""
+        return read_detections(self.folder / f"detections_{mode}.json")
+
+    def features(self) -> Features | None:
+        """Features of proposals, None where none were kept; FaimError if the file is damaged."""
+        path = self.folder / FEATURES_FILE
+        return _read_features(path, len(self.classes)) if path.exists() else None
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run folder.
+
+    Raises:
+        FaimError: no such folder, or its `run.json` or a mode's detections are missing, or
+            `run.json` is damaged.
+    """
+    if not os.path.isdir(folder):  # noqa: PTH112 - is_dir raises for names too long
+        raise FaimError(f"{folder}: no such folder; expected one written by `faim eval --out`")
+    path = folder / RUN_FILE
+    if not _is_file(path):
+        raise FaimError(f"{folder}: has no {RUN_FILE}; expected a folder of `faim eval --out`")
+    content = read_json(path)
+    modes, classes = content.get("modes"), content.get("classes")
+    if not isinstance(modes, dict) or not modes or not all(map(_is_record, modes.values())):
+        raise FaimError(f"{path}: `modes` is {_short(modes)}; expected each mode's figures")
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        raise FaimError(f"{path}: `classes` is {_short(classes)}; expected the class names")
+    for mode in modes:
+        if Path(mode).name != mode or not _is_file(folder / f"detections_{mode}.json"):
+            raise FaimError(f"{folder}: has no detections_{mode}.json; expected one for every mode")
+    name = content.get("name") or folder.resolve().name
+    return Run(folder, str(name), content, tuple(classes), modes)
+
+
+def read_detections(path: Path) -> Boxes:
+    """A COCO results file: objects of `image_id`, `category_id`, `bbox` x y w h, and `score`.
+
+    Raises:
+        FaimError: it is missing or not that, or a number in it is not finite.
+    """
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        image_ids = _whole([row["image_id"] for row in rows])
+        categories = _whole([row["category_id"] for row in rows])
+        boxes = np.array([row["bbox"] for row in rows], dtype=np.float64)
+        boxes = boxes.reshape(len(rows), _COORDINATES)
+        scores = np.array([row["score"] for row in rows], dtype=np.float64)
+    except OSError as error:
+        raise FaimError(f"{path}: cannot be read ({error}); expected detections") from error
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+        raise FaimError(
+            f"{path}: is damaged ({type(error).__name__}: {error}); expected a JSON list of "
+            "image_id, category_id, bbox and score"
+        ) from error
+    if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
+        raise FaimError(f"{path}: has boxes or scores that are not finite; expected numbers")
+    if (boxes[:, 2:] < 0).any():
+        raise FaimError(f"{path}: has boxes of negative width or height; expected bbox x, y, w, h")
+    boxes[:, 2:] += boxes[:, :2]
+    return Boxes(image_ids, categories, boxes, scores)
+
+
+def figure(figures: dict[str, Any], *keys: str) -> float:
+    """A number of `run.json` at a path of keys; NaN where it is absent or no number."""
+    value: Any = figures
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    known = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if known else math.nan
+
+
+def _read_features(path: Path, classes: int) -> Features:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            labels = arrays["labels"].astype(np.int64)
+            before = arrays["before"].astype(np.float64)
+            after = arrays["after"].astype(np.float64) if "after" in arrays else None
+    except _UNREADABLE as error:
+        raise FaimError(
+            f"{path}: cannot be read ({error}); expected arrays `labels` and `before`"
+        ) from error
+    tables = [before] if after is None else [before, after]
+    if labels.ndim != 1 or not all(_fits(table, len(labels)) for table in tables):
+        raise FaimError(f"{path}: has arrays that do not fit; expected a finite row for each label")
+    if labels.size and not 0 <= labels.min() <= labels.max() < classes:
+        raise FaimError(f"{path}: has labels beyond the {classes} classes; expected their indices")
+    return Features(labels, before, after if after is not None and after.size else None)
+
+
+def _fits(table: npt.NDArray[np.float64], rows: int) -> bool:
+    return table.ndim == 2 and len(table) == rows and bool(np.isfinite(table).all())
+
+
+def _whole(values: list[Any]) -> npt.NDArray[np.int64]:
+    """ValueError unless all are whole numbers."""
+    strange = [value for value in values if type(value) is not int]
+    if strange:
+        raise ValueError(f"{strange[0]!r} is no id")
+    return np.array(values, dtype=np.int64)
+
+
+def _is_file(path: Path) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113 - is_file raises for names too long
+
+
+def _is_record(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _short(value: Any) -> str:
+    text = "missing" if value is None else repr(value)
+    return text if len(text) <= 40 else text[:39] + "…"

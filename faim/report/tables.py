@@ -1,0 +1,185 @@
+"""The figures of `run.json` as tables, one column a run and mode."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from faim.report.columns import Column
+from faim.report.run_folder import figure
+
+#: What a figure is called, its key in `run.json`, and whether more of it is better.
+_SUMMARY = (
+    ("AP50", "ap50", True),
+    ("AP75", "ap75", True),
+    ("AP50:95", "ap50_95", True),
+    ("objects found, %", "found_share", True),
+    ("flips in 100 transitions", "flips_per_100", False),
+    ("ms a frame", "ms_per_frame", False),
+)
+_STABILITY = (
+    ("objects found, %", "found_share", True),
+    ("found, mean over objects, %", "found_share_per_instance", True),
+    ("flips in 100 transitions", "flips_per_100", False),
+    ("class switches", "class_switches", False),
+    ("jitter of the centre, %", "centre_jitter", False),
+    ("jitter of the size, %", "size_jitter", False),
+)
+_GROUPS = (
+    ("By speed of motion", "by_speed"),
+    ("By size of the object", "by_size"),
+    ("By split", "by_split"),
+)
+_SHARES = (("AP50", "ap50"), ("AP75", "ap75"), ("AP50:95", "ap50_95"))
+#: In place of a figure that a run does not have.
+UNKNOWN = "\N{EN DASH}"
+_ABOUT = (
+    ("weights", "weights"),
+    ("aggregation", "aggregate"),
+    ("network input", "size"),
+    ("backend", "backend"),
+    ("precision", "precision"),
+    ("device", "device"),
+    ("past frames", "bank_frames"),
+    ("frames together", "test_frames"),
+    ("their choice", "sampling"),
+    ("proposals a frame", "proposals"),
+    ("postprocessing", "post"),
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A figure as text; `best` where no other column of its row is better."""
+
+    text: str
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of a name and one cell a column."""
+
+    title: str
+    columns: Sequence[Column]
+    rows: Sequence[tuple[str, Sequence[Cell]]]
+    note: str = ""
+
+
+def summary(columns: Sequence[Column]) -> Table:
+    """The figures that every run has; those that no column has are left out."""
+    return Table("Summary", columns, _rows(columns, _SUMMARY))
+
+
+def stability(columns: Sequence[Column]) -> Table:
+    """How steadily objects are found."""
+    return Table("Stability", columns, _rows(columns, _STABILITY))
+
+
+def errors(columns: Sequence[Column]) -> Table:
+    """AP50 that each kind of error costs."""
+    kinds = _keys(columns, "errors")
+    rows = [
+        numbers(kind, (figure(c.figures, "errors", kind) for c in columns), False) for kind in kinds
+    ]
+    note = "Points of AP50 to be won if this kind of error alone were mended (TIDE)."
+    return Table("Errors", columns, rows, note)
+
+
+def groups(columns: Sequence[Column]) -> list[Table]:
+    """AP by speed, size and split, as far as the runs have them."""
+    return [
+        Table(title, columns, rows)
+        for title, key in _GROUPS
+        if (rows := _group_rows(columns, key, _SHARES))
+    ]
+
+
+def per_class(columns: Sequence[Column]) -> Table:
+    """AP50 of every class."""
+    return Table("AP50 of every class", columns, _group_rows(columns, "per_class", _SHARES[:1]))
+
+
+def about(columns: Sequence[Column]) -> Table:
+    """What was run; what no run says is left out."""
+    rows = []
+    for name, key in _ABOUT:
+        values = [column.run.about.get(key) for column in columns]
+        if any(value is not None for value in values):
+            rows.append((name, [Cell(_text(value)) for value in values]))
+    return Table("What was run", columns, rows)
+
+
+def machines(columns: Sequence[Column]) -> str:
+    """One sentence about where the times were measured."""
+    told = {_machine(column): None for column in columns}
+    if len(told) == 1:
+        return f"Measured on {next(iter(told))}."
+    places = "; ".join(f"{_machine(column)} ({column.number})" for column in columns)
+    return f"Measured on different machines, so that times cannot be compared: {places}."
+
+
+def numbers(name: str, values: Iterable[float], more_is_better: bool) -> tuple[str, list[Cell]]:
+    """A row: one decimal each, a dash for NaN, the best marked unless all are equal.
+
+    Values that read the same are equally good.
+    """
+    known = [round(value, 1) for value in values]
+    finite = [value for value in known if not math.isnan(value)]
+    choose: Callable[[list[float]], float] = max if more_is_better else min
+    best = choose(finite) if len(set(finite)) > 1 else math.nan
+    return name, [Cell(UNKNOWN if math.isnan(v) else f"{v:.1f}", v == best) for v in known]
+
+
+def _rows(
+    columns: Sequence[Column], wanted: Iterable[tuple[str, str, bool]]
+) -> list[tuple[str, list[Cell]]]:
+    rows = []
+    for name, key, more_is_better in wanted:
+        values = [figure(column.figures, key) for column in columns]
+        if not all(map(math.isnan, values)):
+            rows.append(numbers(name, values, more_is_better))
+    return rows
+
+
+def _group_rows(
+    columns: Sequence[Column], key: str, shares: Sequence[tuple[str, str]]
+) -> list[tuple[str, list[Cell]]]:
+    rows = []
+    for group in _keys(columns, key):
+        for share, share_key in shares:
+            values = [figure(column.figures, key, group, share_key) for column in columns]
+            if not all(map(math.isnan, values)):
+                name = group if len(shares) == 1 else f"{group}, {share}"
+                rows.append(numbers(name, values, True))
+    return rows
+
+
+def _keys(columns: Sequence[Column], key: str) -> list[str]:
+    """The keys of a figure's parts, in the order of their first appearance."""
+    parts = (column.figures.get(key) for column in columns)
+    return list({name: None for part in parts if isinstance(part, dict) for name in part})
+
+
+def _machine(column: Column) -> str:
+    machine = column.run.about.get("machine")
+    known: dict[str, Any] = machine if isinstance(machine, dict) else {}
+    device = column.run.about.get("device")
+    parts = [
+        known.get("accelerator") or known.get("gpu"),
+        known.get("processor"),
+        f"{known['cores']} cores" if known.get("cores") else None,
+        known.get("system"),
+        f"device {device}" if device else None,
+    ]
+    return ", ".join(str(part) for part in parts if part) or "a machine that is not named"
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return UNKNOWN
+    if isinstance(value, list):
+        return "x".join(map(str, value))
+    return str(value)

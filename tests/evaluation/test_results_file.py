@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from evaluation_cases import MakeData, detections
+
+from faim.errors import FaimError
+from faim.evaluation.results_file import read_detections, write_detections
+
+BOX = (10.004, 10.0, 30.0, 30.0)
+ENTRY = {"image_id": 1, "category_id": 5, "bbox": [1, 2, 3, 4], "score": 0.5}
+
+
+def test_written_as_coco_and_read_back(make_data: MakeData, tmp_path: Path) -> None:
+    data = make_data([[(0, BOX, 1)], []])
+    file = tmp_path / "found.json"
+    write_detections(file, data, {1: detections((2, 0.123456, BOX)), 2: detections()})
+    assert json.loads(file.read_text()) == [
+        {"image_id": 1, "category_id": 7, "bbox": [10.0, 10.0, 20.0, 20.0], "score": 0.12346}
+    ]
+    back = read_detections(file, data)
+    assert list(back) == [1]
+    assert back[1].boxes.tolist() == [[10, 10, 30, 30]]
+    assert (back[1].scores.tolist(), back[1].class_ids.tolist()) == ([0.12346], [2])
+    write_detections(file, data, {})
+    assert read_detections(file, data) == {}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["annotations.json", "found.json"]
+
+
+def test_best_first_whatever_the_order(make_data: MakeData, tmp_path: Path) -> None:
+    data = make_data([[(0, BOX, 1)]])
+    file = tmp_path / "found.json"
+    file.write_text(json.dumps([{**ENTRY, "score": s} for s in (0.1, 0.9, 0.5)]))
+    found = read_detections(file, data)[1]
+    assert found.scores.tolist() == [0.9, 0.5, 0.1]
+    assert torch.equal(found.boxes[0], torch.tensor([1, 2, 4, 6], dtype=torch.float64))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"images": []}, "holds a dict; expected a list"),
+        ([3], "entry 0 is a int"),
+        ([ENTRY, {"image_id": 1}], "entry 1 has no category_id"),
+        ([{**ENTRY, "image_id": 9}], "image_id 9; expected one of"),
+        ([{**ENTRY, "image_id": "1"}], "image_id '1'"),
+        ([{**ENTRY, "category_id": 0}], "category_id 0"),
+        ([{**ENTRY, "category_id": [5]}], r"category_id \[5\]"),
+        ([{**ENTRY, "bbox": [1, 2, 3]}], "bbox"),
+        ([{**ENTRY, "bbox": [1, 2, -3, 4]}], "not negative"),
+        ([{**ENTRY, "bbox": [1, 2, float("nan"), 4]}], "finite"),
+        ([{**ENTRY, "score": "high"}], "score 'high'"),
+        ([{**ENTRY, "score": None}], "score None"),
+    ],
+)
+def test_damaged_files(make_data: MakeData, tmp_path: Path, content: Any, message: str) -> None:
+    file = tmp_path / "found.json"
+    file.write_text(json.dumps(content))
+    with pytest.raises(FaimError, match=message):
+        read_detections(file, make_data([[(0, BOX, 1)]]))
+
+
+def test_no_such_file_and_no_json(make_data: MakeData, tmp_path: Path) -> None:
+    data = make_data([[(0, BOX, 1)]])
+    with pytest.raises(FaimError, match="cannot be read"):
+        read_detections(tmp_path / "nowhere.json", data)
+    (tmp_path / "text.json").write_text("[{")
+    with pytest.raises(FaimError, match="is not JSON"):
+        read_detections(tmp_path / "text.json", data)
+    with pytest.raises(FaimError, match="cannot be written"):
+        write_detections(tmp_path / "nowhere" / "found.json", data, {})

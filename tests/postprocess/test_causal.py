@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from postprocess_helpers import SIZE, moving, scored
+
+from faim.errors import FaimError
+from faim.postprocess.causal import CausalConfig, CausalRepp, CausalState
+from faim.structures import ScoredBoxes
+
+LEFT, RIGHT = [10.0, 10, 60, 60], [300.0, 10, 360, 60]
+
+
+def run(
+    frames: list[ScoredBoxes], state: CausalState | None = None, **config: Any
+) -> tuple[list[ScoredBoxes], CausalState]:
+    post = CausalRepp(CausalConfig(**config))
+    state = CausalState.empty(2) if state is None else state
+    found = []
+    for frame in frames:
+        result, state = post.step(frame, SIZE, state)
+        found.append(result)
+    return found, state
+
+
+def test_scores_are_the_running_mean_of_the_tubelet() -> None:
+    frames = [scored((LEFT, [first, 0.3])) for first in (0.9, 0.0, 0.3, 0.8)]
+    found, state = run(frames)
+    means = [0.9, 0.45, 0.4, 0.5]
+    assert [frame.scores[0, 0].item() for frame in found] == pytest.approx(means)
+    assert all(frame.scores[0, 1].item() == pytest.approx(0.3) for frame in found)
+    assert state.members.tolist() == [4]
+
+
+def test_old_scores_fade_once_the_memory_is_full() -> None:
+    found, state = run([scored((LEFT, [s, 0.1])) for s in (0.9, 0.1, 0.5)], memory=2)
+    assert [frame.scores[0, 0].item() for frame in found] == pytest.approx([0.9, 0.5, 0.5])
+    found, state = run([scored((LEFT, [0.9, 0.1]))], state, memory=2)
+    assert found[0].scores[0, 0].item() == pytest.approx(0.7)
+
+
+def test_new_boxes_stay_as_they_are_and_all_boxes_come_out_in_order() -> None:
+    frames = [scored((LEFT, [0.8, 0.1])), scored((RIGHT, [0.1, 0.7]), (LEFT, [0.4, 0.1]))]
+    found, _ = run(frames)
+    assert found[1].boxes.tolist() == [RIGHT, LEFT]
+    assert found[1].scores.flatten().tolist() == pytest.approx([0.1, 0.7, 0.6, 0.1])
+
+
+def test_boxes_are_smoothed_exponentially_and_the_last_detected_one_is_linked() -> None:
+    boxes = [[10.0 + 8 * frame, 10, 60 + 8 * frame, 60] for frame in range(3)]
+    found, state = run([scored((box, [0.9, 0.1])) for box in boxes], box_weight=0.75)
+    lefts = [10, 0.75 * 18 + 0.25 * 10, 0.75 * 26 + 0.25 * 16]
+    assert [frame.boxes[0, 0].item() for frame in found] == pytest.approx(lefts)
+    assert state.boxes[0, 0] == 26
+    sharp, _ = run([scored((box, [0.9, 0.1])) for box in boxes], box_weight=1)
+    assert [frame.boxes[0].tolist() for frame in sharp] == boxes
+
+
+@pytest.mark.parametrize(("missed", "score"), [(1, 0.6), (2, 0.6), (3, 0.3)])
+def test_a_tubelet_waits_for_a_while(missed: int, score: float) -> None:
+    frames = [scored((LEFT, [0.9, 0.1])), *[scored()] * missed, scored((LEFT, [0.3, 0.1]))]
+    found, state = run(frames, patience=2)
+    assert found[-1].scores[0, 0].item() == pytest.approx(score)
+    assert len(state.boxes) == 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_future_does_not_matter_and_states_are_never_changed(seed: int) -> None:
+    frames = moving(10, 5, 2, seed)
+    whole = CausalRepp().apply(frames, SIZE)
+    part, state = run(frames[:6])
+    before = state.copy()
+    one, after = run(frames[6:], state)
+    two, again = run(frames[6:], before)
+    for expected, found in zip(whole, part + one, strict=True):
+        assert torch.equal(expected.boxes, found.boxes)
+        assert torch.equal(expected.scores, found.scores)
+    for first, second in zip(one, two, strict=True):
+        assert torch.equal(first.scores, second.scores)
+    for left, right in ((state, before), (after, again)):
+        for name in ("boxes", "smoothed", "means", "members", "missed"):
+            np.testing.assert_array_equal(getattr(left, name), getattr(right, name))
+
+
+def test_a_copy_shares_nothing() -> None:
+    _, state = run(moving(3, 2, 2))
+    copied = state.copy()
+    copied.means[:] = 0
+    copied.boxes[:] = 0
+    assert state.means.min() > 0
+    assert state.boxes.max() > 0
+
+
+def test_frames_of_another_size_begin_anew() -> None:
+    frame = scored((LEFT, [0.8, 0.1]))
+    _, state = run([frame])
+    found, state = CausalRepp().step(scored((LEFT, [0.4, 0.1])), (720, 1280), state)
+    assert found.scores[0, 0].item() == pytest.approx(0.4)
+    assert state.size == (720, 1280)
+
+
+def test_weak_classes_become_zero_but_count() -> None:
+    found, state = run([scored((LEFT, [0.9, 0.0005]))])
+    assert found[0].scores[0].tolist() == [pytest.approx(0.9), 0]
+    assert state.means[0, 1] == pytest.approx(0.0005)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"memory": 0}, "memory is 0; expected a whole number from 1 on"),
+        ({"patience": -1}, "patience is -1; expected a whole number from 0 on"),
+        ({"patience": 1.5}, "patience is 1.5"),
+        ({"box_weight": 0}, "box_weight is 0; expected a number above 0, at most 1"),
+        ({"box_weight": float("nan")}, "box_weight is nan"),
+    ],
+)
+def test_wrong_settings(wrong: dict[str, Any], words: str) -> None:
+    with pytest.raises(FaimError, match=words):
+        CausalConfig(**wrong)
+
+
+def test_arrays_of_different_lengths_are_found_out() -> None:
+    _, state = run(moving(3, 2, 2))
+    state.check()
+    for name in ("boxes", "means", "members", "missed"):
+        damaged = {**vars(state), name: getattr(state, name)[:1]}
+        with pytest.raises(ValueError, match="do not match"):
+            CausalState(**damaged).check()
