@@ -64,7 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_report(commands.add_parser("report", help="compare evaluations on one HTML page"))
     _add_export(commands.add_parser("export", help="write ONNX, OpenVINO or TensorRT files"))
     _add_synth(commands.add_parser("synth", help="generate labelled synthetic video"))
-    _add_data(commands.add_parser("data", help="convert datasets to CocoVID"))
+    _add_data(commands.add_parser("data", help="convert datasets to CocoVID, and check them"))
     _add_bench(commands.add_parser("bench", help="time the base detector, streams, global mode"))
     _add_convert(commands.add_parser("convert", help="convert a public YOLOX or YOLOV checkpoint"))
     _add_repp(commands.add_parser("repp", help="learn the pair model of post-processing"))
@@ -86,7 +86,7 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--weights",
-        help="faim checkpoint, YOLOX .pth or exported folder (default: the embedded FAIM-Nano)",
+        help="faim checkpoint, YOLOX or YOLOV .pth, or exported folder (default: the embedded FAIM-Nano)",
     )
     parser.add_argument("--mode", choices=("stream", "global", "frame"), default="stream")
     add_network_options(parser)

@@ -21,7 +21,7 @@ class EvalOptions:
     """The options of `faim eval`.
 
     Attributes:
-        weights: a faim checkpoint or a YOLOX `.pth`.
+        weights: a faim checkpoint, or a YOLOX or YOLOV `.pth`.
         data: CocoVID annotations; those of the experiment by default.
         exp_file: experiment file, read for its data and network input.
         mode: one mode, or all.

@@ -17,7 +17,7 @@ from torch.export import Dim
 from faim.errors import FaimError
 from faim.export.graphs import Axis, Graph, graphs_of
 from faim.export.info import KEY, ExportInfo, info_of
-from faim.models.faim import FAIM, YoloxVideo
+from faim.models.ticam_detector import VideoModel
 
 OPSET = 20
 #: What an exporter says to its own makers.
@@ -59,9 +59,7 @@ def write_onnx(graph: Graph, path: Path, info: ExportInfo) -> None:
         raise FaimError(f"{path}: cannot be written ({error.strerror})") from error
 
 
-def write_onnx_folder(
-    model: FAIM | YoloxVideo, folder: Path, size: tuple[int, int] | None = None
-) -> None:
+def write_onnx_folder(model: VideoModel, folder: Path, size: tuple[int, int] | None = None) -> None:
     """All graphs of a model in an existing folder, in float32, for one image of a fixed size.
 
     Raises:

@@ -27,7 +27,7 @@ class ExportOptions:
     """One call of `faim export`.
 
     Attributes:
-        weights: a faim checkpoint or a YOLOX .pth.
+        weights: a faim checkpoint, or a YOLOX or YOLOV .pth.
         format: kind of files.
         out: folder to write; it must be new, empty, or an earlier export.
         size: height and width of the network input; the model's own by default.
@@ -106,7 +106,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--ckpt",
         "--weights",
         dest="weights",
-        help="faim checkpoint or YOLOX .pth (default: the embedded FAIM-Nano)",
+        help="faim checkpoint, YOLOX or YOLOV .pth (default: the embedded FAIM-Nano)",
     )
     parser.add_argument("--format", choices=get_args(Format), required=True)
     parser.add_argument("--out", type=Path, required=True, help="folder to write")

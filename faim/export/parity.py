@@ -14,9 +14,9 @@ from torchvision.ops import box_iou
 from faim.data.transforms import letterbox, to_batch
 from faim.errors import FaimError
 from faim.export.info import ExportInfo, GraphName
-from faim.models.faim import FAIM, YoloxVideo
 from faim.models.postprocess import postprocess
 from faim.models.ticam import TicamEntry
+from faim.models.ticam_detector import VideoModel
 from faim.runtime.backends.base import GraphRunner
 from faim.runtime.backends.graph_detector import GraphDetector
 from faim.runtime.backends.torch import TorchRunner
@@ -70,9 +70,7 @@ class Parity:
     score: float
 
 
-def measure_parity(
-    model: FAIM | YoloxVideo, exported: GraphRunner, frames: Sequence[Image]
-) -> Parity:
+def measure_parity(model: VideoModel, exported: GraphRunner, frames: Sequence[Image]) -> Parity:
     """Run a model and what was exported from it side by side.
 
     Args:

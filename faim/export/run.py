@@ -26,7 +26,7 @@ from faim.export.parity import Parity, generated_frames, measure_parity
 from faim.export.quantize import CalibrationFrames, read_calibration
 from faim.export.report import frame_progress, print_loss, print_parity, print_summary
 from faim.models.checkpoint import load_model
-from faim.models.faim import FAIM, YoloxVideo
+from faim.models.ticam_detector import VideoModel
 from faim.runtime.backends.base import GraphRunner
 from faim.runtime.backends.graph_detector import GraphDetector
 
@@ -238,7 +238,7 @@ def _made_with(options: ExportOptions) -> dict[str, str]:
     return versions
 
 
-def _data(path: Path | None, model: FAIM | YoloxVideo) -> CocoVid | None:
+def _data(path: Path | None, model: VideoModel) -> CocoVid | None:
     if path is None:
         return None
     data = CocoVid(path)

@@ -35,19 +35,20 @@ class VideoObjectBranch(nn.Module):
         return [conv(stem) for conv, stem in zip(self.convs, stem_features, strict=True)]
 
     def on_patches(self, level: int, patches: Tensor, inside: Tensor) -> Tensor:
-        """The same at the middle 3x3 cells of 7x7 cells of one level's stem features.
+        """The same at the middle cells of squares of one level's stem features.
 
         Args:
             level: 0, 1, 2 for P3, P4, P5.
-            patches: (k, 49, D), zero outside the image.
-            inside: (k, 49, 1), 1 inside the image and 0 outside.
+            patches: (k, s * s, D), s at least 5, zero outside the image.
+            inside: (k, s * s, 1), 1 inside the image and 0 outside.
 
         Returns:
-            (k, 9, D), zero outside the image.
+            (k, (s - 4) * (s - 4), D), zero outside the image.
         """
+        side = round(patches.shape[1] ** 0.5)
         branch = self.convs[level]
         assert isinstance(branch, nn.Sequential)
         first, second = branch
         # Each convolution of the dense computation pads with zeros, not with what lies beyond.
-        hidden = conv_on_patches(first, patches) * centre(inside, 5)
-        return conv_on_patches(second, hidden) * centre(inside, 3)
+        hidden = conv_on_patches(first, patches) * centre(inside, side - 2)
+        return conv_on_patches(second, hidden) * centre(inside, side - 4)

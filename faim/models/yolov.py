@@ -12,7 +12,7 @@ from faim.models.base_detector import DetectorOutput, gather_features
 from faim.models.ifem import IFEM
 from faim.models.mask_head import MaskHead
 from faim.models.mask_learning import Decisions, instance_mask_loss
-from faim.models.patches import centre, conv_on_patches, cut_patches
+from faim.models.patches import centre, cut_patches
 from faim.models.ticam_detector import TicamDetector
 from faim.structures import Picks
 
@@ -41,22 +41,15 @@ class YOLOV(TicamDetector):
     ) -> tuple[Tensor]:
         """F_cls (N, D); see `TicamDetector.describe_at`."""
         parts = [
-            self._branch_at(level, stem, centre(around[..., None], SIDE)[..., 0])
+            self.video_branch.on_patches(level, *cut_patches(stem, _nearest(around)))[:, 0]
             for level, (stem, around) in enumerate(zip(stem_features, cells, strict=True))
         ]
         return (torch.cat(parts).index_select(0, order),)
 
-    def _branch_at(self, level: int, stem: Tensor, cells: Tensor) -> Tensor:
-        """The video object branch at the middle of 5x5 cells (k, 25): (k, D).
 
-        FAIM's IFEM reads the neighbours of a proposal too, and so needs 7x7 cells.
-        """
-        patches, inside = cut_patches(stem, cells)
-        branch = self.video_branch.convs[level]
-        assert isinstance(branch, nn.Sequential)
-        first, second = branch
-        hidden = conv_on_patches(first, patches) * centre(inside, SIDE - 2)
-        return conv_on_patches(second, hidden).flatten(1)
+def _nearest(cells: Tensor) -> Tensor:
+    """The middle 5x5 of 7x7 cells (k, 49); only FAIM's IFEM reads a proposal's neighbours too."""
+    return centre(cells[..., None], SIDE)[..., 0]
 
 
 class YolovIfem(YOLOV):

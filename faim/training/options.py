@@ -6,12 +6,12 @@ import argparse
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from faim.errors import FaimError
-from faim.training.exp_file import load_experiment
-from faim.training.experiment import Experiment
-from faim.training.overrides import apply_overrides, set_field
+
+if TYPE_CHECKING:
+    from faim.training.experiment import Experiment
 
 #: Options that are fields of the experiment: flags, field, help.
 _FIELDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
@@ -97,6 +97,10 @@ def read_options(parsed: argparse.Namespace) -> TrainRequest:
     Raises:
         FaimError: a wrong file, key or value.
     """
+    # Only here: every command builds all parsers, and yolox takes seconds to import.
+    from faim.training.exp_file import load_experiment
+    from faim.training.overrides import apply_overrides, set_field
+
     experiment = load_experiment(parsed.exp_file)
     for _, field, _ in _FIELDS:
         text = getattr(parsed, field)

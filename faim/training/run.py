@@ -30,7 +30,13 @@ from faim.training.callbacks import (
     StopInOrder,
     TrainingStoppedError,
 )
-from faim.training.checkpoints import SaveProgress, WholeFiles, check_resumable, last_checkpoint
+from faim.training.checkpoints import (
+    SaveProgress,
+    WholeFiles,
+    averaged_model,
+    check_resumable,
+    last_checkpoint,
+)
 from faim.training.data_module import TrainingData, read_data
 from faim.training.ema import MovingAverage
 from faim.training.errors import OtherProcessError, end_other_processes
@@ -113,7 +119,7 @@ def train(request: TrainRequest) -> Path:
         raise
     weights = request.out / "weights.safetensors"
     if trainer.is_global_zero:
-        save_checkpoint(weights, model)
+        save_checkpoint(weights, averaged_model(trainer))
         logger.info(f"wrote {weights}")
     return weights
 

@@ -20,7 +20,7 @@ from faim.training.errors import agree
 class Validate(Callback):
     """Evaluates the weights that are kept, and copies the best by AP50 to `best.safetensors`.
 
-    A base detector is evaluated frame by frame, FAIM in global mode.
+    A base detector is evaluated frame by frame, FAIM and YOLOV in global mode.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class Validate(Callback):
         self.annotation_file = Path(annotation_file)
         self.progress = progress
         self.out = progress.out
-        self.mode: Literal["frame", "global"] = "global" if architecture == "faim" else "frame"
+        self.mode: Literal["frame", "global"] = "frame" if architecture == "yolox" else "global"
         self.best = -1.0
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:

@@ -168,3 +168,10 @@ def test_names_of_variants_stand_for_random_weights(tmp_path):
     assert type(yolov) is YOLOV
     assert yolov.config.title == "YOLOV-nano"
     assert type(load_model(checkpoint_of("yolov_ifem_nano", tmp_path))) is YolovIfem
+
+
+def test_half_precision_keeps_ticam_in_float32(yolov):
+    runner = TorchRunner(yolov, precision="bf16")
+    modules = {name: graph.module for name, graph in runner._graphs.items()}
+    assert next(modules["frame"].parameters()).dtype == torch.bfloat16
+    assert next(modules["step"].parameters()).dtype == torch.float32

@@ -11,8 +11,10 @@ import torch
 from test_train import _KilledError as KilledError
 from test_train import kill_after
 
+from faim.config import Architecture
 from faim.errors import FaimError
 from faim.models.checkpoint import load_checkpoint, save_checkpoint
+from faim.training.checkpoints import SaveProgress
 from faim.training.exp_file import load_experiment
 from faim.training.experiment import (
     Experiment,
@@ -21,6 +23,7 @@ from faim.training.experiment import (
     YolovIfemExperiment,
 )
 from faim.training.starting_weights import starting_model
+from faim.training.validation import Validate
 
 Fit = Callable[..., Path]
 KINDS = {"yolov": YolovExperiment, "yolov_ifem": YolovIfemExperiment}
@@ -114,3 +117,21 @@ def test_what_a_training_starts_from(faim_experiment: FaimExperiment, tmp_path: 
         same = torch.equal(faim[name], tensor)
         assert same or not name.startswith(("detector.", "video_branch.")), name
         assert not same or name != "ticam.classifier.bias"
+
+
+@pytest.mark.parametrize(
+    ("architecture", "mode"),
+    [("yolox", "frame"), ("faim", "global"), ("yolov", "global"), ("yolov_ifem", "global")],
+)
+def test_what_validation_looks_at(architecture: Architecture, mode: str, tmp_path: Path) -> None:
+    progress = SaveProgress(tmp_path, {}, 1, 1, False)
+    assert Validate("val.json", progress, architecture).mode == mode
+
+
+def test_resuming_a_finished_training_leaves_its_averaged_weights(
+    faim_experiment: FaimExperiment, fit: Fit, tmp_path: Path
+) -> None:
+    experiment = baseline(faim_experiment, "yolov")
+    first = load_checkpoint(fit(experiment, tmp_path))[1]
+    again = load_checkpoint(fit(experiment, tmp_path, resume=tmp_path / "last.ckpt"))[1]
+    assert all(torch.equal(first[name], again[name]) for name in first)

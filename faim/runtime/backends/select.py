@@ -20,7 +20,7 @@ from faim.errors import FaimError
 from faim.export.info import LAYOUT
 from faim.models.aggregation import NoAggregation
 from faim.models.checkpoint import Aggregate, load_model
-from faim.models.faim import FAIM, YoloxVideo
+from faim.models.ticam_detector import VideoModel
 from faim.runtime.backends.base import GraphRunner, graph_file, missing_package
 from faim.runtime.backends.graph_detector import GraphDetector
 from faim.runtime.checks import resolve_device
@@ -122,7 +122,7 @@ def open_detector(
 
 
 def torch_detector(
-    model: FAIM | YoloxVideo,
+    model: VideoModel,
     options: BackendOptions = BackendOptions(),
 ) -> GraphDetector:
     """A model that is in memory, run by torch."""
@@ -253,7 +253,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "faim"
 
 
-def _cached_graphs(weights: Path, model: FAIM | YoloxVideo, size: tuple[int, int]) -> Path:
+def _cached_graphs(weights: Path, model: VideoModel, size: tuple[int, int]) -> Path:
     from faim.export.info import info_of
     from faim.export.onnx import write_onnx_folder
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from faim.errors import FaimError
 from faim.export.graphs import Graph, graphs_of
 from faim.export.info import ExportInfo, GraphName, info_of
-from faim.models.faim import FAIM, YoloxVideo
+from faim.models.ticam_detector import TicamDetector, VideoModel
 from faim.runtime.choices import Precision
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -35,7 +35,7 @@ class TorchRunner:
 
     def __init__(
         self,
-        model: FAIM | YoloxVideo,
+        model: VideoModel,
         *,
         device: torch.device | str = "cpu",
         precision: Precision = "auto",
@@ -47,7 +47,7 @@ class TorchRunner:
             precision = "fp16" if self.device.type == "cuda" else "fp32"
         self.precision: str = precision
         model = copy.deepcopy(model).to(self.device, _DTYPES[precision])
-        if isinstance(model, FAIM):
+        if isinstance(model, TicamDetector):
             model.ticam.float()  # small, and its cosines are scaled by 25
         self.info: ExportInfo = info_of(model, "frame", batch=None, dynamic_size=True)
         self._graphs: dict[GraphName, Graph] = {
