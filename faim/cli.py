@@ -86,7 +86,8 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--weights",
-        help="faim checkpoint, YOLOX or YOLOV .pth, or exported folder (default: the embedded FAIM-Nano)",
+        help="faim checkpoint, YOLOX or YOLOV .pth, or exported folder (default: the embedded "
+        "FAIM-Nano)",
     )
     parser.add_argument("--mode", choices=("stream", "global", "frame"), default="stream")
     add_network_options(parser)

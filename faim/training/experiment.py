@@ -210,11 +210,14 @@ class BaseExperiment(Experiment):
         multiscale_range: every ten iterations the size changes by up to so many times 32 pixels;
             0 for one size.
         augment: `BaseStageAugment` fields that differ from the YOLOX variant's.
+        freeze_norm: whether batch norms keep the statistics that they start with; for batches too
+            small to have statistics, and weights whose norms were folded into the convolutions.
     """
 
     input_size: tuple[int, int] = (512, 512)
     multiscale_range: int = 5
     augment: dict[str, Any] = field(default_factory=dict)
+    freeze_norm: bool = False
 
     architecture: ClassVar[Architecture] = "yolox"
 

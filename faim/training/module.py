@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import lightning
 import torch
@@ -106,6 +106,15 @@ class BaseTraining(TrainingModule):
 
     model: YoloxVideo
     experiment: BaseExperiment
+
+    def train(self, mode: bool = True) -> Self:
+        """As `nn.Module.train`, but with `freeze_norm` batch norms stay in eval mode."""
+        super().train(mode)
+        if self.experiment.freeze_norm:
+            for part in self.modules():
+                if isinstance(part, nn.BatchNorm2d):
+                    part.eval()
+        return self
 
     def losses(self, images: Tensor, targets: list[FrameTargets]) -> dict[str, Tensor]:
         """See `BaseDetector.losses`; L1 joins in the epochs without strong augmentation."""
