@@ -200,7 +200,9 @@ def _add_eval(parser: argparse.ArgumentParser) -> None:
         "--frames", type=whole(1, MOST_BANK), metavar="M", help="frames looked at together"
     )
     parser.add_argument("--proposals", type=whole(1), metavar="N", help="proposals a frame")
-    parser.add_argument("--post", choices=("none", "repp"), default="none", help="post-processing")
+    parser.add_argument(
+        "--post", choices=("none", "repp", "causal"), default="none", help="post-processing"
+    )
     parser.add_argument("--post-model", type=Path, metavar="FILE", help="of faim repp fit")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write a folder for faim report")

@@ -13,7 +13,7 @@ from faim.runtime.choices import BackendName, PolicyName, Precision
 from faim.runtime.steps import Sampling, check_sampling
 
 Modes = Literal["frame", "stream", "global", "all"]
-Post = Literal["none", "repp"]
+Post = Literal["none", "repp", "causal"]
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class EvalOptions:
         bank_policy: which of them, see `faim.runtime.bank_policy`.
         frames: m, frames that global mode looks at together; the model's own by default.
         proposals: n, proposals a frame; the model's own by default.
-        post: post-processing of whole videos, in every mode.
-        post_model: what REPP links boxes by, as `faim repp fit` writes it; the published one by
+        post: post-processing of every video, in every mode; "causal" looks back alone.
+        post_model: what boxes are linked by, as `faim repp fit` writes it; the published one by
             default.
         out: folder for the figures, the detections of every mode and proposal features.
         detections: COCO's list of results to evaluate in the place of a model.
@@ -86,9 +86,9 @@ class EvalOptions:
         _ = self.modes
         check_sampling(self.grouping, self.seed)
         _one_of("--post", self.post, get_args(Post))
-        if self.post_model is not None and self.post != "repp":
+        if self.post_model is not None and self.post == "none":
             raise FaimError(
-                f"--post-model: {self.post_model} given; expected --post repp beside it"
+                f"--post-model: {self.post_model} given; expected --post repp or causal beside it"
             )
         for name, value in (("--frames", self.frames), ("--proposals", self.proposals)):
             if value is not None and value < 1:

@@ -137,10 +137,12 @@ def _report(
 def _post(options: EvalOptions) -> PostProcessor | None:
     if options.post == "none":
         return None
+    from faim.postprocess.causal import CausalRepp
     from faim.postprocess.pairs import PairModel
     from faim.postprocess.repp import Repp
 
-    return Repp(model=PairModel.from_json(options.post_model) if options.post_model else None)
+    model = PairModel.from_json(options.post_model) if options.post_model else None
+    return Repp(model=model) if options.post == "repp" else CausalRepp(model=model)
 
 
 def _dataset(data: CocoVid) -> dict[str, Any]:

@@ -168,4 +168,5 @@ def make_module(model: VideoModel, experiment: Experiment, steps_per_epoch: int)
     module = kind(model, experiment, steps_per_epoch)
     if experiment.channels_last:
         module.to(memory_format=torch.channels_last)
-    return module
+    # Lightning leaves every part in the mode in which it finds it.
+    return module.train()

@@ -116,7 +116,7 @@ def test_folded_batch_norms(tmp_path: Path) -> None:
     ):
         starting_model(BaseExperiment(variant="nano", ckpt=str(path)), NAMES)
     experiment = BaseExperiment(variant="nano", ckpt=str(path), freeze_norm=True)
-    module = make_module(starting_model(experiment, NAMES), experiment, steps_per_epoch=1).train()
+    module = make_module(starting_model(experiment, NAMES), experiment, steps_per_epoch=1)
     norm = module.model.detector.backbone.backbone.stem.conv.bn
     before = norm.running_mean.clone()
     module.losses(torch.rand(2, 3, 64, 64) * 255, [_one_box(), _one_box()])["total"].backward()
