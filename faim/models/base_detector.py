@@ -10,6 +10,7 @@ from torchvision.ops import box_convert
 from yolox.models import YoloPafpn, YoloxHead
 
 from faim.config import YOLOX_SCALES, Scale
+from faim.errors import FaimError
 from faim.structures import FrameTargets, RawPredictions
 
 STRIDES = (8, 16, 32)
@@ -148,6 +149,9 @@ class BaseDetector(nn.Module):
         Returns:
             Scalars `total`, `iou`, `objectness`, `classification`, `l1`; and an assignment an
             image, None where it has no ground truth.
+
+        Raises:
+            FaimError: predictions that are not finite.
         """
         head, maps = self.head, output.maps
         decoded, origin, x_shifts, y_shifts, strides = [], [], [], [], []
@@ -160,6 +164,12 @@ class BaseDetector(nn.Module):
             y_shifts.append(grid[:, :, 1])
             strides.append(torch.full_like(grid[:, :, 0], stride))
             origin.append(logits[:, :4].flatten(2).transpose(1, 2))
+        if not all(tensor.isfinite().all() for tensor in decoded):
+            # SimOTA would fail at them with an error of its own.
+            raise FaimError(
+                "training: the base detector's predictions are not finite; expected numbers (try a "
+                "lower basic_lr_per_img, or grad_clip=35); the last checkpoint is kept"
+            )
         head.assignments = {}
         total, iou, objectness, classification, l1, _ = head.get_losses(
             None,

@@ -50,10 +50,13 @@ class TrainingModule(lightning.LightningModule):
         images, targets = batch
         if self.experiment.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
-        losses = self.losses(images, targets)
+        failure, losses = None, {"total": images.new_tensor(float("nan"))}
+        try:
+            losses = self.losses(images, targets)
+        except FaimError as error:
+            failure = error
         total = losses["total"]
-        failure = None
-        if not total.isfinite():
+        if failure is None and not total.isfinite():
             failure = FaimError(
                 f"training: the loss is {float(total.detach()):g} at iteration "
                 f"{self.global_step}; expected a finite one (try a lower basic_lr_per_img, or "
