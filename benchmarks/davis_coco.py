@@ -164,7 +164,7 @@ def _ap50(
 ) -> dict[str, float]:
     part = _only(data, videos)
     there = {frame.image_id: detections[frame.image_id] for frame in part.frames}
-    return {name: ap50 for name, (ap50, _) in evaluate_ap(part, there).per_class.items()}
+    return {name: levels.ap50 for name, levels in evaluate_ap(part, there).per_class.items()}
 
 
 def _mean(values: Mapping[str, float]) -> float | None:

@@ -28,7 +28,7 @@ from faim.errors import FaimError
 METHODS = {"yolov": "exps/yolov_nano.py", "faim": "exps/faim_nano.py"}
 SECOND_STAGE = (
     "frame_stride=1 optimizer=adamw basic_lr_per_img=3e-5 batch_size=2 warmup_iters=20 grad_clip=5 "
-    "ema_decay=0.99 ema_ramp=50 model.max_mask_rois=16"
+    "ema_decay=0.99 ema_ramp=50 model.max_mask_rois=16 cache=True"
 )
 #: The weights are those of an ONNX file, whose batch norms are folded: they bear small steps alone.
 FIRST_STAGE = (
@@ -69,12 +69,13 @@ def commands(options: argparse.Namespace) -> list[str]:
         f"train -f exps/yolox_nano_vid.py -c {options.weights} --data {out}/train.json "
         f"-o {out}/base "
         f"{common} {FIRST_STAGE} input_size=({side},{side}) frame_stride={options.stride} "
-        f"max_epochs={options.epochs} no_aug_epochs={options.epochs}"
+        "max_epochs=1 no_aug_epochs=1"
     ]
     for name, experiment in METHODS.items():
         lines.append(
             f"train -f {experiment} -c {out}/base/weights.safetensors --data {out}/train.json "
-            f"-o {out}/{name} {common} {SECOND_STAGE} sizes=({side},) max_epochs={options.epochs}"
+            f"-o {out}/{name} {common} {SECOND_STAGE} sizes=({side},) "
+            f"model.train_frames={options.frames} max_epochs={options.epochs}"
         )
     runs = []
     for name in METHODS:
@@ -103,9 +104,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--val", type=Path, required=True, help="its validation set")
     parser.add_argument("--weights", type=Path, required=True, help="YOLOX-Nano of COCO")
     parser.add_argument("--out", type=Path, default=Path("outputs/davis_path"))
-    parser.add_argument("--size", type=int, default=416, help="side of the network input (416)")
-    parser.add_argument("--stride", type=int, default=2, help="of frames in the first stage (2)")
-    parser.add_argument("--epochs", type=int, default=2, help="of each stage (2)")
+    parser.add_argument("--size", type=int, default=288, help="side of the network input (288)")
+    parser.add_argument("--stride", type=int, default=4, help="of frames in the first stage (4)")
+    parser.add_argument("--epochs", type=int, default=8, help="of the second stage (8)")
+    parser.add_argument("--frames", type=int, default=8, help="m in training (8)")
     parser.add_argument("--seed", type=int, default=0)
     return parser
 

@@ -59,9 +59,20 @@ def workplace(tmp_path_factory):
     run(folder, [sys.executable, "-m", "faim.cli", "synth", "--out", "clip", "--videos", "1",
                  "--frames", "3", "--size", "64"])  # fmt: skip
     (folder / "frames").symlink_to(folder / "clip/frames/video_0000")
+    write_yolo_folder(folder / "mydata", folder / "frames")
     make = [sys.executable, "-m", "faim.cli", "predict", "frames", "--size", "64"]
     run(folder, [*make, "--save-video", "video.mp4"])
     return folder
+
+
+def write_yolo_folder(folder, frames):
+    for kind in ("images", "labels"):
+        (folder / kind).mkdir(parents=True)
+    (folder / "images/walk").symlink_to(frames.resolve())
+    (folder / "labels/walk").mkdir()
+    for frame in frames.iterdir():
+        (folder / f"labels/walk/{frame.stem}.txt").write_text("0 0.5 0.5 0.2 0.2 1")
+    (folder / "classes.txt").write_text("cat")
 
 
 def run(folder, command):
@@ -87,6 +98,8 @@ def test_shell_commands(workplace):
     assert (workplace / "out.mp4").stat().st_size > 0
     assert len((workplace / "out.jsonl").read_text().splitlines()) == 3
     assert (workplace / "runs/faim/weights.safetensors").exists()
+    assert "repp" in (workplace / "report.html").read_text()
+    assert (workplace / "sheet.png").stat().st_size > 0
 
 
 def test_python_code(workplace):
