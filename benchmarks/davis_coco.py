@@ -36,7 +36,7 @@ from faim.errors import FaimError
 from faim.evaluation.average_precision import evaluate_ap
 from faim.evaluation.modes import Mode, ModeRun, ModeRunner
 from faim.evaluation.report import check_writable, machine, number, write_json
-from faim.evaluation.stability import flips_per_100, found, found_share
+from faim.evaluation.stability import stability
 from faim.models.checkpoint import load_model
 from faim.models.fspm import FSPM
 from faim.runtime.checks import check_size
@@ -125,28 +125,34 @@ def read_davis(root: Path, folder: Path, sequences: Iterable[str]) -> CocoVid:
 
 def figures(data: CocoVid, run: ModeRun) -> dict[str, Any]:
     """One mode's figures; AP is None where none of its sequences was run."""
-    by_sequence = {video.name: found(_only(data, [video]), run.detections) for video in data.videos}
-    everything = [objects for sequences in by_sequence.values() for objects in sequences]
+    by_sequence = {
+        video.name: stability(_only(data, [video]), run.detections) for video in data.videos
+    }
+    everything = stability(data, run.detections)
     chosen = [video for video in data.videos if video.name in AP_SEQUENCES]
     pooled = _ap50(data, chosen, run.detections) if chosen else {}
     own: dict[str, float] = {}
     for name in pooled:
         videos = [video for video in chosen if SEQUENCES[video.name] == name]
         own[name] = _ap50(data, videos, run.detections)[name]
-    frames = sum(map(len, everything))
-    transitions = frames - len(everything)
-    flips = flips_per_100(everything)
+    objects = [
+        (video.video_id, annotation.instance_id)
+        for video in data.videos
+        for frame in video.frames
+        for annotation in frame.annotations
+    ]
+    transitions = len(objects) - len(set(objects))
     return {
-        "found_share": found_share(everything),
-        "flips_per_100": flips,
-        "flips_per_100_frames": flips * transitions / frames,
+        "found_share": everything.found_share,
+        "flips_per_100": everything.flips_per_100,
+        "flips_per_100_frames": everything.flips_per_100 * transitions / len(objects),
         "ap50": _mean(pooled),
         "ap50_own_frames": _mean(own),
         "ap50_per_class": pooled,
         "ap50_own_frames_per_class": own,
         "ms_per_frame": run.ms,
         "sequences": {
-            name: {"found_share": found_share(s), "flips_per_100": flips_per_100(s)}
+            name: {"found_share": s.found_share, "flips_per_100": s.flips_per_100}
             for name, s in by_sequence.items()
         },
     }

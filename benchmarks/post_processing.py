@@ -27,7 +27,7 @@ from faim.data.converters.davis import convert_davis
 from faim.errors import FaimError
 from faim.evaluation.average_precision import evaluate_ap
 from faim.evaluation.modes import match_classes
-from faim.evaluation.stability import flips_per_100, found, found_share
+from faim.evaluation.stability import stability
 from faim.models.postprocess import detections_of
 from faim.postprocess.causal import CausalRepp
 from faim.postprocess.pairs import PairModel
@@ -100,10 +100,9 @@ def measure(
             one = detections_of(boxes, detector.config.score_threshold)
             labels = to_dataset[one.class_ids]
             detections[frame.image_id] = Detections(one.boxes, one.scores, labels)[labels >= 0]
-    ap, sequences = evaluate_ap(data, detections), found(data, detections)
+    ap, steady = evaluate_ap(data, detections), stability(data, detections)
     ms = 1000 * seconds / len(data.frames)
-    steady = found_share(sequences), flips_per_100(sequences)
-    return ap.ap50, ap.ap75, ap.ap50_95, *steady, ms
+    return ap.ap50, ap.ap75, ap.ap50_95, steady.found_share, steady.flips_per_100, ms
 
 
 if __name__ == "__main__":

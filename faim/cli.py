@@ -184,6 +184,8 @@ def _run_train(parsed: argparse.Namespace) -> int:
 
 
 def _add_eval(parser: argparse.ArgumentParser) -> None:
+    from faim.postprocess.options import add_post_options
+
     parser.add_argument("-f", "--exp-file", type=Path, help="experiment file (for its data)")
     parser.add_argument("-c", "--ckpt", "--weights", dest="weights", help="checkpoint")
     parser.add_argument("--data", type=Path, help="CocoVID annotation file")
@@ -200,10 +202,6 @@ def _add_eval(parser: argparse.ArgumentParser) -> None:
         "--frames", type=whole(1, MOST_BANK), metavar="M", help="frames looked at together"
     )
     parser.add_argument("--proposals", type=whole(1), metavar="N", help="proposals a frame")
-    parser.add_argument(
-        "--post", choices=("none", "repp", "causal"), default="none", help="post-processing"
-    )
-    parser.add_argument("--post-model", type=Path, metavar="FILE", help="of faim repp fit")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write a folder for faim report")
     parser.add_argument(
@@ -211,6 +209,7 @@ def _add_eval(parser: argparse.ArgumentParser) -> None:
     )
     add_backend_options(parser)
     add_bank_options(parser, scene_cuts=False)
+    add_post_options(parser)
     parser.set_defaults(run=_run_eval, backend="torch", device="cpu")
 
 
@@ -220,7 +219,7 @@ def _run_eval(parsed: argparse.Namespace) -> int:
 
     run_eval(
         EvalOptions(
-            weights=parsed.weights or default_weights(),
+            weights=parsed.weights or (None if parsed.detections else default_weights()),
             data=parsed.data,
             exp_file=parsed.exp_file,
             mode=parsed.mode,

@@ -31,6 +31,8 @@ PARTS: dict[str, tuple[TrainablePart, ...]] = {
     "yolov": ("base", "video_branch", "ticam"),
     "yolov_ifem": ("base", *NEW_PARTS),
 }
+#: IoU threshold of FSPM's NMS at inference, where none is named.
+NMS_TEST: dict[str, float] = {"yolox": 0.5, "faim": 0.5, "yolov": 0.75, "yolov_ifem": 0.75}
 _TITLES = {"yolox": "YOLOX", "faim": "FAIM", "yolov": "YOLOV", "yolov_ifem": "YOLOV with IFEM"}
 
 
@@ -53,7 +55,8 @@ class FaimConfig:
         top_k: anchors of highest objectness that enter FSPM's NMS.
         num_proposals: n, proposals a frame.
         nms_train: IoU threshold of FSPM's class-aware NMS in training.
-        nms_test: the same at inference.
+        nms_test: the same at inference; None takes the architecture's, the public implementation's
+            0.75 for YOLOV and 0.5 for the others (FAIM, Sec. 4).
         num_heads: attention heads of TICAM.
         attention_scale: factor on the cosine similarities before the softmax.
         similarity_threshold: cosine similarity of values above which two proposals are averaged
@@ -82,7 +85,7 @@ class FaimConfig:
     top_k: int = 750
     num_proposals: int = 30
     nms_train: float = 0.75
-    nms_test: float = 0.5
+    nms_test: float = None  # type: ignore[assignment]  # __post_init__ sets it
     num_heads: int = 4
     attention_scale: float = 25.0
     similarity_threshold: float = 0.75
@@ -115,6 +118,8 @@ class FaimConfig:
             _one_of("mask_levels", level, get_args(MaskLevel))
         for part in self.train_parts:
             _one_of("train_parts", part, get_args(TrainablePart))
+        if self.nms_test is None:
+            object.__setattr__(self, "nms_test", NMS_TEST[self.architecture])
         has = PARTS[self.architecture]
         object.__setattr__(self, "train_parts", tuple(p for p in self.train_parts if p in has))
         if self.scale is not None:

@@ -60,3 +60,15 @@ def test_wrong_json():
         FaimConfig.from_json("{")
     with pytest.raises(FaimError, match=r"unknown fields \['colour'\]"):
         FaimConfig.from_json('{"colour": 1}')
+
+
+@pytest.mark.parametrize(
+    ("architecture", "threshold"),
+    [("yolox", 0.5), ("faim", 0.5), ("yolov", 0.75), ("yolov_ifem", 0.75)],
+)
+def test_nms_test_is_the_architectures_unless_it_is_named(architecture, threshold):
+    config = FaimConfig(class_names=("a",), architecture=architecture)
+    assert config.nms_test == threshold
+    assert FaimConfig.from_json(config.to_json()) == config
+    stored = FaimConfig(class_names=("a",), architecture=architecture, nms_test=0.6)
+    assert FaimConfig.from_json(stored.to_json()).nms_test == 0.6

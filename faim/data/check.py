@@ -10,7 +10,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from faim.data.check_files import check_files
-from faim.data.coco_vid import CocoVid
 from faim.data.findings import Examined, Findings, examine
 from faim.data.statistics import QUANTILES, Statistics, measure
 from faim.errors import FaimError
@@ -43,8 +42,9 @@ def run_check(
     console = console or Console()
     examined = examine(annotation_file, images)
     compared = check_files(examined)
-    _ask_reader(annotation_file, images, examined.findings)
     numbers = measure(examined.videos, examined.classes)
+    if not numbers.boxes and not examined.findings.errors:
+        examined.findings.note("no annotations: for prediction only", f"{numbers.frames} images")
     print_statistics(numbers, examined.crowds, console)
     if sheet is not None:
         _draw(examined, sheet, frames, console)
@@ -101,20 +101,6 @@ def _totals(numbers: Statistics, crowds: int) -> list[tuple[str, str]]:
         ("masks", str(numbers.masks)),
         ("box sizes (√area, pixels)", ", ".join(quantiles)),
     ]
-
-
-def _ask_reader(annotation_file: Path, images: Path | None, findings: Findings) -> None:
-    """Whether the reader that trains agrees where nothing was found."""
-    if findings.errors:
-        return
-    try:
-        data = CocoVid(annotation_file, images)
-        if not any(frame.annotations for frame in data.frames):
-            findings.note("no annotations: for prediction only", f"{len(data.frames)} images")
-        else:
-            data.check(num_classes=None, masks_required=False)
-    except FaimError as error:
-        findings.error("refused by the reader", str(error))
 
 
 def _draw(examined: Examined, path: Path, frames: int, console: Console) -> None:

@@ -7,12 +7,12 @@ import os
 
 from faim.data.findings import Examined, Findings
 from faim.data.image_size import image_size
-from faim.data.records import FrameRecord
+from faim.data.records import FrameRecord, read_frame
 from faim.errors import FaimError
 
 
 def check_files(examined: Examined, *, most_sizes: int = 2000) -> int:
-    """Look for the image files, and read the size of some.
+    """Look for the image files, read the size of some, and decode the first, as a training does.
 
     Args:
         examined: gets what is found.
@@ -30,18 +30,29 @@ def check_files(examined: Examined, *, most_sizes: int = 2000) -> int:
             examined.findings.error("missing image", str(frame.path))
     step = max(1, math.ceil(len(present) / most_sizes))
     for frame in present[::step]:
-        _check_size(frame, examined.findings)
+        sound = _check_size(frame, examined.findings)
+        if sound and frame is present[0]:
+            _check_content(frame, examined.findings)
     return len(present[::step])
 
 
-def _check_size(frame: FrameRecord, findings: Findings) -> None:
+def _check_size(frame: FrameRecord, findings: Findings) -> bool:
     try:
         size = image_size(frame.path)
     except FaimError as error:
         findings.error("image that cannot be read", str(error))
-        return
+        return False
     if size != (frame.width, frame.height):
         findings.error(
             "image of another size",
             f"{frame.path}: is {size[0]}x{size[1]}, the file says {frame.width}x{frame.height}",
         )
+        return False
+    return True
+
+
+def _check_content(frame: FrameRecord, findings: Findings) -> None:
+    try:
+        read_frame(frame)
+    except FaimError as error:
+        findings.error("image that cannot be read", str(error))

@@ -7,11 +7,10 @@ images, `split` on videos. A COCO file without `videos` is read as videos of one
 
 from __future__ import annotations
 
-import math
 import os
 from pathlib import Path
-from typing import Any
 
+from faim.data.contents import Listener, read_contents
 from faim.data.records import (
     Annotation,
     FrameRecord,
@@ -22,6 +21,7 @@ from faim.data.records import (
     read_json,
     read_mask,
 )
+from faim.data.rules import EntryError
 from faim.errors import FaimError
 
 __all__ = [
@@ -34,9 +34,6 @@ __all__ = [
     "read_json",
     "read_mask",
 ]
-
-#: Pixels by which a box may stick out of its image; it is clipped. Annotation tools round.
-BOX_TOLERANCE = 1.0
 
 
 class CocoVid:
@@ -62,16 +59,13 @@ class CocoVid:
         self.annotation_file = Path(annotation_file)
         self.image_root = Path(image_root) if image_root else self.annotation_file.parent
         content = read_json(self.annotation_file)
-        categories = sorted(self._index(content, "categories").items())
-        self.category_ids: tuple[int, ...] = tuple(number for number, _ in categories)
-        self.classes: tuple[str, ...] = tuple(
-            str(self._get(entry, "name", "category")) for _, entry in categories
-        )
-        if len(set(self.classes)) != len(self.classes):
-            raise self._error(f"category names {list(self.classes)}; expected each once")
-        images = self._index(content, "images")
-        frames = self._frames(images, self._annotations(content, images))
-        self.videos: list[VideoRecord] = self._videos(content, images, frames)
+        try:
+            found = read_contents(content, self.image_root, Listener())
+        except EntryError as error:
+            raise self._error(str(error)) from error
+        self.category_ids: tuple[int, ...] = tuple(found.categories)
+        self.classes: tuple[str, ...] = tuple(found.categories.values())
+        self.videos: list[VideoRecord] = list(found.videos)
 
     @property
     def frames(self) -> list[FrameRecord]:
@@ -138,150 +132,8 @@ class CocoVid:
                 )
         read_frame(frames[0])
 
-    def _annotations(
-        self, content: dict[str, Any], images: dict[int, dict[str, Any]]
-    ) -> dict[int, list[Annotation]]:
-        """Annotations by image id."""
-        dense = {number: index for index, number in enumerate(self.category_ids)}
-        found: dict[int, list[Annotation]] = {number: [] for number in images}
-        for number, entry in self._index(content, "annotations").items():
-            what = f"annotation {number}"
-            image_id = self._get(entry, "image_id", what)
-            category_id = self._get(entry, "category_id", what)
-            for key, value, known in (
-                ("image", image_id, images),
-                ("category", category_id, dense),
-            ):
-                if not isinstance(value, int) or value not in known:
-                    raise self._error(
-                        f"{what} refers to {key} {value!r}, which the file does not have"
-                    )
-            if entry.get("iscrowd"):
-                continue
-            instance_id = entry.get("instance_id", -1)
-            found[image_id].append(
-                Annotation(
-                    box=self._box(self._get(entry, "bbox", what), images[image_id], what),
-                    category_id=dense[category_id],
-                    instance_id=instance_id if isinstance(instance_id, int) else -1,
-                    segmentation=entry.get("segmentation") or None,
-                )
-            )
-        return found
-
-    def _box(
-        self, bbox: Any, image: dict[str, Any], what: str
-    ) -> tuple[float, float, float, float]:
-        """COCO's x, y, width, height as corners inside the image."""
-        if not (isinstance(bbox, list) and len(bbox) == 4 and all(map(_is_finite, bbox))):
-            raise self._error(f"{what} has bbox {bbox!r}; expected four finite numbers x, y, w, h")
-        x, y, w, h = map(float, bbox)
-        if w <= 0 or h <= 0:
-            raise self._error(f"{what} has bbox {bbox}; expected a width and height above 0")
-        width, height = self._side(image, "width"), self._side(image, "height")
-        low, slack = -BOX_TOLERANCE, BOX_TOLERANCE
-        inside = x >= low and y >= low and x + w <= width + slack and y + h <= height + slack
-        corners = max(x, 0.0), max(y, 0.0), min(x + w, float(width)), min(y + h, float(height))
-        if not inside or corners[0] >= corners[2] or corners[1] >= corners[3]:
-            raise self._error(
-                f"{what} has bbox {bbox} outside image {image['id']}; expected it within "
-                f"{width}x{height} pixels"
-            )
-        return corners
-
-    def _frames(
-        self, images: dict[int, dict[str, Any]], annotations: dict[int, list[Annotation]]
-    ) -> dict[int, FrameRecord]:
-        return {
-            number: FrameRecord(
-                image_id=number,
-                path=self.image_root / str(self._get(entry, "file_name", f"image {number}")),
-                width=self._side(entry, "width"),
-                height=self._side(entry, "height"),
-                frame_id=frame_id if isinstance(frame_id := entry.get("frame_id"), int) else 0,
-                annotations=tuple(annotations[number]),
-                degradation=entry.get("degradation"),
-            )
-            for number, entry in images.items()
-        }
-
-    def _videos(
-        self,
-        content: dict[str, Any],
-        images: dict[int, dict[str, Any]],
-        frames: dict[int, FrameRecord],
-    ) -> list[VideoRecord]:
-        if not content.get("videos"):
-            return [
-                VideoRecord(number, str(images[number]["file_name"]), (frame,))
-                for number, frame in frames.items()
-            ]
-        videos = self._index(content, "videos")
-        members: dict[int, dict[int, FrameRecord]] = {number: {} for number in videos}
-        for number, frame in frames.items():
-            video_id = self._get(images[number], "video_id", f"image {number}")
-            frame_id = self._get(images[number], "frame_id", f"image {number}")
-            if not isinstance(video_id, int) or video_id not in members:
-                raise self._error(
-                    f"image {number} refers to video {video_id!r}, which the file does not have"
-                )
-            if not isinstance(frame_id, int) or frame_id in members[video_id]:
-                raise self._error(
-                    f"image {number} has frame_id {frame_id!r}; expected a whole number that no "
-                    f"other image of video {video_id} has"
-                )
-            members[video_id][frame_id] = frame
-        return [
-            VideoRecord(
-                number,
-                str(entry.get("name", number)),
-                tuple(frame for _, frame in sorted(members[number].items())),
-                self._split(entry, number),
-            )
-            for number, entry in videos.items()
-            if members[number]
-        ]
-
-    def _split(self, video: dict[str, Any], number: int) -> str | None:
-        split = video.get("split")
-        if split is not None and not isinstance(split, str):
-            raise self._error(f"video {number} has split {split!r}; expected a name")
-        return split
-
-    def _index(self, content: dict[str, Any], key: str) -> dict[int, dict[str, Any]]:
-        """The entries of one of the file's lists by their ids, in the file's order."""
-        entries = self._get(content, key, "the file")
-        if not isinstance(entries, list):
-            raise self._error(f"`{key}` is a {type(entries).__name__}; expected a list")
-        indexed: dict[int, dict[str, Any]] = {}
-        for entry in entries:
-            number = self._get(entry, "id", f"an entry of `{key}`")
-            if not isinstance(number, int):
-                raise self._error(f"`{key}` has id {number!r}; expected a whole number")
-            if number in indexed:
-                raise self._error(f"`{key}` has id {number} twice; expected each id once")
-            indexed[number] = entry
-        return indexed
-
-    def _get(self, entry: Any, key: str, what: str) -> Any:
-        if not isinstance(entry, dict) or key not in entry:
-            raise self._error(f"{what} has no `{key}`; expected the CocoVID format")
-        return entry[key]
-
-    def _side(self, image: dict[str, Any], key: str) -> int:
-        side = self._get(image, key, f"image {image['id']}")
-        if not isinstance(side, int) or side < 1:
-            raise self._error(
-                f"image {image['id']} has {key} {side!r}; expected a whole number of pixels above 0"
-            )
-        return side
-
     def _error(self, message: str) -> FaimError:
         return FaimError(f"{self.annotation_file}: {message}")
-
-
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _shortened(names: tuple[str, ...]) -> str:

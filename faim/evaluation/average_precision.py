@@ -13,10 +13,19 @@ from numpy.typing import NDArray
 
 from faim.data.coco_vid import CocoVid, VideoRecord
 from faim.errors import FaimError
+from faim.evaluation.matching import RECALLS
 from faim.evaluation.tables import MAX_DETECTIONS, Case
 from faim.structures import Detections
 
-__all__ = ["MAX_DETECTIONS", "ApResult", "SizeAp", "ap_of", "ap_of_splits", "evaluate_ap"]
+__all__ = [
+    "MAX_DETECTIONS",
+    "RECALLS",
+    "ApResult",
+    "Levels",
+    "ap_of",
+    "ap_of_splits",
+    "evaluate_ap",
+]
 
 _IOU_50, _IOU_75 = 0, 5  # places in COCO's thresholds 0.50, 0.55 … 0.95
 #: Areas in square pixels, as COCO's; an object on a border belongs to both sizes.
@@ -28,11 +37,11 @@ SIZES: dict[str, tuple[float, float]] = {
 
 
 @dataclass(frozen=True)
-class SizeAp:
-    """Average precision in percent of the objects of one size; NaN where there are none.
+class Levels:
+    """Average precision in percent; NaN where there are no objects.
 
     Attributes:
-        ap50: at IoU 0.5, mean over the classes that have objects of the size.
+        ap50: at IoU 0.5.
         ap75: at IoU 0.75.
         ap50_95: mean over the IoUs 0.50, 0.55 … 0.95.
     """
@@ -43,24 +52,23 @@ class SizeAp:
 
 
 @dataclass(frozen=True)
-class ApResult:
-    """Average precision in percent.
+class ApResult(Levels):
+    """Average precision: the mean over the classes that have ground truth, and its parts.
 
     Attributes:
-        ap50: at IoU 0.5, mean over the classes that have ground truth.
-        ap75: at IoU 0.75.
-        ap50_95: mean over the IoUs 0.50, 0.55 … 0.95.
-        per_class: (ap50, ap50_95) by class name, for the classes that have ground truth.
-        per_class_75: ap75 of the same.
-        by_size: by COCO's sizes, measured on the boxes.
+        per_class: by class name, for the classes that have ground truth.
+        by_size: by COCO's sizes, measured on the boxes; mean over the classes that have objects of
+            the size.
+        precision_50: by class name as `per_class`, (101,) precision in [0, 1] at IoU 0.5 and
+            `RECALLS`: the best at this recall or beyond, 0 where it is never reached. Its mean is
+            the class's AP50.
     """
 
-    ap50: float
-    ap75: float
-    ap50_95: float
-    per_class: dict[str, tuple[float, float]]
-    per_class_75: dict[str, float] = field(default_factory=dict)
-    by_size: dict[str, SizeAp] = field(default_factory=dict)
+    per_class: dict[str, Levels] = field(default_factory=dict)
+    by_size: dict[str, Levels] = field(default_factory=dict)
+    precision_50: dict[str, NDArray[np.float64]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
 
 def evaluate_ap(data: CocoVid, detections: Mapping[int, Detections]) -> ApResult:
@@ -70,7 +78,7 @@ def evaluate_ap(data: CocoVid, detections: Mapping[int, Detections]) -> ApResult
         data: the ground truth.
         detections: by image id; boxes in pixels of the image, class ids dense indices into
             `data.classes`. Images that are not in it count as images without detections. Of every
-            image the 100 best detections count.
+            class the 100 best detections of an image count.
 
     Raises:
         FaimError: no ground truth; detections of an image or class that the dataset does not have,
@@ -84,24 +92,15 @@ def ap_of(case: Case) -> ApResult:
     classes = case.data.classes
     if not len(case.objects.label):
         raise FaimError(f"{case.data.annotation_file}: no annotations; expected at least one")
-    # (IoU thresholds, classes, sizes); -1 throughout a class without such objects.
-    precision = 100 * _precision(case).mean(axis=1)
-    present = np.unique(case.objects.label)
-    everything = precision[:, present, 0]
-    means = everything.mean(axis=1)
+    curves = _precision(case)
+    # (IoU thresholds, classes, sizes); -100 throughout a class without such objects.
+    precision = 100 * curves.mean(axis=1)
+    present = np.unique(case.objects.label).tolist()
     return ApResult(
-        ap50=float(means[_IOU_50]),
-        ap75=float(means[_IOU_75]),
-        ap50_95=float(means.mean()),
-        per_class={
-            classes[index]: (float(values[_IOU_50]), float(values.mean()))
-            for index, values in zip(present.tolist(), everything.T, strict=True)
-        },
-        per_class_75={
-            classes[index]: float(values[_IOU_75])
-            for index, values in zip(present.tolist(), everything.T, strict=True)
-        },
-        by_size={name: _of_size(precision[:, :, i]) for i, name in enumerate(SIZES, start=1)},
+        **vars(_levels(precision[:, :, 0])),
+        per_class={classes[index]: _levels(precision[:, [index], 0]) for index in present},
+        by_size={name: _levels(precision[:, :, i]) for i, name in enumerate(SIZES, start=1)},
+        precision_50={classes[index]: curves[_IOU_50, :, index, 0].copy() for index in present},
     )
 
 
@@ -124,13 +123,13 @@ def ap_of_splits(data: CocoVid, detections: Mapping[int, Detections]) -> dict[st
     return results
 
 
-def _of_size(precision: NDArray[np.float64]) -> SizeAp:
+def _levels(precision: NDArray[np.float64]) -> Levels:
     """Of (IoU thresholds, classes) percent, where -100 marks classes without such objects."""
     present = precision[0] >= 0
     if not present.any():
-        return SizeAp(*[float("nan")] * 3)
+        return Levels(*[float("nan")] * 3)
     means = precision[:, present].mean(axis=1)
-    return SizeAp(float(means[_IOU_50]), float(means[_IOU_75]), float(means.mean()))
+    return Levels(float(means[_IOU_50]), float(means[_IOU_75]), float(means.mean()))
 
 
 def _precision(case: Case) -> NDArray[np.float64]:
@@ -143,6 +142,7 @@ def _precision(case: Case) -> NDArray[np.float64]:
         iouType="bbox",
         print_function=lambda *_: None,
     )
+    evaluation.params.recThrs = RECALLS
     evaluation.params.maxDets = [MAX_DETECTIONS]
     evaluation.params.areaRng = [[0, 1e10], *map(list, SIZES.values())]
     evaluation.params.areaRngLbl = ["all", *SIZES]

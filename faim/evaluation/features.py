@@ -13,7 +13,7 @@ from torchvision.ops import box_iou
 
 from faim.data.coco_vid import FrameRecord
 from faim.data.transforms import LetterboxGeometry
-from faim.errors import FaimError
+from faim.files import write_whole
 from faim.structures import Proposals
 
 #: Proposals that are kept, drawn by chance.
@@ -93,13 +93,12 @@ class FeatureSample:
         arrays = {"labels": self.labels.numpy(), "before": self.before.numpy()}
         if self.after.numel():
             arrays["after"] = self.after.numpy()
-        part = path.with_name(path.name + ".part")
-        try:
-            with part.open("wb") as file:
+
+        def write(part: Path) -> None:
+            with part.open("wb") as file:  # by a name, NumPy would append .npz
                 np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-            part.replace(path)
-        except OSError as error:
-            raise FaimError(f"{path}: cannot be written ({error})") from error
+
+        write_whole(path, write)
 
     def _add(self, labels: Tensor, before: Tensor, after: Tensor) -> None:
         if not len(labels):

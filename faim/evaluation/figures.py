@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from faim.data.coco_vid import CocoVid
-from faim.evaluation.average_precision import ApResult, ap_of, ap_of_splits
+from faim.evaluation.average_precision import ApResult, Levels, ap_of, ap_of_splits
 from faim.evaluation.error_split import error_split
 from faim.evaluation.motion import SPEEDS, SpeedResult, by_speed
 from faim.evaluation.stability import Stability, stability_of
 from faim.evaluation.tables import Case
+from faim.runtime.choices import PostName
 from faim.structures import Detections
 
 
@@ -27,6 +28,7 @@ class ModeFigures:
         speeds: by speed of motion; None where no object's speed is known.
         splits: average precision of the videos of each split alone.
         errors: see `error_split`.
+        post: the post-processing that ran, None where that is not known.
     """
 
     ap: ApResult
@@ -35,12 +37,16 @@ class ModeFigures:
     speeds: SpeedResult | None = None
     splits: dict[str, ApResult] = field(default_factory=dict)
     errors: dict[str, float] = field(default_factory=dict)
+    post: PostName | None = None
 
 
 def measure(
-    data: CocoVid, detections: Mapping[int, Detections], ms_per_frame: float = math.nan
+    data: CocoVid,
+    detections: Mapping[int, Detections],
+    ms_per_frame: float = math.nan,
+    post: PostName | None = None,
 ) -> ModeFigures:
-    """All figures; arguments and errors as `evaluate_ap`."""
+    """All figures; errors and the other arguments as `evaluate_ap`."""
     case = Case(data, detections)
     return ModeFigures(
         ap=ap_of(case),
@@ -49,6 +55,7 @@ def measure(
         speeds=by_speed(case),
         splits=ap_of_splits(data, detections),
         errors=error_split(case),
+        post=post,
     )
 
 
@@ -61,8 +68,9 @@ def _of_mode(figures: ModeFigures) -> dict[str, Any]:
     ap = figures.ap
     content: dict[str, Any] = {
         **_levels(ap),
-        "per_class": {name: _of_class(ap, name) for name in ap.per_class},
+        "per_class": {name: _levels(part) for name, part in ap.per_class.items()},
         **_known(vars(figures.stability)),
+        "post": figures.post,
         "ms_per_frame": _known(vars(figures))["ms_per_frame"],
     }
     if ap.by_size:
@@ -83,13 +91,7 @@ def _of_mode(figures: ModeFigures) -> dict[str, Any]:
     return content
 
 
-def _of_class(ap: ApResult, name: str) -> dict[str, float]:
-    ap50, ap50_95 = ap.per_class[name]
-    middle = {"ap75": ap.per_class_75[name]} if name in ap.per_class_75 else {}
-    return {"ap50": ap50, **middle, "ap50_95": ap50_95}
-
-
-def _levels(ap: Any) -> dict[str, Any]:
+def _levels(ap: Levels) -> dict[str, Any]:
     return _known({name: getattr(ap, name) for name in ("ap50", "ap75", "ap50_95")})
 
 

@@ -12,13 +12,18 @@ from faim.evaluation.tables import Bools, Case, Floats, Ints, Pairs
 RECALLS = np.linspace(0, 1, 101)
 
 
-def greedy_match(case: Case, threshold: float = 0.5) -> Ints:
+def greedy_match(case: Case, threshold: float | Floats = 0.5) -> Ints:
     """The object that each detection finds: (k,), -1 where it finds none.
 
     Detections choose best first; each takes, of the objects of its class that are still free and
     overlap it by at least `threshold`, the one it overlaps most.
+
+    Args:
+        case: what is matched.
+        threshold: IoU, of all objects or (g,) of each; not below what `case.pairs` keeps.
     """
-    pairs, rank = case.pairs[case.same_class & (case.pairs.iou >= threshold)], case.found.rank
+    least = np.broadcast_to(threshold, case.objects.label.shape)[case.pairs.object]
+    pairs, rank = case.pairs[case.same_class & (case.pairs.iou >= least)], case.found.rank
     # COCO lets the later of two equal overlaps win.
     order = np.lexsort((-pairs.object, -pairs.iou, pairs.found, rank[pairs.found]))
     found, wanted = pairs.found[order], pairs.object[order]
@@ -26,7 +31,7 @@ def greedy_match(case: Case, threshold: float = 0.5) -> Ints:
     taken = np.zeros(len(case.objects.label), bool)
     highest = int(rank.max(initial=-1))
     bounds = np.searchsorted(rank[found], np.arange(highest + 2))
-    # Detections of one rank belong to different images, so none is in another's way.
+    # Detections of one rank differ in image or class, so none is in another's way.
     for start, end in pairwise(bounds.tolist()):
         free = ~taken[wanted[start:end]]
         choosers, choices = found[start:end][free], wanted[start:end][free]

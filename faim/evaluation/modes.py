@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from faim.data.coco_vid import CocoVid, FrameRecord, VideoRecord, read_frame
 from faim.data.transforms import LetterboxGeometry, letterbox, to_batch
 from faim.errors import FaimError
 from faim.evaluation.features import FeatureSample
+from faim.evaluation.post import VideoPost
 from faim.models.aggregation import Aggregator, NoAggregation
 from faim.models.faim import VideoDetector
 from faim.runtime.choices import PolicyName
@@ -37,14 +38,6 @@ WARM_UP = 3
 BASE_STRIDE = 4
 
 
-class PostProcessor(Protocol):
-    """What is done to a whole video's boxes, such as `faim.postprocess.repp.Repp`."""
-
-    def apply(self, frames: Sequence[ScoredBoxes], size: tuple[int, int]) -> list[ScoredBoxes]:
-        """The same frames with other boxes and scores; `size` is their height and width."""
-        ...
-
-
 @dataclass
 class ModeRun:
     """What one mode found.
@@ -52,10 +45,12 @@ class ModeRun:
     Attributes:
         detections: by image id, in source pixels, class ids of the dataset.
         seconds: a frame's time from network input to detections, in order; NaN where not taken.
+        post: what is done to every video's boxes in the end.
     """
 
     detections: dict[int, Detections] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
+    post: VideoPost | None = None
 
     @property
     def ms(self) -> float:
@@ -118,7 +113,7 @@ class ModeRunner:
         device: where the model is.
         sampling: frames that global mode looks at together, see `frame_groups`.
         seed: of shuffled sampling.
-        post: what is done to every video's boxes in the end, in every mode.
+        post: by mode, what is done to every video's boxes in the end.
         features: where the proposals that belong to objects go; those of global mode if it is run.
 
     Raises:
@@ -139,7 +134,7 @@ class ModeRunner:
         device: torch.device | str = "cpu",
         sampling: Sampling = "uniform",
         seed: int = 0,
-        post: PostProcessor | None = None,
+        post: Mapping[Mode, VideoPost] | None = None,
         features: FeatureSample | None = None,
     ) -> None:
         """See the class."""
@@ -151,7 +146,7 @@ class ModeRunner:
         self.device = torch.device(device)
         check_sampling(sampling, seed)
         self.sampling, self.seed = sampling, seed
-        self.post, self.features = post, features
+        self.post, self.features = dict(post or {}), features
         self._to_dataset = match_classes(model.config.class_names, data)
 
     @torch.inference_mode()
@@ -161,7 +156,7 @@ class ModeRunner:
         Raises:
             FaimError: an image cannot be read.
         """
-        runs: dict[Mode, ModeRun] = {mode: ModeRun() for mode in self.modes}
+        runs: dict[Mode, ModeRun] = {mode: ModeRun(post=self.post.get(mode)) for mode in self.modes}
         for record in self.data.videos:
             video = self._look(record, on_frame)
             for mode, run in runs.items():
@@ -246,7 +241,7 @@ class ModeRunner:
     def _finish(self, video: _Video, run: ModeRun, index: int, probabilities: Tensor) -> None:
         """Keep a frame's detections, or what post-processing makes them of."""
         config = self.model.config
-        final = to_detections if self.post is None else to_scored_boxes
+        final = to_detections if run.post is None else to_scored_boxes
         found = final(
             video.proposals[index],
             probabilities,
@@ -260,12 +255,12 @@ class ModeRunner:
             run.detections[video.frames[index].image_id] = self._of_dataset(found)
 
     def _post(self, video: _Video, run: ModeRun) -> None:
-        if self.post is None:
+        if run.post is None:
             return
         started = self._now()
-        size = (video.frames[0].height, video.frames[0].width)
-        scored = self.post.apply([video.scored[i] for i in range(len(video.frames))], size)
-        for frame, boxes in zip(video.frames, scored, strict=True):
+        sizes = [(frame.height, frame.width) for frame in video.frames]
+        scored = [video.scored[index] for index in range(len(video.frames))]
+        for frame, boxes in zip(video.frames, run.post.run(scored, sizes), strict=True):
             found = detections_of(boxes, self.model.config.score_threshold)
             run.detections[frame.image_id] = self._of_dataset(found)
         share = (self._now() - started) / len(video.frames)

@@ -2,6 +2,7 @@
 
 How fast an object moves in a frame is its mean IoU with itself up to 10 frames before and after,
 as in the file of motion IoUs that FGFA published for ImageNet VID and later work evaluates with.
+An object counts as found from `lenient_iou` on, as FGFA takes it over from ImageNet's devkit.
 FGFA counts whole pixels (width x2 - x1 + 1); here boxes are continuous, as everywhere in this
 package. Precision is read off as COCO does, so that the figures compare with the overall AP50.
 """
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from faim.evaluation.matching import best_pair, greedy_match, mean_average_precision
-from faim.evaluation.tables import Bools, Case, Floats, Ints, Objects, box_iou
+from faim.evaluation.tables import Bools, Case, Floats, Ints, Objects, box_iou, lenient_iou
 
 #: Frames before and after within which an object is compared with itself.
 REACH = 10
@@ -29,7 +30,7 @@ class SpeedResult:
     Attributes:
         ap50: percent by speed; mean over the classes that have objects of that speed, NaN without.
         objects: annotated objects by speed, each frame counted.
-        unknown: objects whose speed is unknown: without instance id, or without themselves nearby.
+        unknown: objects whose speed is unknown, as they have no instance id.
     """
 
     ap50: dict[str, float]
@@ -38,9 +39,10 @@ class SpeedResult:
 
 
 def motion_iou(objects: Objects) -> Floats:
-    """(g,) mean IoU of every object with itself in frames at most `REACH` away; NaN if unknown.
+    """(g,) mean IoU of every object with itself in frames at most `REACH` away.
 
-    Frames are told apart by `frame_id`; those in which the object is not annotated do not count.
+    Frames are told apart by `frame_id`; those in which the object is not annotated do not count. 0,
+    as FGFA has it, without any such frame; NaN without instance id.
     """
     known = np.flatnonzero(objects.instance >= 0)
     order = known[np.lexsort((objects.time[known], objects.instance[known]))]
@@ -55,7 +57,7 @@ def motion_iou(objects: Objects) -> Floats:
             total[place] += iou
             count[place] += 1
     result: Floats = np.full(len(objects.instance), np.nan)
-    result[order] = np.divide(total, count, out=np.full(len(order), np.nan), where=count > 0)
+    result[order] = total / np.maximum(count, 1)
     return result
 
 
@@ -66,18 +68,19 @@ def speed_of(iou: Floats) -> Ints:
 
 
 def by_speed(case: Case) -> SpeedResult | None:
-    """AP50 of slow, medium and fast objects; None where no object's speed is known.
+    """AP50 of slow, medium and fast objects; None where no object has an instance id.
 
     Detections find objects whatever their speed. Evaluating one speed, a detection that finds an
     object of another is neither right nor wrong. One that finds none counts as wrong where it lies
     (FGFA): with the speed of the object it overlaps most, not at all if that is of another speed,
     and where it overlaps none by 0.1, with the share of the frame's objects, or in a frame without
-    objects the dataset's, that have the speed. A dataset with one speed so has its overall AP50.
+    objects the dataset's, that have the speed. A dataset with one speed, and no object smaller
+    than 25 pixels, so has its overall AP50.
     """
     speed = speed_of(motion_iou(case.objects))
     if not (speed >= 0).any():
         return None
-    match = greedy_match(case)
+    match = greedy_match(case, lenient_iou(case.objects.box))
     _, nearest = best_pair(case.pairs, len(match))
     ap50, objects = {}, {}
     for place, name in enumerate(SPEEDS):

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, get_args
 
 from faim.errors import FaimError
 from faim.evaluation.modes import MODES, Mode
 from faim.models.checkpoint import Aggregate
-from faim.runtime.choices import BackendName, PolicyName, Precision
+from faim.runtime.choices import BackendName, PolicyName, PostName, Precision
+from faim.runtime.post import check_post
 from faim.runtime.steps import Sampling, check_sampling
 
 Modes = Literal["frame", "stream", "global", "all"]
-Post = Literal["none", "repp", "causal"]
+#: Where post-processing works; the other modes run without it, but stream, which repp leaves out.
+POST_MODES: dict[PostName, tuple[Mode, ...]] = {
+    "none": (),
+    "repp": ("frame", "global"),
+    "causal": ("stream",),
+}
+#: What evaluating a file of detections has a use for.
+_WITH_A_FILE = ("data", "exp_file", "json", "out", "detections")
+_FLAGS = {"weights": "--ckpt", "bank_frames": "--bank"}
 
 
 @dataclass(frozen=True)
@@ -40,7 +49,8 @@ class EvalOptions:
         bank_policy: which of them, see `faim.runtime.bank_policy`.
         frames: m, frames that global mode looks at together; the model's own by default.
         proposals: n, proposals a frame; the model's own by default.
-        post: post-processing of every video, in every mode; "causal" looks back alone.
+        post: post-processing of every video: "repp" in the modes frame and global, "causal" in
+            stream.
         post_model: what boxes are linked by, as `faim repp fit` writes it; the published one by
             default.
         out: folder for the figures, the detections of every mode and proposal features.
@@ -65,7 +75,7 @@ class EvalOptions:
     bank_policy: PolicyName = "spread"
     frames: int | None = None
     proposals: int | None = None
-    post: Post = "none"
+    post: PostName = "none"
     post_model: Path | None = None
     out: Path | None = None
     detections: Path | None = None
@@ -74,7 +84,20 @@ class EvalOptions:
     def modes(self) -> tuple[Mode, ...]:
         """The modes to run, in their order; FaimError if there is no such mode."""
         _one_of("--mode", self.mode, get_args(Modes))
-        return MODES if self.mode == "all" else tuple(m for m in MODES if m == self.mode)
+        if self.mode != "all":
+            return (self.mode,)
+        return POST_MODES["repp"] if self.post == "repp" else MODES
+
+    def post_of(self, mode: Mode) -> PostName:
+        """What post-processing a mode gets."""
+        return self.post if mode in POST_MODES[self.post] else "none"
+
+    @property
+    def notes(self) -> list[str]:
+        """A sentence for what is left out of all modes."""
+        if self.mode == "all" and self.post == "repp":
+            return ["mode stream is left out: post repp needs the whole video"]
+        return []
 
     @property
     def grouping(self) -> Sampling:
@@ -82,17 +105,33 @@ class EvalOptions:
         return "uniform" if self.sampling == "global" else self.sampling
 
     def check(self) -> None:
-        """Raise FaimError for a value that is none of its choices."""
+        """Raise FaimError for a value that is none of its choices, or that has no use."""
         _ = self.modes
+        self._check_file()
         check_sampling(self.grouping, self.seed)
-        _one_of("--post", self.post, get_args(Post))
+        _one_of("--post", self.post, get_args(PostName))
         if self.post_model is not None and self.post == "none":
             raise FaimError(
                 f"--post-model: {self.post_model} given; expected --post repp or causal beside it"
             )
+        if self.mode != "all":
+            check_post(self.post, self.mode)
         for name, value in (("--frames", self.frames), ("--proposals", self.proposals)):
             if value is not None and value < 1:
                 raise FaimError(f"{name}: {value!r} given; expected 1 or more")
+
+    def _check_file(self) -> None:
+        """Refuse what needs a model beside a file of detections."""
+        if self.detections is None:
+            return
+        for option in fields(self):
+            value = getattr(self, option.name)
+            if option.name not in _WITH_A_FILE and value != option.default:
+                flag = _FLAGS.get(option.name, "--" + option.name.replace("_", "-"))
+                raise FaimError(
+                    f"{flag}: {value} given with --detections; expected it without, as no model is "
+                    "run"
+                )
 
 
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -6,7 +6,6 @@ import json
 import math
 import os
 import platform
-import tempfile
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,10 +14,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from faim.errors import FaimError
-from faim.evaluation.average_precision import ApResult
+from faim.evaluation.average_precision import Levels
 from faim.evaluation.error_split import KINDS
 from faim.evaluation.figures import ModeFigures, as_dictionary
+from faim.files import check_writable, write_whole
 
 __all__ = [
     "ModeFigures",
@@ -61,7 +60,7 @@ def print_modes(
         console.print(errors)
     classes = _table(figures, "AP50 / AP75 / AP50:95 of every class", first="class")
     for name in every[0].ap.per_class:
-        classes.add_row(name, *(_class_cell(f.ap, name) for f in every))
+        classes.add_row(name, *(_class_cell(f.ap.per_class[name]) for f in every))
     console.print(classes)
 
 
@@ -70,8 +69,9 @@ def _table(
 ) -> Table:
     table = Table(title=title, caption=caption)
     table.add_column(first)
-    for mode in figures:
-        table.add_column(mode, justify="right")
+    for mode, one in figures.items():
+        name = mode if one.post in (None, "none") else f"{mode} + {one.post}"
+        table.add_column(name, justify="right")
     return table
 
 
@@ -122,20 +122,14 @@ def _stability_rows(every: Sequence[ModeFigures]) -> list[Row]:
     return [(text, [getattr(f.stability, name) for f in every]) for name, text in names.items()]
 
 
-def _class_cell(ap: ApResult, name: str) -> str:
-    ap50, ap50_95 = ap.per_class[name]
-    return " / ".join(map(number, (ap50, ap.per_class_75.get(name, math.nan), ap50_95)))
+def _class_cell(part: Levels) -> str:
+    return " / ".join(map(number, (part.ap50, part.ap75, part.ap50_95)))
 
 
 def missing_parts(figures: Mapping[str, ModeFigures]) -> list[str]:
     """A sentence for what the dataset does not allow to measure."""
-    if all(
-        f.speeds is not None and not math.isnan(f.stability.class_switches)
-        for f in figures.values()
-    ):
+    if all(f.speeds is not None for f in figures.values()):
         return []
-    if any(not math.isnan(f.stability.class_switches) for f in figures.values()):
-        return ["motion speed is not available: no object is annotated in frames close to another"]
     return [
         "motion speed, flips, class switches and jitter are not available: the annotations have no "
         "instance_id"
@@ -153,40 +147,14 @@ def machine() -> dict[str, Any]:
     }
 
 
-def check_writable(path: Path) -> None:
-    """Find out before the work whether a report can be written; makes its folder.
-
-    Raises:
-        FaimError: it cannot.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FaimError(
-            f"{path}: cannot make its folder ({error}); expected a place to write"
-        ) from error
-    try:
-        # Asking for permission alone is not enough: some file systems refuse root too.
-        with tempfile.TemporaryFile(dir=path.parent):
-            writable = not path.is_dir()
-    except OSError:
-        writable = False
-    if not writable:
-        raise FaimError(f"{path}: cannot be written; expected a file name in a writable folder")
-
-
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write the report, whole or not at all.
 
     Raises:
         FaimError: the file cannot be written.
     """
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise FaimError(f"{path}: cannot be written ({error})") from error
+    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+    write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
 
 
 def number(value: float) -> str:

@@ -13,6 +13,7 @@ import torch
 
 from faim.data.coco_vid import CocoVid
 from faim.errors import FaimError
+from faim.files import write_whole
 from faim.structures import Detections
 
 _BOX_DECIMALS, _SCORE_DECIMALS = 2, 5
@@ -27,8 +28,8 @@ def write_detections(path: Path, data: CocoVid, detections: Mapping[int, Detecti
     Raises:
         FaimError: the file cannot be written.
     """
-    part = path.with_name(path.name + ".part")
-    try:
+
+    def write(part: Path) -> None:
         with part.open("w", encoding="utf-8") as file:
             separator = "["
             for image_id, found in detections.items():
@@ -36,9 +37,13 @@ def write_detections(path: Path, data: CocoVid, detections: Mapping[int, Detecti
                     file.write(separator + json.dumps(row, allow_nan=False))
                     separator = ",\n"
             file.write("[]\n" if separator == "[" else "]\n")
-        part.replace(path)
-    except (OSError, ValueError) as error:
-        raise FaimError(f"{path}: cannot be written ({error})") from error
+
+    try:
+        write_whole(path, write)
+    except ValueError as error:
+        raise FaimError(
+            f"{path}: cannot be written ({error}); expected boxes and scores that are finite"
+        ) from error
 
 
 def _rows(
@@ -126,4 +131,9 @@ def _problem(row: Any, images: set[int], dense: Mapping[int, int], annotations: 
 
 
 def _is_finite(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond every float
+        return False

@@ -14,13 +14,15 @@ from faim.data.coco_vid import CocoVid
 from faim.errors import FaimError
 from faim.evaluation.features import FeatureSample
 from faim.evaluation.figures import ModeFigures, as_dictionary, measure
-from faim.evaluation.modes import ModeRun, ModeRunner, PostProcessor
+from faim.evaluation.modes import Mode, ModeRunner
 from faim.evaluation.options import EvalOptions
+from faim.evaluation.post import VideoPost, open_post
 from faim.evaluation.report import check_writable, machine, missing_parts, print_modes, write_json
 from faim.evaluation.results_file import read_detections
 from faim.evaluation.run_folder import prepare_run_folder, write_run_folder
 from faim.evaluation.subject import open_models
 from faim.runtime.checks import check_size, resolve_device
+from faim.structures import Detections
 
 if TYPE_CHECKING:
     from faim.training.experiment import Experiment
@@ -76,7 +78,7 @@ def _evaluate_model(
         frames=options.frames,
         past=options.bank_frames,
         policy=options.bank_policy,
-        post=_post(options),
+        post=_posts(options),
         features=features,
     )
     with _progress(console) as progress:
@@ -84,8 +86,12 @@ def _evaluate_model(
         runs = runner.run(lambda: progress.advance(task))
     about = _circumstances(options, data, model.config, runner)
     caption = _caption(data, model.config.num_classes, runner.size)
-    named = {str(mode): run for mode, run in runs.items()}
-    return _report(options, data, named, about, caption, console, features)
+    figures = {
+        str(mode): measure(data, run.detections, run.ms, post=options.post_of(mode))
+        for mode, run in runs.items()
+    }
+    detections = {str(mode): run.detections for mode, run in runs.items()}
+    return _report(options, data, figures, detections, about, caption, console, features)
 
 
 def _evaluate_file(
@@ -93,7 +99,8 @@ def _evaluate_file(
 ) -> dict[str, Any]:
     """Detections of whatever origin: no model, no images, no times."""
     data.check(num_classes=None, masks_required=False, images_required=False)
-    runs = {FILE_MODE: ModeRun(read_detections(file, data))}
+    detections = {FILE_MODE: read_detections(file, data)}
+    figures = {FILE_MODE: measure(data, detections[FILE_MODE])}
     about = {
         "weights": None,
         "detections": str(file),
@@ -102,25 +109,23 @@ def _evaluate_file(
         "device": None,
     }
     caption = f"{data.annotation_file}: {len(data.frames)} frames"
-    return _report(options, data, runs, about, caption, console)
+    return _report(options, data, figures, detections, about, caption, console)
 
 
 def _report(
     options: EvalOptions,
     data: CocoVid,
-    runs: Mapping[str, ModeRun],
+    figures: Mapping[str, ModeFigures],
+    detections: Mapping[str, Mapping[int, Detections]],
     about: dict[str, Any],
     caption: str,
     console: Console,
     features: FeatureSample | None = None,
 ) -> dict[str, Any]:
-    """Measure, print, write; returns what the JSON file holds."""
-    figures: dict[str, ModeFigures] = {
-        mode: measure(data, run.detections, run.ms) for mode, run in runs.items()
-    }
+    """Print and write; returns what the JSON file holds."""
     title = Path(options.detections or options.weights or "").name
     print_modes(figures, title, caption, console)
-    notes = missing_parts(figures)
+    notes = options.notes + missing_parts(figures)
     for note in notes:
         console.print(note)
     report = {**about, "notes": notes, "modes": as_dictionary(figures)}
@@ -128,21 +133,16 @@ def _report(
     if options.json:
         write_json(options.json, report)
     if options.out:
-        detections = {mode: run.detections for mode, run in runs.items()}
         write_run_folder(options.out, data, report, detections, features)
         console.print(f"wrote {options.out}")
     return report
 
 
-def _post(options: EvalOptions) -> PostProcessor | None:
-    if options.post == "none":
-        return None
-    from faim.postprocess.causal import CausalRepp
-    from faim.postprocess.pairs import PairModel
-    from faim.postprocess.repp import Repp
-
-    model = PairModel.from_json(options.post_model) if options.post_model else None
-    return Repp(model=model) if options.post == "repp" else CausalRepp(model=model)
+def _posts(options: EvalOptions) -> dict[Mode, VideoPost]:
+    post = open_post(options.post, options.post_model)
+    if post is None:
+        return {}
+    return {mode: post for mode in options.modes if options.post_of(mode) != "none"}
 
 
 def _dataset(data: CocoVid) -> dict[str, Any]:
@@ -166,12 +166,13 @@ def _circumstances(
         "seed": options.seed,
         "backend": options.backend,
         "precision": options.precision,
-        "bank_frames": options.bank_frames,
+        "bank_frames": runner.past if "stream" in options.modes else None,
         "bank_policy": options.bank_policy,
         "score_threshold": config.score_threshold,
         "test_frames": runner.frames,
         "proposals": config.num_proposals,
         "post": options.post,
+        "post_model": str(options.post_model) if options.post_model else None,
         "machine": machine(),
         "device": str(runner.device),
     }

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
-import torch
-from torchvision.ops import box_iou
 
-from faim.data.coco_vid import Annotation, CocoVid
+from faim.data.coco_vid import CocoVid
 from faim.evaluation.matching import is_first
 from faim.evaluation.tables import Bools, Case, Floats, Ints
 from faim.structures import Detections
@@ -27,7 +24,8 @@ class Stability:
 
     Attributes:
         found_share: percent of annotated objects, over all frames, that are found.
-        flips_per_100: see `flips_per_100`; NaN where no object is annotated twice.
+        flips_per_100: changes between found and lost for every 100 pairs of consecutive annotated
+            frames of one object, in [0, 100]; NaN where no object is annotated twice.
         found_share_per_instance: percent of its frames in which an object is found, averaged over
             the objects, so that a long track weighs no more than a short one.
         class_switches: see `_class_switches`; NaN without instance ids.
@@ -43,21 +41,8 @@ class Stability:
     size_jitter: float = math.nan
 
 
-def is_found(annotation: Annotation, detections: Detections) -> bool:
-    """Whether a detection of the same class has score >= 0.3 and IoU >= 0.5 with the object.
-
-    Args:
-        annotation: the object; box in image pixels.
-        detections: of the same frame, in the same pixels, class ids of the same dataset.
-    """
-    match = (detections.class_ids == annotation.category_id) & (detections.scores >= SCORE_FOUND)
-    boxes = detections.boxes[match].double()
-    overlap = box_iou(boxes, torch.tensor([annotation.box], dtype=torch.float64))
-    return bool((overlap >= IOU_FOUND).any())
-
-
-def found(data: CocoVid, detections: Mapping[int, Detections]) -> list[list[bool]]:
-    """For every annotated object, frame by frame, whether it is found.
+def stability(data: CocoVid, detections: Mapping[int, Detections]) -> Stability:
+    """All figures of one set of detections.
 
     An object is what has one `instance_id` in one video. Annotations without an instance id stand
     alone. Frames in which an object is not annotated do not count for it.
@@ -66,40 +51,7 @@ def found(data: CocoVid, detections: Mapping[int, Detections]) -> list[list[bool
         data: the ground truth.
         detections: by image id; a missing image has none, images that are not in the data do not
             count.
-
-    Returns:
-        One sequence an object, in temporal order, each with at least one entry.
     """
-    case = Case(data, detections, strict=False)
-    order, begins = _tracks(case)
-    hits = (_covering(case, same_class=True) >= 0)[order]
-    bounds = [*np.flatnonzero(begins).tolist(), len(order)]
-    return [hits[start:end].tolist() for start, end in pairwise(bounds)]
-
-
-def flips_per_100(sequences: Sequence[Sequence[bool]]) -> float:
-    """Changes between found and lost, for every 100 transitions.
-
-    A transition is a pair of consecutive annotated frames of one object, so an object annotated in
-    T frames has T - 1. A detector that finds and loses an object in turn has 100; one that always
-    or never finds it has 0. Objects count by their length.
-
-    Returns:
-        In [0, 100]; NaN where there are no transitions.
-    """
-    transitions = sum(max(len(sequence) - 1, 0) for sequence in sequences)
-    flips = sum(a != b for s in sequences for a, b in pairwise(s))
-    return 100 * flips / transitions if transitions else math.nan
-
-
-def found_share(sequences: Sequence[Sequence[bool]]) -> float:
-    """Percent of all entries that are found; NaN where there are none."""
-    total = sum(len(sequence) for sequence in sequences)
-    return 100 * sum(sum(sequence) for sequence in sequences) / total if total else math.nan
-
-
-def stability(data: CocoVid, detections: Mapping[int, Detections]) -> Stability:
-    """All figures of one set of detections; arguments as in `found`."""
     return stability_of(Case(data, detections, strict=False))
 
 

@@ -17,10 +17,12 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-#: Detections of a frame that count, best first, all classes together.
+#: Detections of one class in one frame that count, best first; as COCO's maxDets.
 MAX_DETECTIONS = 100
-#: Overlaps below it are nobody's business: the background threshold of TIDE.
+#: Overlaps below it are nobody's business, but of tiny objects: the background threshold of TIDE.
 IOU_BACKGROUND = 0.1
+#: Pixels on every side of an object that ImageNet's devkit forgives.
+_TOLERANCE = 5
 _CHUNK = 1 << 16
 
 
@@ -49,7 +51,7 @@ class Found:
 
     Attributes:
         frame: (k,) as in `Objects`.
-        rank: (k,) place within the image, from 0.
+        rank: (k,) place among those of its class in the image, from 0.
         label: (k,) dense class index.
         score: (k,) in [0, 1].
         box: (k, 4) x1, y1, x2, y2 in image pixels.
@@ -69,7 +71,7 @@ class Pairs:
     Attributes:
         found: (p,) rows of `Found`, ascending.
         object: (p,) rows of `Objects`.
-        iou: (p,) at least `IOU_BACKGROUND`.
+        iou: (p,) at least `IOU_BACKGROUND`, or the object's `lenient_iou` where that is less.
     """
 
     found: Ints
@@ -87,7 +89,8 @@ class Case:
     Args:
         data: the ground truth.
         detections: by image id; boxes in pixels of the image, class ids dense indices into
-            `data.classes`. A missing image has none. The `MAX_DETECTIONS` best of an image count.
+            `data.classes`. A missing image has none. The `MAX_DETECTIONS` best of every class in an
+            image count.
         strict: refuse detections of images that the dataset does not have; else leave them out.
 
     Attributes:
@@ -113,8 +116,9 @@ class Case:
 
     @cached_property
     def pairs(self) -> Pairs:
-        """All overlaps of at least `IOU_BACKGROUND`, whatever the classes."""
+        """All overlaps that may matter, whatever the classes."""
         found, objects = self.found, self.objects
+        least = np.minimum(IOU_BACKGROUND, lenient_iou(objects.box))
         frames = np.arange(len(self.image_ids))
         first = np.searchsorted(objects.frame, frames)
         count = np.searchsorted(objects.frame, frames, side="right") - first
@@ -126,7 +130,7 @@ class Case:
             within = np.arange(len(left)) - np.repeat(np.cumsum(number) - number, number)
             right = np.repeat(first[frame], number) + within
             iou = box_iou(found.box[left], objects.box[right])
-            near = iou >= IOU_BACKGROUND
+            near = (iou >= least[right]) & (iou > 0)
             parts.append(Pairs(left[near], right[near], iou[near]))
         return Pairs(
             np.concatenate([part.found for part in parts]),
@@ -149,6 +153,15 @@ def box_iou(left: Floats, right: Floats) -> Floats:
     areas = (left[:, 2:] - left[:, :2]).prod(axis=1) + (right[:, 2:] - right[:, :2]).prod(axis=1)
     iou: Floats = shared / np.maximum(areas - shared, np.finfo(np.float64).tiny)
     return iou
+
+
+def lenient_iou(box: Floats) -> Floats:
+    """(g,) IoU from which ImageNet's devkit takes (g, 4) corner boxes as found: 0.5 or less.
+
+    Less for objects so small that 5 pixels too many on every side would leave less than 0.5.
+    """
+    sides = box[:, 2:] - box[:, :2]
+    return np.minimum(0.5, (sides / (sides + 2 * _TOLERANCE)).prod(axis=1))
 
 
 def _none() -> Ints:
@@ -192,7 +205,7 @@ def _found(
 
 
 def _rows(image_id: int, place: int, found: Detections, data: CocoVid) -> Floats:
-    """(k, 8): frame, rank, label, score, corners; the best of one image."""
+    """(k, 8): frame, rank, label, score, corners; the best of one image, best first."""
     scores = found.scores.detach().double().cpu().numpy()
     boxes = found.boxes.detach().double().cpu().numpy().reshape(-1, 4)
     labels = found.class_ids.detach().cpu().numpy()
@@ -206,8 +219,19 @@ def _rows(image_id: int, place: int, found: Detections, data: CocoVid) -> Floats
             f"detections of image {image_id} have class ids {labels.min()} to {labels.max()}; "
             f"expected 0 to {len(data.classes) - 1}"
         )
-    best = np.argsort(-scores, kind="stable")[:MAX_DETECTIONS]
+    best = np.argsort(-scores, kind="stable")
+    rank = _places_of_equals(labels[best])
+    best, rank = best[rank < MAX_DETECTIONS], rank[rank < MAX_DETECTIONS]
     rows = np.empty((len(best), 8))
-    rows[:, 0], rows[:, 1] = place, np.arange(len(best))
+    rows[:, 0], rows[:, 1] = place, rank
     rows[:, 2], rows[:, 3], rows[:, 4:] = labels[best], scores[best], boxes[best]
     return rows
+
+
+def _places_of_equals(values: Ints) -> Ints:
+    """(k,) of every value how many equal ones stand before it."""
+    order = np.argsort(values, kind="stable")
+    _, first, count = np.unique(values[order], return_index=True, return_counts=True)
+    places: Ints = np.empty(len(values), np.int64)
+    places[order] = np.arange(len(values)) - np.repeat(first, count)
+    return places

@@ -11,7 +11,6 @@ An engine cannot carry metadata of ours, so a header stands before it:
 
 from __future__ import annotations
 
-import contextlib
 import json
 import zlib
 from dataclasses import asdict, dataclass
@@ -20,6 +19,7 @@ from typing import Any, BinaryIO
 
 from faim.errors import FaimError
 from faim.export.info import ExportInfo
+from faim.files import write_whole
 
 MAGIC = b"FAIM-TRT"
 _LENGTH_BYTES = 8
@@ -99,20 +99,13 @@ def write_engine_file(
             "engine_crc32": zlib.crc32(engine),
         }
     ).encode()
-    part = path.with_name(path.name + ".part")
-    try:
+
+    def write(part: Path) -> None:
         with part.open("wb") as file:
             file.write(MAGIC + len(header).to_bytes(_LENGTH_BYTES, "little") + header)
             file.write(engine)
-        part.replace(path)
-    except OSError as error:
-        raise FaimError(
-            f"{path}: cannot be written ({error.strerror}); expected a folder that can be written, "
-            "with space on its disk"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
+
+    write_whole(path, write)
 
 
 def read_engine_header(path: Path) -> EngineHeader:

@@ -20,6 +20,15 @@ import torch
 from torch import Tensor, nn
 
 from faim.config import FaimConfig
+from faim.export.axes import (
+    MOST_FRAMES,
+    MOST_IMAGES,
+    MOST_SPARE,
+    USUAL_IMAGES,
+    Axis,
+    batch_axis,
+    side_axis,
+)
 from faim.export.info import GraphName
 from faim.models import patches
 from faim.models.aggregation import NoAggregation
@@ -38,28 +47,6 @@ KEY = ("cls_features", "ins_features", "cls_guide", "ins_guide", "valid")
 ENTRY = tuple(field.name for field in fields(TicamEntry))
 #: What a step returns of an entry; the rest of it went in.
 MADE = ("keys", "values", "unit_values", "first_round")
-
-
-#: Images at once for which an open batch is prepared.
-USUAL_IMAGES, MOST_IMAGES = 4, 16
-#: Rows that a level has beyond its proposals, to fill up (see `faim.models.patches.locate`).
-MOST_SPARE = 16
-#: Past frames for which a step is prepared, and frames that are refined together.
-MOST_FRAMES = 512
-
-
-@dataclass(frozen=True)
-class Axis:
-    """A dimension that may change: its name, and its smallest, usual and largest length.
-
-    All three are multiples of `multiple`.
-    """
-
-    name: str
-    smallest: int
-    usual: int
-    largest: int
-    multiple: int = 1
 
 
 @dataclass(frozen=True)
@@ -216,9 +203,9 @@ def graphs_of(
 def _frame(
     model: VideoModel, size: tuple[int, int], batch: int | None, dynamic_size: bool
 ) -> Graph:
-    axes = {} if batch else {0: _batch_axis()}
+    axes = {} if batch else {0: batch_axis()}
     if dynamic_size:
-        axes |= {1: _side_axis("height", size[0], 1), 2: _side_axis("width", size[1], 1)}
+        axes |= {1: side_axis("height", size[0], 1), 2: side_axis("width", size[1], 1)}
     graph = FrameGraph(model).eval()
     outputs = RAW if graph.alone else RAW + FEATURES
     return Graph(
@@ -240,10 +227,10 @@ def _describe(
     for name, stride in zip(FEATURES, STRIDES, strict=True):
         sides = size[0] // stride, size[1] // stride
         inputs[name] = torch.zeros(images, *sides, model.config.feature_dim)
-        axes[name] = {} if batch else {0: _batch_axis()}
+        axes[name] = {} if batch else {0: batch_axis()}
         if dynamic_size:
-            axes[name][1] = _side_axis(f"height_{stride}", size[0], stride)
-            axes[name][2] = _side_axis(f"width_{stride}", size[1], stride)
+            axes[name][1] = side_axis(f"height_{stride}", size[0], stride)
+            axes[name][2] = side_axis(f"width_{stride}", size[1], stride)
     for name in CELLS:
         inputs[name] = torch.zeros(count, patches.CELLS, dtype=torch.long)
         axes[name] = {0: Axis(name, 1, count, most + MOST_SPARE)}
@@ -295,12 +282,3 @@ def empty_bank(config: FaimConfig, frames: int, device: torch.device | str = "cp
         first_round=zeros(2 * dim),
         valid=zeros(dtype=torch.bool),
     )
-
-
-def _batch_axis() -> Axis:
-    return Axis("batch", 1, USUAL_IMAGES, MOST_IMAGES)
-
-
-def _side_axis(name: str, side: int, stride: int) -> Axis:
-    """One side of the image in cells of `stride` pixels; images are multiples of 32."""
-    return Axis(name, 64 // stride, side // stride, 2048 // stride, multiple=32 // stride)

@@ -15,7 +15,8 @@ import torch
 from torch.export import Dim
 
 from faim.errors import FaimError
-from faim.export.graphs import Axis, Graph, graphs_of
+from faim.export.axes import Axis
+from faim.export.graphs import Graph, graphs_of
 from faim.export.info import KEY, ExportInfo, info_of
 from faim.models.ticam_detector import VideoModel
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +10,11 @@ from typing import Literal
 import torch
 from loguru import logger
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import nn
 
 from faim.config import FaimConfig
 from faim.errors import FaimError
+from faim.files import check_writable, write_tensors
 from faim.models.aggregation import NoAggregation
 from faim.models.faim import YoloxVideo, build_model
 from faim.models.public_checkpoints import StateDict, read_public
@@ -32,16 +31,8 @@ def save_checkpoint(path: str | Path, model: VideoModel) -> None:
     """
     path = Path(path)
     state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(state, part, metadata={"format": "faim", "config": model.config.to_json()})
-        part.chmod(0o644)  # safetensors makes files that nobody else can read
-        part.replace(path)
-    except (OSError, SafetensorError) as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise FaimError(f"{path}: cannot write the checkpoint ({error})") from error
+    check_writable(path)
+    write_tensors(path, state, {"format": "faim", "config": model.config.to_json()})
 
 
 def load_checkpoint(path: str | Path) -> tuple[FaimConfig, StateDict]:

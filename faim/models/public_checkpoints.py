@@ -44,8 +44,7 @@ _YOLOV = {
 def read_public(path: Path) -> tuple[FaimConfig, StateDict]:
     """Config and weights, under our names, of a `.pth` of YOLOX or YOLOV.
 
-    Architecture, number of classes, depth, width and depthwise are read off the weights. YOLOV
-    selects its proposals at an IoU of 0.75 at inference too.
+    Architecture, number of classes, depth, width and depthwise are read off the weights.
 
     Raises:
         FaimError: something else than tensors in it, or weights of another network.
@@ -62,7 +61,7 @@ def read_public(path: Path) -> tuple[FaimConfig, StateDict]:
     variant, scale = _size_of(state, path)
     values: dict[str, Any] = {"architecture": "yolox", "test_size": (576, 576)}
     if theirs:
-        values |= {"architecture": "yolov", "nms_test": 0.75}
+        values["architecture"] = "yolov"
     elif variant in ("nano", "tiny"):
         values["test_size"] = (416, 416)
     names = _CLASS_NAMES.get(classes) or tuple(f"class {index}" for index in range(classes))

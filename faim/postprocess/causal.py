@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from faim.errors import FaimError
+from faim.postprocess.linking import LinkConfig, distances, greedy_pairs
 from faim.postprocess.pairs import Array, PairModel
-from faim.postprocess.repp import ReppConfig, distances, greedy_pairs
 from faim.structures import ScoredBoxes
 
 
@@ -25,7 +25,7 @@ class CausalConfig:
     """The settings of `CausalRepp`; the defaults were chosen on DAVIS 2016's training videos.
 
     Attributes:
-        linking: what REPP needs to find pairs; its other settings are not used.
+        linking: how pairs are found, and which scores count, as in REPP.
         memory: frames over which scores are averaged; from then on older ones fade.
         patience: frames that a tubelet may miss before it ends, 0 or more.
         box_weight: share of the new box in the smoothed one, in (0, 1]; 1 does not smooth.
@@ -34,7 +34,7 @@ class CausalConfig:
         FaimError: a value out of its range.
     """
 
-    linking: ReppConfig = ReppConfig()  # noqa: RUF009 - it is frozen
+    linking: LinkConfig = LinkConfig()  # noqa: RUF009 - it is frozen
     memory: int = 30
     patience: int = 2
     box_weight: float = 0.7

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import get_args
 
 from faim.arguments import share, whole
+from faim.runtime.choices import PostName
 
 
 def add_post_options(parser: argparse.ArgumentParser) -> None:
@@ -13,7 +15,7 @@ def add_post_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("post-processing")
     group.add_argument(
         "--post",
-        choices=("none", "repp", "causal"),
+        choices=get_args(PostName),
         default="none",
         help="repp: with modes global and frame, after all frames; causal: with mode stream",
     )

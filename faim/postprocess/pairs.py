@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from faim.data.records import read_json
 from faim.errors import FaimError
+from faim.files import write_whole
 
 Array = NDArray[np.float64]
 
@@ -95,13 +96,8 @@ class PairModel:
         Raises:
             FaimError: the file cannot be written.
         """
-        try:
-            Path(path).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise FaimError(
-                f"{path}: cannot be written ({error.strerror or error}); expected a file in a "
-                "writable folder"
-            ) from error
+        text = json.dumps(asdict(self), indent=2) + "\n"
+        write_whole(Path(path), lambda part: part.write_text(text, encoding="utf-8"))
 
 
 def pair_features(first: Array, second: Array, size: tuple[int, int]) -> Array:

@@ -9,7 +9,6 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -17,27 +16,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from faim.errors import FaimError
+from faim.postprocess.linking import LinkConfig, distances, greedy_pairs, is_number
 from faim.postprocess.pairs import Array, PairModel
 from faim.structures import ScoredBoxes
 
-ClfMode = Literal["dot", "max", "dot_plus", "raw"]
 Tracks = NDArray[np.int64]
 #: Standard deviations after which a Gaussian counts as 0: below a rounding error.
 _REACH = 9
 
 
 @dataclass(frozen=True)
-class ReppConfig:
+class ReppConfig(LinkConfig):
     """The settings of REPP, under the names and with the values of the public implementation.
 
+    Those that its causal relative has too are in `LinkConfig`.
+
     Attributes:
-        min_tubelet_score: boxes whose best class is below it are not linked, in [0, 1].
-        min_pred_score: classes whose mean score is below it become 0, in [0, 1].
         add_unmatched: keep the boxes that belong to no tubelet, as they are, instead of dropping
             them. (The public implementation would keep the last box of every tubelet twice.)
-        clf_thr: pairs less probable than this are no pairs, in [0, 1].
-        clf_mode: similarity of a pair: the probability times the scores' dot product ("dot") or
-            best scores ("max"), plus the dot product ("dot_plus"), or alone ("raw").
         recoordinate: smooth the boxes of a tubelet.
         recoordinate_std: width of the Gaussian; 0.4 is a standard deviation of one frame.
 
@@ -45,25 +41,14 @@ class ReppConfig:
         FaimError: a value out of its range.
     """
 
-    min_tubelet_score: float = 0.001
-    min_pred_score: float = 0.001
     add_unmatched: bool = False
-    clf_thr: float = 0.8
-    clf_mode: ClfMode = "dot"
     recoordinate: bool = True
     recoordinate_std: float = 0.4
 
     def __post_init__(self) -> None:
         """Check the values."""
-        for name in ("min_tubelet_score", "min_pred_score", "clf_thr"):
-            if not _is_number(value := getattr(self, name)) or not 0 <= value <= 1:
-                raise FaimError(f"repp: {name} is {value!r}; expected a number from 0 to 1")
-        if self.clf_mode not in get_args(ClfMode):
-            raise FaimError(
-                f"repp: clf_mode is {self.clf_mode!r}; expected one of "
-                f"{', '.join(get_args(ClfMode))}"
-            )
-        if not _is_number(self.recoordinate_std) or not 0 < self.recoordinate_std < math.inf:
+        super().__post_init__()
+        if not is_number(self.recoordinate_std) or not 0 < self.recoordinate_std < math.inf:
             raise FaimError(
                 f"repp: recoordinate_std is {self.recoordinate_std!r}; expected a number above 0"
             )
@@ -186,48 +171,6 @@ class Repp:
         return np.split(boxes, ends[:-1])
 
 
-def distances(
-    config: ReppConfig,
-    model: PairModel,
-    first: tuple[Array, Array],
-    second: tuple[Array, Array],
-    size: tuple[int, int],
-) -> Array:
-    """How unlike the boxes of two frames are, each given as boxes (k, 4) and scores (k, C).
-
-    Returns:
-        (a, b): 1 - similarity; infinite where the two cannot be a pair.
-    """
-    probable = model.probability(first[0], second[0], size)
-    best, others = (scores.max(axis=1, initial=0) for _, scores in (first, second))
-    if config.clf_mode == "max":
-        similarity = best[:, None] * others * probable
-    elif config.clf_mode == "raw":
-        similarity = probable
-    else:
-        agreement = first[1] @ second[1].T
-        dot = config.clf_mode == "dot"
-        similarity = agreement * probable if dot else agreement + probable
-    scored = (best >= config.min_tubelet_score)[:, None] & (others >= config.min_tubelet_score)
-    return np.where(scored & (probable >= config.clf_thr), 1 - similarity, np.inf)
-
-
-def greedy_pairs(distance: Array) -> list[tuple[int, int]]:
-    """Pairs of row and column, the nearest first, each row and column at most once.
-
-    Of equals the first row, then the first column, wins. Infinite entries are no pairs.
-    """
-    rows, columns = np.nonzero(distance < np.inf)
-    order = np.argsort(distance[rows, columns], kind="stable")
-    free_rows, free_columns = [True] * distance.shape[0], [True] * distance.shape[1]
-    pairs = []
-    for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True):
-        if free_rows[row] and free_columns[column]:
-            free_rows[row] = free_columns[column] = False
-            pairs.append((row, column))
-    return pairs
-
-
 def smooth(values: Array, groups: Tracks, std: float) -> Array:
     """Gaussian smoothing within each group, mirrored at its ends.
 
@@ -274,7 +217,3 @@ def _array(tensor: Tensor) -> Array:
 
 def _like(values: Array, tensor: Tensor) -> Tensor:
     return torch.from_numpy(values).to(tensor)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

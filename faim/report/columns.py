@@ -7,15 +7,11 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from faim.data.coco_vid import CocoVid
 from faim.errors import FaimError
-from faim.report.run_folder import Boxes, Run, read_run
+from faim.report.run_folder import Run, read_run
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,11 +39,6 @@ class Column:
     def label(self) -> str:
         """Run and mode in one line."""
         return f"{self.title} · {self.mode}"
-
-    @cached_property
-    def detections(self) -> Boxes:
-        """What it found, read once."""
-        return self.run.detections(self.mode)
 
 
 def read_runs(folders: Sequence[Path]) -> list[Run]:
@@ -122,22 +113,6 @@ def pick(columns: Sequence[Column], text: str) -> Column:
         modes = ", ".join(column.mode for column in found)
         raise FaimError(f"--compare: {text!r} fits several ({modes}); expected RUN:MODE")
     return found[0]
-
-
-def check_ids(column: Column, data: CocoVid) -> None:
-    """FaimError if a column's detections are of images or categories that the data lacks."""
-    detections = column.detections
-    path = column.run.folder / f"detections_{column.mode}.json"
-    for what, ids, known in (
-        ("image", detections.image_ids, [frame.image_id for frame in data.frames]),
-        ("category", detections.categories, data.category_ids),
-    ):
-        strange = ids[~np.isin(ids, np.array(known, dtype=np.int64))]
-        if len(strange):
-            raise FaimError(
-                f"{path}: has {what} {strange[0]}, which {data.annotation_file} does not; expected "
-                "detections on the same data"
-            )
 
 
 def _same_file(mine: Path, theirs: Path) -> bool:

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
+from faim.evaluation.average_precision import RECALLS
 from faim.report.columns import Column
-from faim.report.precision_recall import RECALLS
 from faim.report.run_folder import figure
 from faim.report.svg import DASHES, INK, MARKERS, chart, series_colour, series_shape
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-from supervision import box_iou_batch
 
-from faim.data.coco_vid import CocoVid, FrameRecord
+from faim.data.coco_vid import FrameRecord
+from faim.evaluation.matching import greedy_match
 from faim.evaluation.stability import IOU_FOUND, SCORE_FOUND
-from faim.report.run_folder import Boxes
+from faim.evaluation.tables import Case
 
 #: Frames shown of one video, and how far apart they are at least: neighbours look the same.
 MOST_OF_A_VIDEO = 2
@@ -73,45 +74,44 @@ class Difference:
 class FrameDetections:
     """A column's detections, image by image."""
 
-    def __init__(self, data: CocoVid, detections: Boxes) -> None:
-        """Sort them by image, then by score, best first; those below 0.3 are left out."""
-        kept = detections.where(detections.scores >= SCORE_FOUND)
-        kept = kept.where(np.lexsort((-kept.scores, kept.image_ids)))
-        ids, starts, counts = np.unique(kept.image_ids, return_index=True, return_counts=True)
-        self._rows = {
-            image: slice(start, start + count)
-            for image, start, count in zip(
-                ids.tolist(), starts.tolist(), counts.tolist(), strict=True
-            )
-        }
-        self._kept = kept
-        dense = np.searchsorted(np.array(data.category_ids, dtype=np.int64), kept.categories)
-        self._classes = dense.astype(np.int64)
+    def __init__(self, case: Case) -> None:
+        """Match them as COCO does; those below 0.3 are left out."""
+        kept = case.found.score >= SCORE_FOUND
+        self._boxes, self._scores = case.found.box[kept], case.found.score[kept]
+        self._classes = case.found.label[kept]
+        # A worse detection takes nothing from a better one, so the match may come before the cut.
+        self._right = greedy_match(case, IOU_FOUND)[kept] >= 0
+        frames = np.arange(len(case.image_ids) + 1)
+        bounds = np.searchsorted(case.found.frame[kept], frames).tolist()
+        self._rows = dict(zip(case.image_ids.tolist(), pairwise(bounds), strict=True))
 
     def judge(self, frame: FrameRecord) -> Judged:
         """The frame's detections, each right or wrong."""
-        rows = self._rows.get(frame.image_id, slice(0, 0))
-        boxes, classes = self._kept.boxes[rows], self._classes[rows]
-        right = which_are_right(frame, boxes, classes)
-        return Judged(boxes, self._kept.scores[rows], classes, right, len(frame.annotations))
+        rows = slice(*self._rows[frame.image_id])
+        return Judged(
+            self._boxes[rows],
+            self._scores[rows],
+            self._classes[rows],
+            self._right[rows],
+            len(frame.annotations),
+        )
 
 
-def differences(data: CocoVid, first: Boxes, second: Boxes, most: int) -> list[Difference]:
+def differences(first: Case, second: Case, most: int) -> list[Difference]:
     """The frames whose balances differ most, greatest first; equal ones in the dataset's order.
 
     Of one video at most two frames, at least ten frames apart. Frames without difference are never
     among them.
 
     Args:
-        data: the ground truth.
-        first: of its images and categories.
-        second: likewise.
+        first: one column's detections.
+        second: the other's, of the same dataset.
         most: how many frames at most.
     """
-    one, other = FrameDetections(data, first), FrameDetections(data, second)
+    one, other = FrameDetections(first), FrameDetections(second)
     every = [
         Difference(video.name, place, frame, one.judge(frame), other.judge(frame))
-        for video in data.videos
+        for video in first.data.videos
         for place, frame in enumerate(video.frames)
     ]
     ordered = sorted(every, key=lambda difference: -difference.size)
@@ -129,33 +129,3 @@ def _spread(ordered: Sequence[Difference], most: int) -> list[Difference]:
             taken.append(found)
             times[found.video] += 1
     return taken
-
-
-def which_are_right(
-    frame: FrameRecord, boxes: npt.NDArray[np.float64], classes: npt.NDArray[np.int64]
-) -> npt.NDArray[np.bool_]:
-    """Whether each detection takes an annotated object of its class at IoU >= 0.5.
-
-    The best chooses first, and takes the object that it overlaps most of those that are left.
-
-    Args:
-        frame: the annotated objects.
-        boxes: (k, 4), best first, x1 y1 x2 y2 in image pixels.
-        classes: (k,), dense class indices.
-
-    Returns:
-        (k,) bool.
-    """
-    right = np.zeros(len(boxes), dtype=bool)
-    if not len(boxes) or not frame.annotations:
-        return right
-    truth = np.array([annotation.box for annotation in frame.annotations], dtype=np.float64)
-    kinds = np.array([annotation.category_id for annotation in frame.annotations])
-    overlap = box_iou_batch(truth, boxes).T
-    overlap[classes[:, None] != kinds[None, :]] = 0
-    for row in range(len(boxes)):
-        best = int(overlap[row].argmax())
-        if overlap[row, best] >= IOU_FOUND:
-            right[row] = True
-            overlap[:, best] = 0
-    return right

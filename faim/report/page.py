@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,10 @@ from rich.console import Console
 from faim import __version__
 from faim.data.coco_vid import CocoVid
 from faim.errors import FaimError
-from faim.evaluation.report import check_writable
+from faim.evaluation.tables import Case
+from faim.files import check_writable, write_whole
 from faim.report import figures, tables
-from faim.report.columns import (
-    Column,
-    check_ids,
-    check_same_file,
-    make_columns,
-    pick,
-    read_runs,
-)
+from faim.report.columns import Column, check_same_file, make_columns, pick, read_runs
 from faim.report.options import ReportOptions
 from faim.report.sections import (
     MOST_MAPS,
@@ -60,14 +54,12 @@ def run_report(options: ReportOptions, console: Console | None = None) -> Path:
     compared = _compared(columns, options)
     with console.status("reading") as status:
         data, notes = _data(options, columns)
-        if data:
-            for column in columns:
-                check_ids(column, data)
+        cases = {c: c.run.detections(c.mode, data) for c in columns} if data else {}
         status.update("drawing curves")
-        parts = _charts(columns, data)
-        if data and compared:
+        parts = _charts(columns, cases)
+        if cases and compared:
             status.update("comparing frames")
-            parts["frames"] = frame_section(*compared, data, options.frames)
+            parts["frames"] = frame_section(*compared, cases, options.frames)
         status.update("placing features")
         parts["maps"] = _maps(columns, notes)
     content = {
@@ -79,7 +71,8 @@ def run_report(options: ReportOptions, console: Console | None = None) -> Path:
         "notes": notes,
         "version": __version__,
     }
-    _write(options.out, render(content))
+    page = render(content)
+    write_whole(options.out, lambda part: part.write_text(page, encoding="utf-8"))
     frames: FrameSection | None = content["frames"]
     for note in notes + (frames.notes if frames else []):
         logger.warning("{}", note)
@@ -132,14 +125,14 @@ def _data(options: ReportOptions, columns: Sequence[Column]) -> tuple[CocoVid | 
     return data, []
 
 
-def _charts(columns: Sequence[Column], data: CocoVid | None) -> dict[str, Any]:
+def _charts(columns: Sequence[Column], cases: Mapping[Column, Case]) -> dict[str, Any]:
     names = figures.bar_classes(columns)
     classes = tables.per_class(columns)
     note = ""
     if len(names) < len(classes.rows):
         note = f"The {len(names)} of {len(classes.rows)} classes that differ most."
     return {
-        "recall": curves(columns, data) if data else None,
+        "recall": curves(cases) if cases else None,
         "speed": figures.speed_accuracy(columns),
         "bars": figures.class_bars(columns, names),
         "bars_note": note,
@@ -180,15 +173,3 @@ def _caption(columns: Sequence[Column], data: CocoVid | None, options: ReportOpt
     images = len(data.frames) if data else about.get("images")
     counts = [f"{n} {what}" for n, what in ((videos, "videos"), (images, "frames")) if n]
     return ", ".join([name, *counts, f"{len(columns[0].run.classes)} classes"])
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise FaimError(
-            f"{path}: cannot be written ({error}); expected a place to write"
-        ) from error

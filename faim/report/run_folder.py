@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import zipfile
@@ -14,12 +13,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from faim.data.coco_vid import CocoVid
 from faim.data.records import read_json
 from faim.errors import FaimError
+from faim.evaluation.results_file import read_detections
+from faim.evaluation.run_folder import FEATURES_FILE, RUN_FILE
+from faim.evaluation.tables import Case
 
-RUN_FILE = "run.json"
-FEATURES_FILE = "features.npz"
-_COORDINATES = 4
 #: What NumPy raises for a file that is cut, changed, or of another kind.
 _UNREADABLE = (
     OSError,
@@ -31,33 +31,6 @@ _UNREADABLE = (
     zlib.error,
     zipfile.BadZipFile,
 )
-
-
-@dataclass(frozen=True)
-class Boxes:
-    """All detections of one mode, n rows in the file's order.
-
-    Attributes:
-        image_ids: (n,) int64.
-        categories: (n,) int64, category ids of the annotation file.
-        boxes: (n, 4) float64, x1 y1 x2 y2 in image pixels.
-        scores: (n,) float64.
-    """
-
-    image_ids: npt.NDArray[np.int64]
-    categories: npt.NDArray[np.int64]
-    boxes: npt.NDArray[np.float64]
-    scores: npt.NDArray[np.float64]
-
-    def __len__(self) -> int:
-        """Number of detections."""
-        return len(self.scores)
-
-    def where(self, rows: npt.NDArray[Any]) -> Boxes:
-        """The detections of these rows, or of the rows where a mask is true."""
-        return Boxes(
-            self.image_ids[rows], self.categories[rows], self.boxes[rows], self.scores[rows]
-        )
 
 
 @dataclass(frozen=True)
@@ -93,9 +66,13 @@ class Run:
     classes: tuple[str, ...]
     modes: dict[str, dict[str, Any]]
 
-    def detections(self, mode: str) -> Boxes:
-        """What a mode found; FaimError if the file is missing or damaged."""
-        return read_detections(self.folder / f"detections_{mode}.json")
+    def detections(self, mode: str, data: CocoVid) -> Case:
+        """What a mode found, against the ground truth.
+
+        Raises:
+            FaimError: the file is missing or damaged, or of other images or categories than `data`.
+        """
+        return Case(data, read_detections(self.folder / f"detections_{mode}.json", data))
 
     def features(self) -> Features | None:
         """Features of proposals, None where none were kept; FaimError if the file is damaged."""
@@ -128,34 +105,6 @@ def read_run(folder: Path) -> Run:
     return Run(folder, str(name), content, tuple(classes), modes)
 
 
-def read_detections(path: Path) -> Boxes:
-    """A COCO results file: objects of `image_id`, `category_id`, `bbox` x y w h, and `score`.
-
-    Raises:
-        FaimError: it is missing or not that, or a number in it is not finite.
-    """
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
-        image_ids = _whole([row["image_id"] for row in rows])
-        categories = _whole([row["category_id"] for row in rows])
-        boxes = np.array([row["bbox"] for row in rows], dtype=np.float64)
-        boxes = boxes.reshape(len(rows), _COORDINATES)
-        scores = np.array([row["score"] for row in rows], dtype=np.float64)
-    except OSError as error:
-        raise FaimError(f"{path}: cannot be read ({error}); expected detections") from error
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        raise FaimError(
-            f"{path}: is damaged ({type(error).__name__}: {error}); expected a JSON list of "
-            "image_id, category_id, bbox and score"
-        ) from error
-    if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
-        raise FaimError(f"{path}: has boxes or scores that are not finite; expected numbers")
-    if (boxes[:, 2:] < 0).any():
-        raise FaimError(f"{path}: has boxes of negative width or height; expected bbox x, y, w, h")
-    boxes[:, 2:] += boxes[:, :2]
-    return Boxes(image_ids, categories, boxes, scores)
-
-
 def figure(figures: dict[str, Any], *keys: str) -> float:
     """A number of `run.json` at a path of keys; NaN where it is absent or no number."""
     value: Any = figures
@@ -185,14 +134,6 @@ def _read_features(path: Path, classes: int) -> Features:
 
 def _fits(table: npt.NDArray[np.float64], rows: int) -> bool:
     return table.ndim == 2 and len(table) == rows and bool(np.isfinite(table).all())
-
-
-def _whole(values: list[Any]) -> npt.NDArray[np.int64]:
-    """ValueError unless all are whole numbers."""
-    strange = [value for value in values if type(value) is not int]
-    if strange:
-        raise ValueError(f"{strange[0]!r} is no id")
-    return np.array(values, dtype=np.int64)
 
 
 def _is_file(path: Path) -> bool:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 from markupsafe import Markup
 
-from faim.data.coco_vid import CocoVid
 from faim.errors import FaimError
+from faim.evaluation.average_precision import ap_of
+from faim.evaluation.tables import Case, Floats
 from faim.report.columns import Column
 from faim.report.drawing import Image, as_jpeg, draw, frame_image
 from faim.report.features import FEWEST_POINTS, neighbours_alike, place, standardised, thin
 from faim.report.figures import map_of_points, precision_recall
 from faim.report.frames import Difference, Judged, differences
-from faim.report.precision_recall import ground_truth, precision_curve
 from faim.report.run_folder import Run
 from faim.report.svg import SIGNS, series_shape, series_variable
 
@@ -69,18 +70,28 @@ class MapSection:
     legend: list[tuple[str, str, str]]
 
 
-def curves(columns: Sequence[Column], data: CocoVid) -> Markup:
+def curves(cases: Mapping[Column, Case]) -> Markup:
     """Precision against recall of all columns; see `precision_curve`."""
-    truth = ground_truth(data)
-    return precision_recall(
-        {column: precision_curve(truth, column.detections) for column in columns}
-    )
+    return precision_recall({column: precision_curve(case) for column, case in cases.items()})
 
 
-def frame_section(first: Column, second: Column, data: CocoVid, most: int) -> FrameSection:
+def precision_curve(case: Case) -> Floats:
+    """COCO's precision at IoU 0.5, mean over the classes that have ground truth.
+
+    Returns:
+        (101,) in [0, 1], at `RECALLS`; its mean is AP50.
+    """
+    curve: Floats = np.mean(list(ap_of(case).precision_50.values()), axis=0)
+    return curve
+
+
+def frame_section(
+    first: Column, second: Column, cases: Mapping[Column, Case], most: int
+) -> FrameSection:
     """At most `most` frames side by side, as many as a page of 5 MB holds."""
+    data = cases[first].data
     section = FrameSection(first, second)
-    shown = differences(data, first.detections, second.detections, most)
+    shown = differences(cases[first], cases[second], most)
     if not shown:
         section.notes.append("In no frame do the two differ (--compare names two others).")
     missing, characters = 0, 0

@@ -42,12 +42,21 @@ _ABOUT = (
     ("backend", "backend"),
     ("precision", "precision"),
     ("device", "device"),
-    ("past frames", "bank_frames"),
+    ("past frames (bank)", "bank_frames"),
+    ("which past frames", "bank_policy"),
     ("frames together", "test_frames"),
     ("their choice", "sampling"),
     ("proposals a frame", "proposals"),
     ("postprocessing", "post"),
+    ("model of postprocessing", "post_model"),
 )
+#: Settings that concern a single mode.
+_MODE_OF = {
+    "bank_frames": "stream",
+    "bank_policy": "stream",
+    "test_frames": "global",
+    "sampling": "global",
+}
 
 
 @dataclass(frozen=True)
@@ -106,7 +115,7 @@ def about(columns: Sequence[Column]) -> Table:
     """What was run; what no run says is left out."""
     rows = []
     for name, key in _ABOUT:
-        values = [column.run.about.get(key) for column in columns]
+        values = [_setting(column, key) for column in columns]
         if any(value is not None for value in values):
             rows.append((name, [Cell(_text(value)) for value in values]))
     return Table("What was run", columns, rows)
@@ -161,6 +170,20 @@ def _keys(columns: Sequence[Column], key: str) -> list[str]:
     """The keys of a figure's parts, in the order of their first appearance."""
     parts = (column.figures.get(key) for column in columns)
     return list({name: None for part in parts if isinstance(part, dict) for name in part})
+
+
+def _setting(column: Column, key: str) -> Any:
+    """What a column ran with; None where that is not said or does not concern its mode.
+
+    A mode's own part of `run.json` goes before the run's, where a setting may stand once for all
+    modes or by mode.
+    """
+    if _MODE_OF.get(key, column.mode) != column.mode:
+        return None
+    if key == "post_model" and _setting(column, "post") in (None, "none"):
+        return None
+    value = column.figures.get(key, column.run.about.get(key))
+    return value.get(column.mode) if isinstance(value, dict) else value
 
 
 def _machine(column: Column) -> str:

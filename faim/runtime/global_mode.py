@@ -1,7 +1,4 @@
-"""Whole videos: one pass over a file that stores what is seen, then what needs all frames.
-
-That is the aggregation of global mode, and post-processing that looks ahead.
-"""
+"""Mode global: one pass over a file that stores what is seen, then what needs all frames."""
 
 from __future__ import annotations
 
@@ -14,9 +11,8 @@ from torch import Tensor
 
 from faim.data.transforms import LetterboxGeometry
 from faim.errors import FaimError
-from faim.models.aggregation import NoAggregation
 from faim.runtime.frames import Frame, FrameSource
-from faim.runtime.post import ScoredStore
+from faim.runtime.post import ScoredStore, WholeVideoPost
 from faim.runtime.results import FrameResult
 from faim.runtime.steps import detections_of, frame_groups
 from faim.runtime.store import DetectionStore, ProposalStore
@@ -27,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class _Seen:
+class Seen:
     """A frame without its pixels, and how it was letterboxed."""
 
     frame: Frame
@@ -42,57 +38,47 @@ def run_global(
     What is kept of a frame is its proposals, in memory up to a limit and in a temporary file beyond
     it, and later its detections.
     """
-    seen: list[_Seen] = []
+    seen: list[Seen] = []
     with ProposalStore() as store:
         for item in detector.propose_all(source):
             store.append(item.proposals)
-            seen.append(_Seen(item.frame.without_pixels(), item.geometry))
+            seen.append(Seen(item.frame.without_pixels(), item.geometry))
             on_frame()
         refined = _refine_groups(detector, seen, store)
-        if detector.post.name == "repp":
+        if isinstance(detector.post, WholeVideoPost):
             scored = ScoredStore()
             for index, proposals, probabilities in refined:
                 scored[index] = detector.score(proposals, probabilities, seen[index].geometry)
-            found = _link(detector, seen, scored)
+            found = link(detector, detector.post, seen, scored)
         else:
             found = DetectionStore(len(seen))
             for index, proposals, probabilities in refined:
                 found[index] = detector.finish(proposals, probabilities, seen[index].geometry)
-    yield from _results(source, seen, found, images)
+    yield from results(source, seen, found, images)
 
 
-def run_frames_linked(
-    detector: Detector, source: FrameSource, images: bool, on_frame: Callable[[], None]
-) -> Iterator[FrameResult[Detections]]:
-    """Mode frame with post-processing that needs the whole video; see `Detector.run`."""
-    seen: list[_Seen] = []
-    scored = ScoredStore()
-    for index, item in enumerate(detector.propose_all(source)):
-        probabilities = NoAggregation().refine(item.proposals)
-        scored[index] = detector.score(item.proposals, probabilities, item.geometry)
-        seen.append(_Seen(item.frame.without_pixels(), item.geometry))
-        on_frame()
-    yield from _results(source, seen, _link(detector, seen, scored), images)
-
-
-def _link(detector: Detector, seen: list[_Seen], scored: ScoredStore) -> DetectionStore:
+def link(
+    detector: Detector, post: WholeVideoPost, seen: list[Seen], scored: ScoredStore
+) -> DetectionStore:
+    """The detections of all frames after post-processing."""
     found = DetectionStore(len(seen))
     sizes = [item.geometry.source_size for item in seen]
-    for index, linked in enumerate(detector.post.whole(scored, sizes)):
+    for index, linked in enumerate(post.run(scored, sizes)):
         found[index] = detections_of(linked, detector.score_threshold)
     return found
 
 
-def _results(
-    source: FrameSource, seen: list[_Seen], found: DetectionStore, images: bool
+def results(
+    source: FrameSource, seen: list[Seen], found: DetectionStore, images: bool
 ) -> Iterator[FrameResult[Detections]]:
+    """The frames, with their pixels where `images`, and their detections."""
     frames = _read_again(source, seen) if images else (item.frame for item in seen)
     for index, frame in enumerate(frames):
         yield FrameResult(frame, found[index])
 
 
 def _refine_groups(
-    detector: Detector, seen: list[_Seen], store: ProposalStore
+    detector: Detector, seen: list[Seen], store: ProposalStore
 ) -> Iterator[tuple[int, Proposals, Tensor]]:
     """Every frame's number, proposals and refined probabilities, on the CPU."""
     frames = detector.config.test_frames
@@ -104,7 +90,7 @@ def _refine_groups(
             yield index, together[place], refined[place]
 
 
-def _read_again(source: FrameSource, seen: list[_Seen]) -> Iterator[Frame]:
+def _read_again(source: FrameSource, seen: list[Seen]) -> Iterator[Frame]:
     """The frames once more, with their pixels.
 
     Raises:

@@ -13,7 +13,6 @@ from faim.errors import FaimError
 from faim.runtime.decode_ahead import DecodeAhead
 from faim.runtime.frames import Frame, FrameSource
 from faim.runtime.pipeline import Detector
-from faim.runtime.post import check_post
 from faim.runtime.results import FrameResult, to_supervision
 
 
@@ -41,8 +40,7 @@ def stream_many(
 
     Raises:
         FaimError: at once for a limit below 1, or a detector whose post-processing needs whole
-            videos; while iterating, when all sources are done and one
-            of them had failed.
+            videos; while iterating, when all sources are done and one of them had failed.
 
     Example:
         >>> import faim  # doctest: +SKIP
@@ -53,7 +51,7 @@ def stream_many(
     """
     if limit is not None and limit < 1:
         raise FaimError(f"limit: {limit} given; expected 1 or more frames")
-    check_post(detector.post.name, "stream")
+    detector.check_mode("stream")
     readers = [
         source if isinstance(source, DecodeAhead) else DecodeAhead(source) for source in sources
     ]

@@ -12,17 +12,18 @@ from torch import Tensor
 
 from faim.data.transforms import LetterboxGeometry, letterbox, to_batch
 from faim.errors import FaimError
-from faim.models.aggregation import NoAggregation
 from faim.models.faim import VideoDetector
 from faim.models.postprocess import detections_of
 from faim.postprocess.causal import CausalState
 from faim.postprocess.pairs import PairModel
 from faim.runtime.checks import check_size, resolve_device
+from faim.runtime.choices import PostName
+from faim.runtime.frame_mode import run_frames, run_frames_linked
 from faim.runtime.frames import Frame, FrameSource, Image
-from faim.runtime.global_mode import run_frames_linked, run_global
+from faim.runtime.global_mode import run_global
 from faim.runtime.memory import PolicyName, StreamState, make_policy
 from faim.runtime.opening import Mode, Source, no_end, open_ahead
-from faim.runtime.post import PostName, PostProcessing, check_post
+from faim.runtime.post import CausalPost, WholeVideoPost, check_post, make_post
 from faim.runtime.results import FrameResult, Proposed, to_supervision
 from faim.runtime.scene_cut import is_scene_cut, thumbnail
 from faim.runtime.steps import Sampling, check_sampling, to_detections, to_scored_boxes
@@ -90,7 +91,7 @@ class Detector:
         self.bank_policy = make_policy(bank_policy, self.bank_frames)
         self.new_state()  # refuses a number of frames that no bank can have
         self.scene_cuts = scene_cuts
-        self.post = PostProcessing(post, post_model)
+        self.post, self.post_name = make_post(post, post_model), post
         self.device = resolve_device(device)
         self.model = model.to(self.device) if isinstance(model, torch.nn.Module) else model
 
@@ -181,17 +182,23 @@ class Detector:
 
         The source is not closed; arguments and errors are those of `stream`.
         """
-        if mode not in get_args(Mode):
-            raise FaimError(f"mode: {mode!r} given; expected one of {', '.join(get_args(Mode))}")
-        check_post(self.post.name, mode)
+        self.check_mode(mode)
         if mode == "stream":
             return self._run_stream(source, on_frame)
-        if mode == "frame" and self.post.name == "none":
-            return self._run_frames(source, on_frame)
+        post = self.post if isinstance(self.post, WholeVideoPost) else None
+        if mode == "frame" and post is None:
+            return run_frames(self, source, on_frame)
         if source.live:
             raise no_end(source, mode)
-        whole = run_global if mode == "global" else run_frames_linked
-        return whole(self, source, images, on_frame)
+        if mode == "frame" and post is not None:
+            return run_frames_linked(self, post, source, images, on_frame)
+        return run_global(self, source, images, on_frame)
+
+    def check_mode(self, mode: Mode) -> None:
+        """Raise FaimError for a mode that is none, or in which the post-processing cannot work."""
+        if mode not in get_args(Mode):
+            raise FaimError(f"mode: {mode!r} given; expected one of {', '.join(get_args(Mode))}")
+        check_post(self.post_name, mode)
 
     def new_state(self) -> StreamState:
         """The state of a stream that has not begun."""
@@ -214,7 +221,7 @@ class Detector:
 
         A state changes only once the detections of its frame are known.
         """
-        check_post(self.post.name, "stream")
+        self.check_mode("stream")
         items = self._propose([Frame(0, 0.0, image) for image in images]) if images else []
         return [self._step(item, state) for item, state in zip(items, states, strict=True)]
 
@@ -236,7 +243,7 @@ class Detector:
     def _conclude(
         self, item: Proposed, probabilities: Tensor, past: CausalState | None
     ) -> tuple[Detections, CausalState | None]:
-        if self.post.name == "none":
+        if not isinstance(self.post, CausalPost):
             return self.finish(item.proposals, probabilities, item.geometry), None
         scored = self.score(item.proposals, probabilities, item.geometry)
         scored, state = self.post.step(scored, item.geometry.source_size, past)
@@ -250,16 +257,6 @@ class Detector:
             detections = self.step(frame.image, state)
             on_frame()
             yield FrameResult(frame, detections)
-
-    def _run_frames(
-        self, source: FrameSource, on_frame: Callable[[], None]
-    ) -> Iterator[FrameResult[Detections]]:
-        single = NoAggregation()
-        for item in self.propose_all(source):
-            probabilities = single.refine(item.proposals)
-            detections = self.finish(item.proposals, probabilities, item.geometry)
-            on_frame()
-            yield FrameResult(item.frame, detections)
 
     def propose_all(self, source: FrameSource) -> Iterator[Proposed]:
         """Every frame of an open source after the part that looks at it alone."""

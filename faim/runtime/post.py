@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args, overload
+from typing import get_args, overload
 
 import torch
 from torch import Tensor
@@ -14,17 +14,13 @@ from faim.errors import FaimError
 from faim.postprocess.causal import CausalRepp, CausalState
 from faim.postprocess.pairs import PairModel
 from faim.postprocess.repp import Repp
+from faim.runtime.choices import PostName
 from faim.structures import ScoredBoxes
-
-#: What is done with the detections of a video: nothing, REPP on the whole of it, or its causal
-#: relative as the frames come.
-PostName = Literal["none", "repp", "causal"]
 
 
 def check_post(post: str, mode: str) -> None:
     """Raise FaimError unless this post-processing exists and can work in this mode."""
-    if post not in get_args(PostName):
-        raise FaimError(f"post: {post!r} given; expected one of {', '.join(get_args(PostName))}")
+    _check_name(post)
     if post == "repp" and mode == "stream":
         raise FaimError(
             "post: repp given with mode stream, but it needs the whole video; expected mode global "
@@ -37,45 +33,22 @@ def check_post(post: str, mode: str) -> None:
         )
 
 
-class PostProcessing:
-    """A kind of post-processing; it holds no state of any video.
-
-    Args:
-        name: which.
-        model: tells whether two boxes are one object; the published one by default.
+class WholeVideoPost:
+    """REPP, once all frames of a video are known; it holds no state of any video.
 
     Attributes:
-        name: which it is.
         model: the pair model.
-
-    Raises:
-        FaimError: no such name, or a model for nothing.
     """
 
-    def __init__(self, name: PostName = "none", model: PairModel | None = None) -> None:
-        """See the class."""
-        if name == "none" and model is not None:
-            raise FaimError("post model: given without post-processing; expected post repp, causal")
-        if name not in get_args(PostName):
-            raise FaimError(
-                f"post: {name!r} given; expected one of {', '.join(get_args(PostName))}"
-            )
-        self.name = name
+    def __init__(self, model: PairModel | None = None) -> None:
+        """`model` tells whether two boxes are one object; the published one by default."""
         self.model = PairModel() if model is None else model
-        self._repp, self._causal = Repp(model=self.model), CausalRepp(model=self.model)
+        self._repp = Repp(model=self.model)
 
-    def step(
-        self, scored: ScoredBoxes, size: tuple[int, int], past: CausalState | None
-    ) -> tuple[ScoredBoxes, CausalState]:
-        """The next frame of a stream, of height and width `size`; see `CausalRepp.step`."""
-        if past is None:
-            past = CausalState.empty(scored.scores.shape[1])
-        return self._causal.step(scored, size, past)
-
-    def whole(
+    def run(
         self, frames: Sequence[ScoredBoxes], sizes: Sequence[tuple[int, int]]
     ) -> Iterator[ScoredBoxes]:
-        """All frames of a video; see `Repp.iterate`.
+        """All frames of a video, of heights and widths `sizes`; see `Repp.iterate`.
 
         Raises:
             FaimError: the frames' heights and widths differ.
@@ -87,6 +60,49 @@ class PostProcessing:
                     f"{sizes[0][1]}x{sizes[0][0]} like the first, as repp compares positions"
                 )
         return self._repp.iterate(frames, sizes[0]) if len(sizes) else iter(())
+
+
+class CausalPost:
+    """REPP's causal relative, as the frames of a stream come; the streams keep their states.
+
+    Attributes:
+        model: the pair model.
+    """
+
+    def __init__(self, model: PairModel | None = None) -> None:
+        """`model` tells whether two boxes are one object; the published one by default."""
+        self.model = PairModel() if model is None else model
+        self._causal = CausalRepp(model=self.model)
+
+    def step(
+        self, scored: ScoredBoxes, size: tuple[int, int], past: CausalState | None
+    ) -> tuple[ScoredBoxes, CausalState]:
+        """The next frame, of height and width `size`; `past` is None before the first.
+
+        See `CausalRepp.step`.
+        """
+        if past is None:
+            past = CausalState.empty(scored.scores.shape[1])
+        return self._causal.step(scored, size, past)
+
+
+def make_post(name: PostName, model: PairModel | None = None) -> WholeVideoPost | CausalPost | None:
+    """Post-processing by name, None for "none".
+
+    Raises:
+        FaimError: no such name, or a pair model for nothing.
+    """
+    _check_name(name)
+    if name == "none":
+        if model is not None:
+            raise FaimError("post model: given without post-processing; expected post repp, causal")
+        return None
+    return WholeVideoPost(model) if name == "repp" else CausalPost(model)
+
+
+def _check_name(name: str) -> None:
+    if name not in get_args(PostName):
+        raise FaimError(f"post: {name!r} given; expected one of {', '.join(get_args(PostName))}")
 
 
 class ScoredStore(Sequence[ScoredBoxes]):

@@ -26,14 +26,14 @@ from rich.progress import (
 from rich.text import Text
 
 from faim.errors import FaimError
-from faim.runtime.choices import BackendName, Precision
+from faim.runtime.choices import BackendName, PostName, Precision
 from faim.runtime.decode_ahead import DecodeAhead
 from faim.runtime.many import stream_many
 from faim.runtime.memory import PolicyName
 from faim.runtime.opening import Mode, no_end
 from faim.runtime.outputs import check_outputs, open_sinks, output_names
 from faim.runtime.pipeline import DISPLAY_THRESHOLD, Detector
-from faim.runtime.post import PostName, check_post
+from faim.runtime.post import check_post
 from faim.runtime.sinks import Result, Sink, StopRun
 from faim.runtime.sources import FirstFrames, open_source
 

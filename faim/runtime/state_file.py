@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from dataclasses import dataclass
@@ -12,10 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from faim.errors import FaimError
+from faim.files import write_tensors
 from faim.models.affinity import AffinityEntry
 from faim.models.ticam import TicamEntry
 from faim.postprocess.causal import CausalState
@@ -91,19 +90,7 @@ def save_state(path: str | Path, state: StreamState) -> None:
         arrays = {name: value for name, value in vars(state.post).items() if name != "size"}
         tensors |= {_POST + name: torch.from_numpy(value) for name, value in arrays.items()}
     metadata = {"format": FORMAT, "state": json.dumps(vars(header))}
-    part = path.parent / (path.name + ".part")
-    try:
-        save_file(tensors, part, metadata=metadata)
-        part.chmod(0o644)  # safetensors makes files that nobody else can read
-        part.replace(path)
-    except (OSError, SafetensorError) as error:
-        raise FaimError(
-            f"{path}: cannot write the stream's state ({error}); expected a file in a writable "
-            "folder with space left"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
+    write_tensors(path, tensors, metadata)
 
 
 def load_state(path: str | Path, device: torch.device | str) -> StreamState:

@@ -14,6 +14,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import nn
 
 from faim.errors import FaimError
+from faim.files import write_whole
 from faim.models.checkpoint import save_checkpoint
 from faim.training.ema import MovingAverage
 
@@ -28,15 +29,15 @@ class WholeFiles(TorchCheckpointIO):
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
     ) -> None:
         """Write, or raise FaimError where that is not possible."""
-        path = Path(path)
-        part = path.with_name(path.name + ".part")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            torch.save(checkpoint, part)
-            part.replace(path)
-        except (OSError, RuntimeError) as error:
-            part.unlink(missing_ok=True)
-            raise FaimError(f"{path}: cannot write the checkpoint ({error})") from error
+
+        def write(part: Path) -> None:
+            part.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                torch.save(checkpoint, part)
+            except RuntimeError as error:
+                raise OSError(str(error)) from error
+
+        write_whole(Path(path), write)
 
 
 class SaveProgress(Checkpoint):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -80,12 +81,15 @@ def _drop(kind: str, index: int, key: str) -> Callable[[dict[str, Any]], None]:
         (_set("annotations", 0, image_id=99), "annotation of an unknown image"),
         (_set("annotations", 0, category_id=99), "annotation of an unknown category"),
         (_set("annotations", 0, bbox=[1, 2, 3]), "bbox is not four finite numbers"),
+        (_set("annotations", 0, bbox=[1, 2, 10**400, 3]), "bbox is not four finite numbers"),
         (_set("annotations", 0, bbox=[1, 2, math.nan, 3]), "bbox is not four finite numbers"),
         (_set("annotations", 0, bbox=[1, 2, 3, 0]), "box without area"),
         (_set("annotations", 0, bbox=[80, 2, 30, 5]), "box outside the image"),
         (_set("images", 0, video_id=9), "image of an unknown video"),
         (_set("images", 0, frame_id=0), "frame_id twice in a video"),
         (_set("images", 0, frame_id=None), "frame_id is no whole number"),
+        (_drop("images", 0, "frame_id"), "`frame_id` missing in `images`"),
+        (_drop("images", 0, "video_id"), "`video_id` missing in `images`"),
         (_set("videos", 0, split=3), "split of a video is no name"),
         (
             _set("annotations", 0, segmentation={"size": [60, 100], "counts": [1, 2]}),
@@ -100,8 +104,10 @@ def test_each_mistake_is_found_and_refused_by_the_reader(
     path = write(content)
     found = examine(path).findings
     assert found.errors.get(kind) == 1
-    with pytest.raises(FaimError):
+    with pytest.raises(FaimError) as refused:
         CocoVid(path).check(num_classes=None, masks_required=True, images_required=False)
+    if kind != "damaged mask":  # which only `check` looks at
+        assert str(refused.value) == f"{path}: {found.examples[kind]}"
 
 
 def test_all_mistakes_are_counted(content: dict[str, Any], write: Write) -> None:
@@ -115,7 +121,8 @@ def test_all_mistakes_are_counted(content: dict[str, Any], write: Write) -> None
         "annotation of an unknown category": 1,
         "entry of `images` is no object": 1,
     }
-    assert examined.findings.examples["box without area"] == "annotation 1: [1, 2, 0, 3]"
+    example = "annotation 1 has bbox [1, 2, 0, 3]; expected a width and height above 0"
+    assert examined.findings.examples["box without area"] == example
     assert measure(examined.videos, examined.classes).boxes == 3
 
 
@@ -137,6 +144,25 @@ def test_oddities_are_notes(content: dict[str, Any], write: Write) -> None:
         "track changes its class": 1,
     }
     assert examined.crowds == 1
+
+
+def test_crowds_need_no_box(content: dict[str, Any], write: Write) -> None:
+    content["annotations"][0] = {"id": 1, "image_id": 1, "category_id": 7, "iscrowd": 1}
+    path = write(content)
+    examined = examine(path)
+    assert (examined.crowds, examined.findings.errors) == (1, {})
+    assert examined.videos == tuple(CocoVid(path).videos)
+
+
+def test_first_image_is_decoded(small_set: Path, tmp_path: Path) -> None:
+    """A PNG whose header is sound, and which ends there."""
+    root = shutil.copytree(small_set.parent, tmp_path / "copy")
+    image = root / "v1/0.png"
+    image.write_bytes(image.read_bytes()[:40])
+    examined = examine(root / "annotations.json")
+    check_files(examined)
+    assert examined.findings.errors == {"image that cannot be read": 1}
+    assert examined.findings.examples["image that cannot be read"].startswith(str(image))
 
 
 def test_plain_coco(content: dict[str, Any], write: Write) -> None:
@@ -232,7 +258,7 @@ def test_command_prints_draws_and_refuses(
     arguments = ["data", "check", str(path), "--images", str(small_set.parent)]
     assert main(arguments) == 2
     output = capsys.readouterr()
-    assert "mistake: 1 x box without area, first: annotation 1: [1, 2, 0, 3]" in output.out
+    assert "mistake: 1 x box without area, first: annotation 1 has bbox [1, 2, 0, 3]" in output.out
     assert output.err.strip().endswith("annotations.json: mistakes: 1, listed above; expected none")
 
 
@@ -248,7 +274,10 @@ def test_set_without_annotations_is_allowed(content: dict[str, Any], write: Writ
 def test_wrong_files_are_one_sentence(tmp_path: Path, small_set: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text(json.dumps({"images": {}}))
-    with pytest.raises(FaimError, match="`categories` is a NoneType; expected a list"):
+    with pytest.raises(FaimError, match="the file has no `categories`"):
+        examine(path)
+    path.write_text(json.dumps({"categories": {}}))
+    with pytest.raises(FaimError, match="`categories` is a dict; expected a list"):
         examine(path)
     with pytest.raises(FaimError, match="no such file"):
         run_check(tmp_path / "none.json")

@@ -65,11 +65,11 @@ def data_maker(folder: Path) -> MakeData:
 
 
 def random_case(
-    seed: int, frames: int = 30, *, still: bool = False, classes: int = 3
+    seed: int, frames: int = 30, *, still: bool = False, classes: int = 3, smallest: float = 8
 ) -> tuple[list[Objects], dict[int, Detections]]:
     """Objects of all sizes, and detections of which some are shifted, confused or made up.
 
-    With `still` every frame shows the same objects.
+    With `still` every frame shows the same objects; no object has a side below `smallest`.
     """
     random = np.random.default_rng(seed)
     made: list[Objects] = []
@@ -79,7 +79,9 @@ def random_case(
         if not objects or not still:
             number = int(random.integers(1, 4))
             low = random.uniform(0, [60, 20], (number, 2))
-            boxes = np.concatenate([low, low + random.uniform(8, [140, 80], (number, 2))], axis=1)
+            boxes = np.concatenate(
+                [low, low + random.uniform(smallest, [140, 80], (number, 2))], axis=1
+            )
             labels = random.integers(0, classes, number)
             objects = [
                 (int(label), (float(a), float(b), min(float(c), 200.0), min(float(d), 100.0)), i)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from evaluation_cases import MakeData, detections, random_case
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,14 @@ from pycocotools.cocoeval import COCOeval
 
 from faim.data.coco_vid import CocoVid, VideoRecord
 from faim.errors import FaimError
-from faim.evaluation.average_precision import MAX_DETECTIONS, ap_of, ap_of_splits, evaluate_ap
+from faim.evaluation.average_precision import (
+    MAX_DETECTIONS,
+    RECALLS,
+    Levels,
+    ap_of,
+    ap_of_splits,
+    evaluate_ap,
+)
 from faim.evaluation.matching import greedy_match, mean_average_precision
 from faim.evaluation.tables import Case
 from faim.structures import Detections
@@ -32,7 +40,9 @@ def test_perfect_detections_score_100_and_classes_without_truth_do_not_count(
     found = {1: detections((0, 0.9, BOX), (2, 0.8, FAR)), 2: detections((1, 0.4, FAR))}
     result = evaluate_ap(data, found)
     assert (result.ap50, result.ap75, result.ap50_95) == pytest.approx((100, 100, 100))
-    assert result.per_class == {"cat": pytest.approx((100, 100)), "dog": pytest.approx((100, 100))}
+    assert list(result.per_class) == list(result.precision_50) == ["cat", "dog"]
+    for part in result.per_class.values():
+        assert (part.ap50, part.ap75, part.ap50_95) == pytest.approx((100, 100, 100))
 
 
 def test_a_better_scored_false_detection_halves_the_precision(make_data: MakeData) -> None:
@@ -46,6 +56,7 @@ def test_a_missed_object_ends_the_curve(make_data: MakeData) -> None:
     result = evaluate_ap(data, {1: detections((0, 0.9, BOX))})
     # Recall 0.5 at precision 1: 51 of COCO's 101 recall points.
     assert result.ap50 == pytest.approx(100 * 51 / 101)
+    assert result.precision_50["cat"] == pytest.approx((RECALLS <= 0.5).astype(float))
 
 
 def test_thresholds_of_overlap(make_data: MakeData) -> None:
@@ -59,7 +70,7 @@ def test_a_class_never_found_counts_with_zero(make_data: MakeData) -> None:
     data = make_data([[(0, BOX, 1), (1, FAR, 2)]])
     result = evaluate_ap(data, {1: detections((0, 0.9, BOX))})
     assert result.ap50 == pytest.approx(50)
-    assert result.per_class["dog"] == (0, 0)
+    assert result.per_class["dog"] == Levels(0, 0, 0)
 
 
 @pytest.mark.parametrize("found", [{}, {1: detections()}])
@@ -68,12 +79,40 @@ def test_nothing_found_scores_zero(make_data: MakeData, found: dict[int, Detecti
     assert (result.ap50, result.ap75, result.ap50_95) == (0, 0, 0)
 
 
-def test_only_the_best_100_of_a_frame_count(make_data: MakeData) -> None:
+def test_only_the_best_100_of_a_class_and_frame_count(make_data: MakeData) -> None:
     data = make_data([[(0, BOX, 1)]])
-    wrong = [(1, 0.5 + i / 1000, FAR) for i in range(MAX_DETECTIONS - 1)]
-    assert evaluate_ap(data, {1: detections(*wrong, (0, 0.1, BOX))}).ap50 == pytest.approx(100)
-    one_more = [*wrong, (1, 0.4, FAR)]
-    assert evaluate_ap(data, {1: detections(*one_more, (0, 0.1, BOX))}).ap50 == 0
+    wrong = [(0, 0.5 + i / 1000, FAR) for i in range(MAX_DETECTIONS - 1)]
+    last = (0, 0.1, BOX)
+    assert evaluate_ap(data, {1: detections(*wrong, last)}).ap50 == pytest.approx(1)
+    others = [(1, 0.4, FAR)] * MAX_DETECTIONS  # of another class: in nobody's way
+    assert evaluate_ap(data, {1: detections(*wrong, *others, last)}).ap50 == pytest.approx(1)
+    assert evaluate_ap(data, {1: detections(*wrong, (0, 0.4, FAR), last)}).ap50 == 0
+
+
+def test_agrees_with_pycocotools_beyond_100_detections_an_image(make_data: MakeData) -> None:
+    """30 boxes of each of 30 classes in every image, and of one class 130."""
+    random = np.random.default_rng(0)
+    frames, found = [], {}
+    for image_id in range(1, 4):
+        low = random.uniform(0, [150, 60], (30, 2))
+        truth = np.concatenate([low, low + random.uniform(8, 40, (30, 2))], axis=1)
+        frames.append([(label, tuple(box), label) for label, box in enumerate(truth.tolist())])
+        labels = np.concatenate([np.arange(30).repeat(30), np.zeros(100, np.int64)])
+        boxes = truth[labels] + random.normal(0, 4, (len(labels), 4))
+        boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2] + 1)
+        found[image_id] = Detections(
+            torch.from_numpy(boxes).float(),
+            torch.from_numpy(random.random(len(labels))).float(),
+            torch.from_numpy(labels),
+        )
+    data = make_data(frames, classes=[f"class {i:02}" for i in range(30)])
+    result = evaluate_ap(data, found)
+    every, classes = _by_pycocotools(data, found)
+    assert (result.ap50, result.ap75, result.ap50_95) == pytest.approx(every["all"], abs=1e-9)
+    for name, part in result.per_class.items():
+        assert (part.ap50, part.ap75, part.ap50_95) == pytest.approx(classes[name], abs=1e-9)
+    assert _own_ap50(Case(data, found)) == pytest.approx(result.ap50, abs=1e-9)
+    assert 5 < result.ap75 < result.ap50 < 95
 
 
 def test_silent_and_nothing_written(
@@ -115,9 +154,9 @@ def test_agrees_with_pycocotools(make_data: MakeData, seed: int) -> None:
     assert (result.ap50, result.ap75, result.ap50_95) == pytest.approx(every["all"], abs=1e-9)
     for size, part in result.by_size.items():
         assert (part.ap50, part.ap75, part.ap50_95) == pytest.approx(every[size], abs=1e-9)
-    for name, (ap50, ap50_95) in result.per_class.items():
-        values = (ap50, result.per_class_75[name], ap50_95)
-        assert values == pytest.approx(classes[name], abs=1e-9)
+    for name, part in result.per_class.items():
+        assert (part.ap50, part.ap75, part.ap50_95) == pytest.approx(classes[name], abs=1e-9)
+        assert 100 * result.precision_50[name].mean() == pytest.approx(part.ap50)
     assert 5 < result.ap75 < result.ap50 < 95  # a case in which something is at stake
 
 
@@ -129,9 +168,13 @@ def test_own_matching_agrees_with_coco(make_data: MakeData, seed: int) -> None:
     """Motion speed and the error split do their own matching; it must be COCO's."""
     frames, found = random_case(seed, frames=10)
     case = Case(make_data(frames), found)
+    assert _own_ap50(case) == pytest.approx(ap_of(case).ap50, abs=1e-9)
+
+
+def _own_ap50(case: Case) -> float:
     hit = greedy_match(case) >= 0
-    positives = np.bincount(case.objects.label, minlength=3)
-    own = mean_average_precision(
+    positives = np.bincount(case.objects.label, minlength=len(case.data.classes))
+    return mean_average_precision(
         case.found.label,
         case.found.score,
         hit,
@@ -139,7 +182,6 @@ def test_own_matching_agrees_with_coco(make_data: MakeData, seed: int) -> None:
         positives.astype(float),
         np.flatnonzero(positives),
     )
-    assert own == pytest.approx(ap_of(case).ap50, abs=1e-9)
 
 
 def test_sizes_by_hand(make_data: MakeData) -> None:
@@ -179,12 +221,12 @@ def test_the_split_of_a_video_is_read(make_data: MakeData) -> None:
         CocoVid(file)
 
 
-Levels = tuple[float, float, float]
+Three = tuple[float, float, float]
 
 
 def _by_pycocotools(
     data: CocoVid, found: dict[int, Detections]
-) -> tuple[dict[str, Levels], dict[str, Levels]]:
+) -> tuple[dict[str, Three], dict[str, Three]]:
     """AP50, AP75 and AP50:95 of all and each size, and of each class."""
     rows = [
         {
@@ -205,8 +247,9 @@ def _by_pycocotools(
         evaluation.accumulate()
     precision = evaluation.eval["precision"][..., -1]
 
-    def levels(values: np.ndarray) -> Levels:
-        means = [100 * float(part[part > -1].mean()) for part in (values[0], values[5], values)]
+    def levels(values: np.ndarray) -> Three:
+        known = [part[part > -1] for part in (values[0], values[5], values)]
+        means = [100 * float(part.mean()) if part.size else np.nan for part in known]
         return means[0], means[1], means[2]
 
     sizes = ("all", "small", "medium", "large")

@@ -53,6 +53,7 @@ def test_best_first_whatever_the_order(make_data: MakeData, tmp_path: Path) -> N
         ([{**ENTRY, "bbox": [1, 2, 3]}], "bbox"),
         ([{**ENTRY, "bbox": [1, 2, -3, 4]}], "not negative"),
         ([{**ENTRY, "bbox": [1, 2, float("nan"), 4]}], "finite"),
+        ([{**ENTRY, "bbox": [10**400, 2, 3, 4]}], "finite"),
         ([{**ENTRY, "score": "high"}], "score 'high'"),
         ([{**ENTRY, "score": None}], "score None"),
     ],

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -18,12 +19,12 @@ from faim.config import FaimConfig
 from faim.data.coco_vid import CocoVid
 from faim.errors import FaimError
 from faim.evaluation.modes import ModeRunner, match_classes, median_ms
+from faim.evaluation.post import open_post
 from faim.evaluation.run import EvalOptions, run_eval
 from faim.evaluation.subject import set_proposals
 from faim.models.affinity import Affinity
 from faim.models.checkpoint import load_model, save_checkpoint
 from faim.models.faim import build_model
-from faim.postprocess.repp import Repp
 from faim.runtime.backends.select import torch_detector
 from faim.runtime.pipeline import Detector
 from faim.runtime.sources import open_source
@@ -115,31 +116,64 @@ class Halving:
     """Post-processing whose result is known: all scores halved."""
 
     def __init__(self) -> None:
-        self.sizes: list[tuple[int, int]] = []
+        self.sizes: list[list[tuple[int, int]]] = []
 
-    def apply(self, frames: Sequence[ScoredBoxes], size: tuple[int, int]) -> list[ScoredBoxes]:
-        self.sizes.append(size)
+    def run(
+        self, frames: Sequence[ScoredBoxes], sizes: Sequence[tuple[int, int]]
+    ) -> list[ScoredBoxes]:
+        self.sizes.append(list(sizes))
         return [ScoredBoxes(frame.boxes, frame.scores / 2) for frame in frames]
 
 
-def test_post_processing_sees_every_video_of_every_mode(data: CocoVid) -> None:
+def test_post_processing_sees_every_video_of_its_modes(data: CocoVid) -> None:
     plain = ModeRunner(Scripted(), data).run()
     post = Halving()
-    runs = ModeRunner(Scripted(), data, post=post).run()
-    assert post.sizes == [(100, 200)] * 3
+    runs = ModeRunner(Scripted(), data, post={"frame": post, "global": post}).run()
+    assert post.sizes == [[(100, 200)] * 6] * 2
     for mode, run in runs.items():
         assert len(run.seconds) == 6
         for image_id, found in run.detections.items():
             expected = plain[mode].detections[image_id]
-            torch.testing.assert_close(found.scores, expected.scores / 2)
+            share = 1 if mode == "stream" else 2
+            torch.testing.assert_close(found.scores, expected.scores / share)
             torch.testing.assert_close(found.boxes, expected.boxes)
             assert torch.equal(found.class_ids, expected.class_ids)
 
 
 def test_repp_lifts_the_weak_frame(data: CocoVid) -> None:
-    found = ModeRunner(Scripted(), data, ("frame",), post=Repp()).run()["frame"].detections
+    post = open_post("repp", None)
+    assert post is not None
+    found = ModeRunner(Scripted(), data, ("frame",), post={"frame": post}).run()["frame"].detections
     # The mean of five times 0.81 and once 0.09.
     assert found[4].scores[0] == pytest.approx((5 * 0.81 + 0.09) / 6, abs=1e-3)
+
+
+def test_frames_of_several_sizes(data: CocoVid) -> None:
+    for video in data.videos:
+        frames = [replace(f, height=100 + f.frame_id // 4) for f in video.frames]
+        data.videos = [replace(video, frames=tuple(frames))]
+    for frame in data.frames:
+        cv2.imwrite(str(frame.path), np.full((frame.height, 200, 3), 10 * frame.frame_id, "u1"))
+    repp, causal = open_post("repp", None), open_post("causal", None)
+    assert repp is not None
+    assert causal is not None
+    with pytest.raises(FaimError, match="frame 4 is 200x101; expected 200x100 like the first"):
+        ModeRunner(Scripted(), data, ("frame",), post={"frame": repp}).run()
+    runs = ModeRunner(Scripted(), data, ("stream",), post={"stream": causal}).run()
+    assert len(runs["stream"].detections) == 6
+
+
+def test_causal_post_lifts_the_weak_frame(data: CocoVid) -> None:
+    causal = open_post("causal", None)
+    assert causal is not None
+    model = Scripted()
+    runs = ModeRunner(model, data, ("stream",), past=0, post={"stream": causal}).run()
+    plain = ModeRunner(model, data, ("stream",), past=0).run()["stream"].detections
+    found = runs["stream"].detections
+    # The first frame knows nothing of the others; the weak one is lifted by those before it.
+    torch.testing.assert_close(found[1].scores, plain[1].scores)
+    assert plain[4].scores[0] == pytest.approx(0.09)
+    assert found[4].scores[0] > 0.3
 
 
 def test_every_frame_is_in_one_group_of_global_mode(data: CocoVid) -> None:
@@ -252,6 +286,9 @@ def test_run_eval_writes_what_it_prints(data: CocoVid, weights: Path, tmp_path: 
     assert "AP50:95" in console.file.getvalue()
 
 
+FILE = {"detections": Path("nowhere.json")}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -268,7 +305,15 @@ def test_run_eval_writes_what_it_prints(data: CocoVid, weights: Path, tmp_path: 
         ({"frames": 0}, "--frames: 0"),
         ({"proposals": 0}, "--proposals: 0"),
         ({"weights": None}, "--ckpt: not given"),
-        ({"detections": Path("nowhere.json")}, r"nowhere\.json: cannot be read"),
+        ({"post": "repp", "mode": "stream"}, "repp given with mode stream"),
+        ({"post": "causal", "mode": "global"}, "causal given with mode global"),
+        ({**FILE, "weights": None}, r"nowhere\.json: cannot be read"),
+        (FILE, r"--ckpt: .*w\.safetensors given with --detections; expected it without"),
+        ({**FILE, "weights": None, "mode": "stream"}, "--mode: stream given with --detections"),
+        ({**FILE, "weights": None, "post": "repp"}, "--post: repp given with"),
+        ({**FILE, "weights": None, "bank_frames": 3}, "--bank: 3 given with"),
+        ({**FILE, "weights": None, "bank_policy": "recent"}, "--bank-policy: recent given with"),
+        ({**FILE, "weights": None, "size": (64, 64)}, r"--size: \(64, 64\) given with"),
         ({"out": Path("/dev/null/run")}, "cannot make its folder"),
     ],
 )
@@ -305,6 +350,7 @@ def test_a_run_folder(data: CocoVid, weights: Path, tmp_path: Path) -> None:
     content = json.loads((out / "run.json").read_text())
     assert content == {"name": "first", **report}
     assert (report["test_frames"], report["post"], report["notes"]) == (3, "none", [])
+    assert report["bank_frames"] == 2
     names = {path.name for path in out.iterdir()}
     assert {f"detections_{mode}.json" for mode in report["modes"]} < names
     assert "detections_file.json" not in names
@@ -382,7 +428,33 @@ def test_by_the_command_line(
     assert main([*common, "-c", str(weights), *chosen, "--out", str(out)]) == 0
     report = json.loads((out / "run.json").read_text())
     assert (report["sampling"], report["post"]) == ("global", "repp")
+    assert (report["post_model"], report["bank_frames"]) == (None, None)  # no stream was run
+    assert {mode: f["post"] for mode, f in report["modes"].items()} == dict.fromkeys(
+        ("frame", "global"), "repp"
+    )
+    assert report["notes"] == ["mode stream is left out: post repp needs the whole video"]
+    text = capsys.readouterr().out
+    assert report["notes"][0] in " ".join(text.split())
+    assert "global + repp" in text
     assert (report["test_frames"], report["proposals"]) == (4, 7)
     assert main([*common, "--detections", str(out / "detections_global.json")]) == 0
+    assert main([*common, "--detections", str(out / "run.json"), "--frames", "4"]) == 2
+    assert "--frames: 4 given with --detections" in capsys.readouterr().err
     assert main([*common, "--detections", str(out / "run.json")]) == 2
     assert "expected a list of detections" in capsys.readouterr().err
+
+
+def test_causal_post_is_for_the_stream_alone(data: CocoVid, weights: Path) -> None:
+    options = EvalOptions(
+        weights=weights,
+        data=data.annotation_file,
+        post="causal",
+        bank_frames=2,
+        bank_policy="recent",
+    )
+    console = Console(file=io.StringIO(), width=200)
+    report = run_eval(options, console)
+    posts = {mode: figures["post"] for mode, figures in report["modes"].items()}
+    assert posts == {"frame": "none", "stream": "causal", "global": "none"}
+    assert (report["bank_frames"], report["notes"]) == (2, [])
+    assert "stream + causal" in console.file.getvalue()

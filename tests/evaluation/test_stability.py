@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
+import torch
 from evaluation_cases import Box, MakeData, detections, random_case
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from torchvision.ops import box_iou
 
 from faim.data.coco_vid import Annotation
-from faim.evaluation.stability import flips_per_100, found, found_share, is_found, stability
+from faim.evaluation.stability import Stability, stability
+from faim.structures import Detections
 
 BOX: Box = (0.0, 0.0, 10.0, 10.0)
 
@@ -16,21 +21,39 @@ BOX: Box = (0.0, 0.0, 10.0, 10.0)
 @pytest.mark.parametrize(
     ("label", "score", "box", "expected"),
     [
-        (1, 0.31, BOX, True),
-        (1, 0.29, BOX, False),
-        (0, 0.9, BOX, False),
-        (1, 0.9, (0.0, 0.0, 10.0, 5.1), True),  # IoU 0.51
-        (1, 0.9, (0.0, 0.0, 10.0, 4.9), False),
+        (1, 0.31, BOX, 100),
+        (1, 0.29, BOX, 0),
+        (0, 0.9, BOX, 0),
+        (1, 0.9, (0.0, 0.0, 10.0, 5.1), 100),  # IoU 0.51
+        (1, 0.9, (0.0, 0.0, 10.0, 4.9), 0),
     ],
 )
-def test_is_found(label: int, score: float, box: Box, expected: bool) -> None:
-    assert is_found(Annotation(BOX, 1), detections((label, score, box))) is expected
+def test_what_is_found(
+    make_data: MakeData, label: int, score: float, box: Box, expected: float
+) -> None:
+    found = {1: detections((label, score, box))}
+    assert stability(make_data([[(1, BOX, 1)]]), found).found_share == expected
 
 
-def test_any_of_several_detections_will_do() -> None:
+def test_any_of_several_detections_will_do(make_data: MakeData) -> None:
+    data = make_data([[(1, BOX, 1)]])
     several = detections((0, 0.9, BOX), (1, 0.1, BOX), (1, 0.4, BOX))
-    assert is_found(Annotation(BOX, 1), several)
-    assert not is_found(Annotation(BOX, 1), detections())
+    assert stability(data, {1: several}).found_share == 100
+    assert stability(data, {1: detections()}).found_share == 0
+
+
+#: Where the objects of `_figures` stand, one below the other.
+ROWS: list[Box] = [(0.0, 20.0 * i, 10.0, 20.0 * i + 10) for i in range(5)]
+
+
+def _figures(make_data: MakeData, sequences: Sequence[Sequence[bool]]) -> Stability:
+    """Of objects that are annotated from the first frame on, found where their sequence says."""
+    frames, found = [], {}
+    for t in range(max(map(len, sequences))):
+        there = [i for i, sequence in enumerate(sequences) if t < len(sequence)]
+        frames.append([(0, ROWS[i], i) for i in there])
+        found[t + 1] = detections(*[(0, 0.9, ROWS[i]) for i in there if sequences[i][t]])
+    return stability(make_data(frames), found)
 
 
 @pytest.mark.parametrize(
@@ -45,21 +68,26 @@ def test_any_of_several_detections_will_do() -> None:
         ([[True, True], [False, False]], 0),
     ],
 )
-def test_flips(sequences: list[list[bool]], expected: float) -> None:
-    assert flips_per_100(sequences) == pytest.approx(expected)
+def test_flips(make_data: MakeData, sequences: list[list[bool]], expected: float) -> None:
+    assert _figures(make_data, sequences).flips_per_100 == pytest.approx(expected)
 
 
-def test_no_transitions_have_no_flips() -> None:
-    assert math.isnan(flips_per_100([[True], [False]]))
-    assert math.isnan(found_share([]))
+def test_no_transitions_have_no_flips(make_data: MakeData) -> None:
+    assert math.isnan(_figures(make_data, [[True], [False]]).flips_per_100)
+    assert math.isnan(stability(make_data([[]]), {}).found_share)
 
 
-@given(st.lists(st.lists(st.booleans(), min_size=2, max_size=12), min_size=1, max_size=5))
-def test_flips_do_not_care_for_direction_or_sign(sequences: list[list[bool]]) -> None:
-    flips = flips_per_100(sequences)
+@given(st.lists(st.lists(st.booleans(), min_size=2, max_size=8), min_size=1, max_size=5))
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_flips_do_not_care_for_direction_or_sign(
+    make_data: MakeData, sequences: list[list[bool]]
+) -> None:
+    flips = _figures(make_data, sequences).flips_per_100
     assert 0 <= flips <= 100
-    assert flips_per_100([s[::-1] for s in sequences]) == flips
-    assert flips_per_100([[not hit for hit in s] for s in sequences]) == flips
+    assert _figures(make_data, [s[::-1] for s in sequences]).flips_per_100 == flips
+    assert _figures(make_data, [[not hit for hit in s] for s in sequences]).flips_per_100 == flips
 
 
 def test_objects_are_followed_by_their_instance(make_data: MakeData) -> None:
@@ -72,7 +100,7 @@ def test_objects_are_followed_by_their_instance(make_data: MakeData) -> None:
         ]
     )
     hits = {1: detections((0, 0.9, BOX)), 3: detections((1, 0.9, other), (2, 0.9, BOX))}
-    assert sorted(found(data, hits)) == sorted([[True, False], [False, False, True], [True]])
+    # Found are: the first object in frame 1 of 2, the second in frame 3 of 3, the third in its one.
     figures = stability(data, hits)
     assert figures.found_share == pytest.approx(100 * 3 / 6)
     assert figures.flips_per_100 == pytest.approx(100 * 2 / 3)
@@ -129,13 +157,19 @@ def test_no_jitter_without_two_frames_in_a_row(make_data: MakeData) -> None:
 def test_arrays_agree_with_one_object_at_a_time(make_data: MakeData, seed: int) -> None:
     frames, hits = random_case(seed, frames=12, still=True)
     data = make_data(frames)
-    plain = {
-        annotation.instance_id: [
-            is_found(frame.annotations[place], hits[frame.image_id]) for frame in data.frames
-        ]
-        for place, annotation in enumerate(data.frames[0].annotations)
-    }
-    assert sorted(found(data, hits)) == sorted(plain.values())
+    shares, flips, pairs, hit = [], 0, 0, 0
+    for place in range(len(data.frames[0].annotations)):
+        seen = [_is_found(frame.annotations[place], hits[frame.image_id]) for frame in data.frames]
+        flips += sum(a != b for a, b in pairwise(seen))
+        pairs, hit = pairs + len(seen) - 1, hit + sum(seen)
+        shares.append(sum(seen) / len(seen))
     figures = stability(data, hits)
-    assert figures.found_share == pytest.approx(found_share(list(plain.values())))
-    assert figures.flips_per_100 == pytest.approx(flips_per_100(list(plain.values())))
+    assert figures.found_share == pytest.approx(100 * hit / (pairs + len(shares)))
+    assert figures.found_share_per_instance == pytest.approx(100 * sum(shares) / len(shares))
+    assert figures.flips_per_100 == pytest.approx(100 * flips / pairs)
+
+
+def _is_found(annotation: Annotation, found: Detections) -> bool:
+    match = (found.class_ids == annotation.category_id) & (found.scores >= 0.3)
+    overlap = box_iou(found.boxes[match].double(), torch.tensor([annotation.box]).double())
+    return bool((overlap >= 0.5).any())

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from faim.errors import FaimError
 from faim.evaluation.matching import average_precision, greedy_match
-from faim.evaluation.tables import Case, box_iou
+from faim.evaluation.tables import Case, box_iou, lenient_iou
 
 BOX = (0.0, 0.0, 10.0, 10.0)
 FAR = (50.0, 50.0, 60.0, 60.0)
@@ -29,10 +29,32 @@ def test_pairs_stay_within_their_image_and_above_a_tenth(make_data: MakeData) ->
     }
     case = Case(data, found)
     assert case.found.score == pytest.approx([0.9, 0.7, 0.2, 0.9])  # best first in an image
-    assert case.found.rank.tolist() == [0, 0, 1, 0]
+    assert case.found.rank.tolist() == [0, 0, 0, 0]  # of different classes or images
     assert case.pairs.found.tolist() == [1, 2]
     assert case.pairs.object.tolist() == [1, 2]
     assert case.pairs.iou == pytest.approx([0.5, 1])
+
+
+def test_the_best_100_of_every_class_and_image(make_data: MakeData) -> None:
+    many = [(label, 0.9 - i / 1000, BOX) for i in range(101) for label in (0, 1)]
+    found = Case(
+        make_data([[(0, BOX, 1)], []]), {1: detections(*many), 2: detections(many[0])}
+    ).found
+    assert np.bincount(2 * found.frame + found.label).tolist() == [100, 100, 1]
+    assert found.rank[:200].tolist() == np.repeat(np.arange(100), 2).tolist()
+    assert found.score[:200].min() == pytest.approx(0.9 - 99 / 1000)
+
+
+def test_small_objects_are_found_sooner(make_data: MakeData) -> None:
+    boxes = np.array([(0, 0, 10, 10), (0, 0, 100, 100), (0, 0, 4, 4), (0, 0, 10, 90)], float)
+    assert lenient_iou(boxes) == pytest.approx([1 / 4, 1 / 2, (4 / 14) ** 2, 0.45])
+    # A tiny object's overlaps are kept from its own threshold on, not from 0.1.
+    tiny = (0.0, 0.0, 4.0, 4.0)
+    found = {1: detections((0, 0.9, (0.0, 0.0, 13.0, 14.0)), (0, 0.8, (0.0, 0.0, 14.0, 15.0)))}
+    case = Case(make_data([[(0, tiny, 1)]]), found)
+    assert case.pairs.iou == pytest.approx([16 / 182])
+    assert greedy_match(case, lenient_iou(case.objects.box)).tolist() == [0, -1]
+    assert greedy_match(case).tolist() == [-1, -1]
 
 
 def test_instances_are_told_apart_by_video(make_data: MakeData) -> None:

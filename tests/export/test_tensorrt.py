@@ -16,6 +16,7 @@ from torch import nn
 import faim.export.tensorrt as exporter
 from faim.config import FaimConfig
 from faim.errors import FaimError
+from faim.export.axes import Axis
 from faim.export.engine_file import (
     MAGIC,
     EngineTensor,
@@ -30,7 +31,6 @@ from faim.export.graphs import (
     KEY,
     MADE,
     RAW,
-    Axis,
     Graph,
     graphs_of,
 )

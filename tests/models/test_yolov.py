@@ -16,6 +16,7 @@ from faim.models.checkpoint import load_checkpoint, load_model, save_checkpoint
 from faim.models.faim import FAIM, YoloxVideo, build_model
 from faim.models.patches import locate
 from faim.models.yolov import YOLOV, YolovIfem
+from faim.training.experiment import YolovExperiment
 
 KINDS = {"yolov": YOLOV, "yolov_ifem": YolovIfem}
 
@@ -179,6 +180,9 @@ def test_a_public_checkpoint_of_a_named_variant(yolov, tmp_path):
     config = loaded.config
     assert (config.variant, config.scale, config.nms_test) == ("nano", None, 0.75)
     assert config.title == "YOLOV-nano"
+    trained = YolovExperiment(variant="nano").config(config.class_names)
+    for name in ("nms_train", "nms_test", "nms_final"):
+        assert getattr(config, name) == getattr(trained, name), name
     for name, tensor in yolov.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], tensor), name
 

@@ -12,7 +12,8 @@ from scipy.ndimage import convolve1d
 from scipy.signal.windows import gaussian
 
 from faim.errors import FaimError
-from faim.postprocess.repp import Repp, ReppConfig, greedy_pairs, smooth
+from faim.postprocess.linking import greedy_pairs
+from faim.postprocess.repp import Repp, ReppConfig, smooth
 
 LEFT, RIGHT = [10.0, 10, 60, 60], [300.0, 10, 360, 60]
 STILL = ReppConfig(recoordinate=False)

@@ -9,8 +9,11 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 
-from faim.report.run_folder import Boxes
+from faim.data.coco_vid import CocoVid
+from faim.evaluation.tables import Case
+from faim.structures import Detections
 
 WIDTH, HEIGHT, FRAMES = 96, 64, 24
 CATEGORIES = {4: "cat", 9: "dog"}  # not dense, so that a mix-up shows
@@ -71,15 +74,19 @@ def perfect(score: float = 0.9, but: Sequence[int] = ()) -> list[Row]:
     ]
 
 
-def as_boxes(rows: list[Row]) -> Boxes:
-    boxes = np.array([row[2] for row in rows], dtype=np.float64).reshape(-1, 4)
-    boxes[:, 2:] += boxes[:, :2]
-    return Boxes(
-        np.array([row[0] for row in rows], dtype=np.int64),
-        np.array([row[1] for row in rows], dtype=np.int64),
-        boxes,
-        np.array([row[3] for row in rows], dtype=np.float64),
-    )
+def as_case(data: CocoVid, rows: list[Row]) -> Case:
+    """The detections against the ground truth of `write_data`."""
+    found = {}
+    for image_id in {row[0] for row in rows}:
+        mine = [row for row in rows if row[0] == image_id]
+        boxes = torch.tensor([row[2] for row in mine], dtype=torch.float64)
+        boxes[:, 2:] += boxes[:, :2]
+        found[image_id] = Detections(
+            boxes,
+            torch.tensor([row[3] for row in mine], dtype=torch.float64),
+            torch.tensor([list(CATEGORIES).index(row[1]) for row in mine]),
+        )
+    return Case(data, found)
 
 
 def write_run(

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 from report_cases import perfect, write_data, write_run
 
-from faim.data.coco_vid import CocoVid
 from faim.errors import FaimError
-from faim.report.columns import check_ids, check_same_file, make_columns, pick, read_runs
+from faim.report.columns import check_same_file, make_columns, pick, read_runs
 
 
 @pytest.fixture
@@ -86,13 +85,3 @@ def test_of_absent_files_the_names_decide(runs: list[Path], tmp_path: Path) -> N
     other = write_run(tmp_path / "d", Path("/elsewhere/val.json"), {"frame": []})
     with pytest.raises(FaimError, match=r"on /elsewhere/val\.json"):
         check_same_file(read_runs([runs[0], other]))
-
-
-def test_refuses_ids_that_the_data_lacks(tmp_path: Path, annotations: Path) -> None:
-    data = CocoVid(annotations)
-    for number, (row, word) in enumerate(
-        [((99, 4, (0, 0, 1, 1), 0.5), "image 99"), ((1, 5, (0, 0, 1, 1), 0.5), "category 5")]
-    ):
-        folder = write_run(tmp_path / str(number), annotations, {"frame": [*perfect(), row]})
-        with pytest.raises(FaimError, match=f"has {word}, which"):
-            check_ids(make_columns(read_runs([folder]))[0], data)

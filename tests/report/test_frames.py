@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from report_cases import Row, as_boxes, perfect, truth_box
+from report_cases import Row, as_case, perfect, truth_box, write_data
 
 from faim.data.coco_vid import Annotation, CocoVid, FrameRecord
 from faim.report.drawing import as_jpeg, draw, frame_image
-from faim.report.frames import FrameDetections, Judged, differences, which_are_right
+from faim.report.frames import FrameDetections, Judged, differences
 
 GREEN, RED = [80, 200, 60], [60, 60, 240]
 
@@ -23,7 +24,7 @@ def data(annotations: Path) -> CocoVid:
 
 def judged(data: CocoVid, rows: list[Row], image_id: int = 1) -> Judged:
     frame = next(f for f in data.frames if f.image_id == image_id)
-    return FrameDetections(data, as_boxes(rows)).judge(frame)
+    return FrameDetections(as_case(data, rows)).judge(frame)
 
 
 def test_the_best_detection_takes_the_object(data: CocoVid) -> None:
@@ -49,19 +50,25 @@ def test_right_from_half_overlap_on(data: CocoVid) -> None:
     assert judged(data, []).balance == 0
 
 
-def test_two_objects_two_detections() -> None:
-    frame = FrameRecord(
-        1, Path("x"), 96, 64, 0, (Annotation((0, 0, 10, 10), 0), Annotation((1, 0, 11, 10), 0))
+def test_two_objects_two_detections(tmp_path: Path) -> None:
+    path = write_data(tmp_path, images=False)
+    content = json.loads(path.read_text())
+    x, y, w, h = truth_box(1)
+    content["annotations"].append(
+        {**content["annotations"][0], "id": 99, "instance_id": 99, "bbox": [x + 1, y, w, h]}
     )
-    boxes, classes = np.array([[0.0, 0.0, 10.0, 10.0]] * 3), np.zeros(3, dtype=np.int64)
-    assert which_are_right(frame, boxes, classes).tolist() == [True, True, False]
+    path.write_text(json.dumps(content))
+    rows: list[Row] = [(1, 4, (x, y, w, h), score) for score in (0.9, 0.8, 0.7)]
+    seen = judged(CocoVid(path), rows)
+    assert seen.right.tolist() == [True, True, False]
+    assert (seen.objects, seen.found, seen.wrong) == (2, 2, 1)
 
 
 def test_frames_that_differ_most_come_first(data: CocoVid) -> None:
     first = perfect(but=[3, 5, 20, 30])
     noise: list[Row] = [(30, 9, (60.0, 40.0, 20.0, 20.0), s) for s in (0.5, 0.6)]
     second = perfect()
-    shown = differences(data, as_boxes([*first, *noise]), as_boxes(second), 12)
+    shown = differences(as_case(data, [*first, *noise]), as_case(data, second), 12)
     # Image 30: -2 against 1; then 3 and 20 of the other video: 5 is too near to 3.
     assert [(d.video, d.place, d.size) for d in shown] == [
         ("run", 5, 3),
@@ -72,16 +79,16 @@ def test_frames_that_differ_most_come_first(data: CocoVid) -> None:
 
 
 def test_at_most_two_of_a_video_and_so_many_in_all(data: CocoVid) -> None:
-    nothing, everything = as_boxes([]), as_boxes(perfect())
-    shown = differences(data, nothing, everything, 12)
+    nothing, everything = as_case(data, []), as_case(data, perfect())
+    shown = differences(nothing, everything, 12)
     assert [(d.video, d.place) for d in shown] == [
         ("walk", 0),
         ("walk", 10),
         ("run", 0),
         ("run", 10),
     ]
-    assert len(differences(data, nothing, everything, 3)) == 3
-    assert differences(data, everything, everything, 12) == []
+    assert len(differences(nothing, everything, 3)) == 3
+    assert differences(everything, everything, 12) == []
 
 
 def test_right_is_green_and_wrong_is_red() -> None:

@@ -220,7 +220,7 @@ def test_wrong_input(
     strange = write_run(tmp_path / "strange", other, {"stream": perfect()})
     refused(capsys, [runs[0], strange, *out], "expected runs on the same data")
     (runs[1] / "detections_global.json").write_text("[{]")
-    refused(capsys, [*runs, *out], "detections_global.json: is damaged")
+    refused(capsys, [*runs, *out], "detections_global.json: is not JSON")
     (runs[1] / "detections_global.json").unlink()
     refused(capsys, [*runs, *out], "has no detections_global.json")
     assert not (tmp_path / "r.html").exists()

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from report_cases import perfect, write_run
 
+from faim.data.coco_vid import CocoVid
 from faim.errors import FaimError
-from faim.report.run_folder import figure, read_detections, read_run
+from faim.report.run_folder import figure, read_run
 
 
 @pytest.fixture
@@ -19,14 +20,13 @@ def run(tmp_path: Path, annotations: Path) -> Path:
     return write_run(tmp_path / "mine", annotations, {"stream": perfect()}, videos=2)
 
 
-def test_reads_what_was_written(run: Path) -> None:
+def test_reads_what_was_written(run: Path, annotations: Path) -> None:
     read = read_run(run)
     assert (read.name, read.classes, list(read.modes)) == ("mine", ("cat", "dog"), ["stream"])
-    found = read.detections("stream")
-    assert len(found) == 48
-    assert found.image_ids[[0, -1]].tolist() == [1, 48]
-    assert found.categories[[0, -1]].tolist() == [4, 9]
-    assert found.boxes[0].tolist() == [6.0, 10.0, 46.0, 40.0]
+    case = read.detections("stream", CocoVid(annotations))
+    assert case.image_ids[case.found.frame].tolist() == list(range(1, 49))
+    assert case.found.label.tolist() == [0] * 24 + [1] * 24
+    assert case.found.box[0].tolist() == [6.0, 10.0, 46.0, 40.0]
     assert read.features() is None
 
 
@@ -37,11 +37,11 @@ def test_a_run_without_name_has_its_folders(run: Path) -> None:
     assert read_run(run).name == "mine"
 
 
-def test_no_detections_are_no_mistake(tmp_path: Path) -> None:
-    (tmp_path / "d.json").write_text("[]")
-    found = read_detections(tmp_path / "d.json")
-    assert len(found) == 0
-    assert found.boxes.shape == (0, 4)
+def test_no_detections_are_no_mistake(run: Path, annotations: Path) -> None:
+    (run / "detections_stream.json").write_text("[]")
+    case = read_run(run).detections("stream", CocoVid(annotations))
+    assert len(case.found.score) == 0
+    assert len(case.objects.label) == 48
 
 
 def test_figures_by_path() -> None:
@@ -83,21 +83,19 @@ def test_refuses_what_is_no_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "word"),
     [
-        ("[{", "is damaged"),
-        ("3", "is damaged"),
-        ('[{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]}]', "score"),
-        ('[{"image_id": 1.5, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 1}]', "1.5 is no id"),
-        ('[{"image_id": 1, "category_id": "1", "bbox": [1, 2, 3, 4], "score": 1}]', "is no id"),
-        ('[{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3], "score": 1}]', "is damaged"),
-        ('[{"image_id": 1, "category_id": 1, "bbox": [1, 2, NaN, 4], "score": 1}]', "not finite"),
-        ('[{"image_id": 1, "category_id": 1, "bbox": [1, 2, -3, 4], "score": 1}]', "negative"),
+        ("[{", "is not JSON"),
+        ('[{"image_id": 99, "category_id": 4, "bbox": [1, 2, 3, 4], "score": 1}]', "image_id 99"),
+        ('[{"image_id": 1, "category_id": 5, "bbox": [1, 2, 3, 4], "score": 1}]', "category_id 5"),
     ],
 )
-def test_refuses_damaged_detections(tmp_path: Path, content: str, word: str) -> None:
-    (tmp_path / "d.json").write_text(content)
+def test_refuses_detections_of_something_else(
+    run: Path, annotations: Path, content: str, word: str
+) -> None:
+    (run / "detections_stream.json").write_text(content)
     with pytest.raises(FaimError) as refusal:
-        read_detections(tmp_path / "d.json")
+        read_run(run).detections("stream", CocoVid(annotations))
     assert word in str(refusal.value)
+    assert "detections_stream.json" in str(refusal.value)
 
 
 def test_reads_features(run: Path) -> None:

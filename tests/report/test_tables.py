@@ -109,8 +109,30 @@ def test_what_was_run() -> None:
     assert read(about(columns({}, {}, about=told))) == {
         "weights": ["w.pth", "v.pth"],
         "network input": ["384x640", UNKNOWN],
-        "past frames": [UNKNOWN, "31"],
+        "past frames (bank)": [UNKNOWN, "31"],
     }
+
+
+def test_settings_of_each_mode() -> None:
+    told: dict[str, Any] = {
+        "bank_frames": 15,
+        "bank_policy": "spread",
+        "test_frames": 16,
+        "post": {"frame": "none", "stream": "causal"},
+        "post_model": "pairs.json",
+    }
+    modes: dict[str, dict[str, Any]] = {"frame": {}, "stream": {}, "global": {"post": "repp"}}
+    run = Run(Path("r"), "r", told, ("cat",), modes)
+    made = [Column(number, run, "r", mode) for number, mode in enumerate(modes, start=1)]
+    assert read(about(made)) == {
+        "past frames (bank)": [UNKNOWN, "15", UNKNOWN],
+        "which past frames": [UNKNOWN, "spread", UNKNOWN],
+        "frames together": [UNKNOWN, UNKNOWN, "16"],
+        "postprocessing": ["none", "causal", "repp"],
+        "model of postprocessing": [UNKNOWN, "pairs.json", "pairs.json"],
+    }
+    once = columns({}, {}, about=[{"post": "causal"}, {"post": "none", "post_model": "pairs.json"}])
+    assert read(about(once)) == {"postprocessing": ["causal", "none"]}
 
 
 @pytest.mark.parametrize(

@@ -51,9 +51,9 @@ def _graphs_are_exported_once(tmp_path_factory: pytest.TempPathFactory):
 
 
 @pytest.fixture(scope="module")
-def real_frames() -> list[Image]:
+def real_frames(shared: Path) -> list[Image]:
     """The first frames of ten DAVIS sequences."""
-    root = Path(__file__).resolve().parents[3] / "shared/data/davis/JPEGImages/480p"
+    root = shared / "data/davis/JPEGImages/480p"
     if not root.is_dir():
         pytest.skip("the DAVIS sequences are not beside this repository")
     frames: list[Image] = []

@@ -316,10 +316,10 @@ def test_what_cannot_be_saved_is_one_sentence(tmp_path: Path) -> None:
         StreamState.empty(2, Newest()).save(tmp_path / "state")
     with pytest.raises(FaimError, match="policy Oldest"):
         StreamState.empty(2, Oldest()).save(tmp_path / "state")
-    with pytest.raises(FaimError, match="none/state: cannot write"):
+    with pytest.raises(FaimError, match="none/state: cannot be written"):
         StreamState.empty(2).save(tmp_path / "none/state")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(FaimError, match="folder: cannot write"):
+    with pytest.raises(FaimError, match="folder: cannot be written"):
         StreamState.empty(2).save(tmp_path / "folder")
     assert [file.name for file in tmp_path.iterdir()] == ["folder"]
 

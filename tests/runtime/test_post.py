@@ -21,7 +21,7 @@ from faim.postprocess.pairs import PairModel
 from faim.runtime.many import stream_many
 from faim.runtime.memory import StreamState
 from faim.runtime.pipeline import Detector
-from faim.runtime.post import ScoredStore
+from faim.runtime.post import ScoredStore, WholeVideoPost
 from faim.runtime.predict import PredictOptions, run_predict
 from faim.runtime.sources import ArraySource
 from faim.structures import ScoredBoxes
@@ -238,5 +238,5 @@ def test_load_reads_the_pair_model(shared: Path, tmp_path: Path) -> None:
     made = faim.load(
         weights, device="cpu", backend="torch", post="repp", post_model=tmp_path / "repp.json"
     )
-    assert made.post.name == "repp"
+    assert isinstance(made.post, WholeVideoPost)
     assert made.post.model == PairModel(intercept=-2.0)

@@ -18,8 +18,6 @@ from faim.runtime.pipeline import Detector
 from faim.runtime.predict import PredictOptions, run_predict
 from faim.runtime.sources import ArraySource, Frame, open_source
 
-SHARED = Path(__file__).parents[3] / "shared"
-
 
 @pytest.fixture
 def video(tmp_path: Path) -> Path:
@@ -301,12 +299,11 @@ def boxes_of_masks(folder: Path) -> Iterator[np.ndarray]:
         yield np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="needs ../shared with real frames and weights")
-def test_real_weights_find_the_real_object_where_it_is() -> None:
-    detector = faim.load(SHARED / "weights/yolox_nano_coco.pth", size=416, device="cpu")
-    frames = SHARED / "data/davis/JPEGImages/480p/blackswan"
+def test_real_weights_find_the_real_object_where_it_is(shared: Path) -> None:
+    detector = faim.load(shared / "weights/yolox_nano_coco.pth", size=416, device="cpu")
+    frames = shared / "data/davis/JPEGImages/480p/blackswan"
     images = [frame.image for frame in open_source(frames)][-6:]
-    truth = boxes_of_masks(SHARED / "data/davis/Annotations/480p/blackswan")
+    truth = boxes_of_masks(shared / "data/davis/Annotations/480p/blackswan")
     for found, box in zip(detector.predict(images, mode="stream"), list(truth)[-6:], strict=True):
         birds = found[found.data["class_name"] == "bird"]
         low = np.maximum(birds.xyxy[:, :2], box[:2])

@@ -1,78 +1,169 @@
-"""DAVIS 2016 (Perazzi et al., CVPR 2016) to CocoVID: one foreground object a sequence."""
+"""DAVIS 2016 (Perazzi et al., CVPR 2016) to CocoVID: one foreground object a sequence.
+
+The folder holds `JPEGImages/480p/<sequence>/*.jpg` and `Annotations/480p/<sequence>/*.png` (or
+another single resolution), and `labels.json`: for each sequence an object with `coco` and `vid`,
+the class in that set's names or null, and `clean`, false where other objects of the class are in
+view without annotation.
+"""
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
-from pycocotools import mask as coco_mask
+import numpy.typing as npt
+from rich.console import Console
 
-from faim.data.coco_vid import read_image, read_json
+from faim.data.converters.builder import (
+    BoxItem,
+    Category,
+    Problems,
+    Summary,
+    VideoItem,
+    convert_videos,
+)
+from faim.data.converters.common_options import target
+from faim.data.converters.masked_video import read_masked_video
+from faim.data.converters.masks import encode
+from faim.data.records import read_json
 from faim.errors import FaimError
+
+LabelSet = Literal["coco", "vid"]
+
+
+@dataclass(frozen=True)
+class SequenceJob:
+    """One sequence; `category` is its object's."""
+
+    key: str
+    images: Path
+    masks: Path
+    category: int
 
 
 def convert_davis(
     root: Path,
     out: Path,
-    labels: Literal["coco", "vid"] = "coco",
+    labels: LabelSet = "coco",
     *,
     clean_only: bool = False,
     classes: Sequence[str] | None = None,
     sequences: Mapping[str, str] | None = None,
+    strict: bool = True,
+    workers: int = 0,
+    console: Console | None = None,
 ) -> Path:
-    """Write the CocoVID JSON of a DAVIS folder, with RLE masks and their tight boxes.
-
-    The folder holds `JPEGImages/480p/<sequence>/*.jpg` and `Annotations/480p/<sequence>/*.png`
-    (or another single resolution), and `labels.json`: for each sequence an object with `coco` and
-    `vid`, the class in that set's names or null, and `clean`, false where other objects of the
-    class are in view without annotation. A frame with an empty mask has no annotation.
+    """`convert_davis2016` for programs: strict and silent unless told otherwise.
 
     Args:
         root: the DAVIS folder.
-        out: the JSON file to write, or a folder for `annotations.json`. Images stay where they are;
-            their names are written relative to the JSON file's folder.
-        labels: which names; sequences without one in this set are left out.
+        out: the JSON file to write, or a folder for `annotations.json`.
+        labels: see `convert_davis2016`, as are those that follow.
         clean_only: leave out the sequences that are not clean.
-        classes: the categories in order; by default the classes that occur, sorted.
-        sequences: the class of each sequence to convert, in this order; `labels.json`, which need
-            not be there then, and the two options on it do not count.
+        classes: the categories in order.
+        sequences: the class of each sequence to convert.
+        strict: the first problem is an error.
+        workers: processes.
+        console: for the progress and the summary; by default nowhere.
 
     Returns:
         The JSON file.
 
     Raises:
-        FaimError: a folder, mask or label is missing or damaged, no sequence is left, a class is
-            not in `classes`, or the output cannot be written.
+        FaimError: see `convert_davis2016`.
     """
-    root, out = Path(root), Path(out)
-    target = out if out.suffix == ".json" else out / "annotations.json"
+    return convert_davis2016(
+        root,
+        target(Path(out), "annotations.json"),
+        labels=labels,
+        clean_only=clean_only,
+        classes=classes,
+        sequences=sequences,
+        strict=strict,
+        workers=workers,
+        console=console or Console(quiet=True),
+    ).path
+
+
+def convert_davis2016(
+    root: Path,
+    out: Path,
+    *,
+    labels: LabelSet = "coco",
+    clean_only: bool = False,
+    classes: Sequence[str] | None = None,
+    sequences: Mapping[str, str] | None = None,
+    strict: bool = False,
+    workers: int = 0,
+    console: Console | None = None,
+) -> Summary:
+    """Write the CocoVID JSON of a DAVIS folder, with RLE masks and their tight boxes.
+
+    A frame with an empty mask is kept, without an annotation; see `read_masked_video` for damaged
+    ones.
+
+    Args:
+        root: the DAVIS folder.
+        out: the JSON file. Images stay where they are.
+        labels: which names; sequences without one in this set are left out, and counted.
+        clean_only: leave out, and count, the sequences that are not clean.
+        classes: the categories in order; by default the classes that occur, sorted.
+        sequences: the class of each sequence to convert, in this order; `labels.json`, which need
+            not be there then, and the two options on it do not count.
+        strict: the first problem is an error.
+        workers: processes.
+        console: see `convert_videos`.
+
+    Raises:
+        FaimError: a folder or `labels.json` is missing or damaged, no sequence is left, a class is
+            not in `classes`; see `convert_videos`.
+    """
+    root, found = Path(root).resolve(), Problems(strict)
     images, masks = _resolution_folders(root)
     if sequences is None:
-        sequences = _sequences(root / "labels.json", labels, clean_only)
+        sequences = _sequences(root / "labels.json", labels, clean_only, found)
     names = sorted(set(sequences.values())) if classes is None else list(classes)
     if unknown := sorted(set(sequences.values()) - set(names)):
         raise FaimError(f"classes: {', '.join(unknown)} occur in {root} but are not among {names}")
-    content: dict[str, list[dict[str, Any]]] = {
-        "videos": [],
-        "images": [],
-        "annotations": [],
-        "categories": [{"id": index + 1, "name": name} for index, name in enumerate(names)],
-    }
-    for sequence, label in sequences.items():
-        _add_sequence(
-            content, images / sequence, masks / sequence, names.index(label) + 1, target.parent
-        )
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(json.dumps(content), encoding="utf-8")
-    except OSError as error:
-        raise FaimError(f"{target}: cannot be written ({error.strerror})") from error
-    return target
+    jobs = [
+        SequenceJob(sequence, images / sequence, masks / sequence, names.index(name))
+        for sequence, name in sequences.items()
+    ]
+    return convert_videos(
+        jobs,
+        partial(read_sequence, strict=strict),
+        [Category(name) for name in names],
+        out,
+        strict=strict,
+        workers=workers,
+        console=console,
+        found=found,
+    )
+
+
+def read_sequence(job: SequenceJob, strict: bool) -> tuple[VideoItem | None, Problems]:
+    """One sequence; its object is track 1."""
+    problems = Problems(strict)
+    objects = partial(_box, category=job.category)
+    return read_masked_video(job, _read_foreground, objects, problems), problems
+
+
+def _box(mask: npt.NDArray[np.uint8], _: Path, category: int) -> tuple[BoxItem, ...]:
+    found = encode(mask)
+    return (BoxItem(category, found[1], track=1, segmentation=found[0]),) if found else ()
+
+
+def _read_foreground(path: Path) -> npt.NDArray[np.uint8]:
+    """The mask (h, w) of 0 and 1; DAVIS 2016 marks the foreground by any value above 0."""
+    mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if mask is None:
+        raise FaimError(f"{path}: cannot be decoded; expected a PNG mask")
+    return (mask > 0).astype(np.uint8)
 
 
 def _resolution_folders(root: Path) -> tuple[Path, Path]:
@@ -87,82 +178,21 @@ def _resolution_folders(root: Path) -> tuple[Path, Path]:
     return chosen, root / "Annotations" / chosen.name
 
 
-def _sequences(path: Path, labels: str, clean_only: bool) -> dict[str, str]:
-    """Class of each sequence to convert, in order of their names."""
+def _sequences(path: Path, labels: str, clean_only: bool, found: Problems) -> dict[str, str]:
+    """Class of each sequence to convert, in order of their names; `found` counts the others."""
     if labels not in ("coco", "vid"):
         raise FaimError(f"labels is {labels!r}; expected coco or vid")
     chosen = {}
     for name, entry in sorted(read_json(path).items()):
         if not isinstance(entry, dict) or labels not in entry:
             raise FaimError(f"{path}: sequence {name} has no `{labels}`; expected a class or null")
-        if entry[labels] and (entry.get("clean", True) or not clean_only):
+        if not entry[labels]:
+            found.note(f"sequence without a {labels} class")
+        elif clean_only and not entry.get("clean", True):
+            found.note("sequence that is not clean")
+        else:
             chosen[name] = str(entry[labels])
     if not chosen:
-        raise FaimError(f"{path}: no sequence has a {labels} class; expected at least one")
+        which = "clean sequence" if clean_only else "sequence"
+        raise FaimError(f"{path}: no {which} has a {labels} class; expected at least one")
     return chosen
-
-
-def _add_sequence(
-    content: dict[str, list[dict[str, Any]]],
-    images: Path,
-    masks: Path,
-    category_id: int,
-    base: Path,
-) -> None:
-    """Append one sequence; ids count on from what `content` holds."""
-    paths = sorted(images.glob("*.jpg"))
-    if not paths:
-        raise FaimError(f"{images}: no JPEG images; expected the frames of the sequence")
-    video_id = len(content["videos"]) + 1
-    size = read_image(paths[0]).shape[:2]
-    content["videos"].append(
-        {"id": video_id, "name": images.name, "width": size[1], "height": size[0]}
-    )
-    for frame_id, path in enumerate(paths):
-        mask = _read_foreground(masks / f"{path.stem}.png", size)
-        image_id = len(content["images"]) + 1
-        content["images"].append(
-            {
-                "id": image_id,
-                "video_id": video_id,
-                "frame_id": frame_id,
-                "file_name": _relative(path, base),
-                "width": size[1],
-                "height": size[0],
-            }
-        )
-        if mask.any():
-            rle = coco_mask.encode(np.asfortranarray(mask))
-            content["annotations"].append(
-                {
-                    "id": len(content["annotations"]) + 1,
-                    "image_id": image_id,
-                    "video_id": video_id,
-                    "category_id": category_id,
-                    "instance_id": video_id,
-                    "bbox": coco_mask.toBbox(rle).tolist(),
-                    "area": int(coco_mask.area(rle)),
-                    "iscrowd": 0,
-                    "segmentation": {"size": list(size), "counts": rle["counts"].decode("ascii")},
-                }
-            )
-
-
-def _read_foreground(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """The mask as (h, w) uint8 of 0 and 1; DAVIS 2016 marks the foreground by any value above 0."""
-    mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) if path.is_file() else None
-    if mask is None:
-        raise FaimError(f"{path}: no such mask; expected a PNG for every frame")
-    if mask.shape != size:
-        raise FaimError(
-            f"{path}: is {mask.shape[1]}x{mask.shape[0]}; expected {size[1]}x{size[0]}, as the "
-            "frames are"
-        )
-    return (mask > 0).astype(np.uint8)
-
-
-def _relative(path: Path, base: Path) -> str:
-    try:
-        return Path(os.path.relpath(path.resolve(), base.resolve())).as_posix()
-    except ValueError:  # Windows: another drive
-        return path.resolve().as_posix()

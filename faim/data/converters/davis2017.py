@@ -18,14 +18,13 @@ from rich.console import Console
 from faim.data.converters.builder import (
     BoxItem,
     Category,
-    FrameItem,
     Problems,
     Summary,
     VideoItem,
     convert_videos,
 )
+from faim.data.converters.masked_video import read_masked_video
 from faim.data.converters.masks import encode
-from faim.data.image_size import image_size
 from faim.data.records import read_json
 from faim.errors import FaimError
 
@@ -98,30 +97,8 @@ def convert_davis2017(
 def read_sequence(job: SequenceJob, strict: bool) -> tuple[VideoItem | None, Problems]:
     """One sequence with its objects; tracks are the objects' indices."""
     problems = Problems(strict)
-    files = sorted(job.images.glob("*.jpg"))
-    if not files:
-        problems.add("missing image", f"{job.images} (no JPEG images)")
-        return None, problems
-    frames = []
-    for frame_id, file in enumerate(files):
-        mask = job.masks / f"{file.stem}.png"
-        try:
-            width, height = image_size(file)
-            indices = read_indices(mask) if mask.is_file() else None
-        except FaimError as error:
-            problems.add("unreadable", str(error))
-            continue
-        if indices is None:
-            problems.add("missing annotation", str(mask))
-        elif indices.shape != (height, width):
-            sizes = f"{indices.shape[1]}x{indices.shape[0]}, the image {width}x{height}"
-            problems.add("size differs", f"{mask} (is {sizes})")
-        else:
-            boxes = _boxes(indices, job.classes, mask, problems)
-            frames.append(FrameItem(file, width, height, frame_id, boxes))
-    if not frames:
-        return None, problems
-    return VideoItem(job.key, tuple(frames)), problems
+    objects = partial(_boxes, classes=job.classes, problems=problems)
+    return read_masked_video(job, read_indices, objects, problems), problems
 
 
 def read_indices(path: Path) -> npt.NDArray[np.uint8]:
@@ -141,8 +118,8 @@ def read_indices(path: Path) -> npt.NDArray[np.uint8]:
 
 def _boxes(
     indices: npt.NDArray[np.uint8],
-    classes: tuple[int, ...] | None,
     path: Path,
+    classes: tuple[int, ...] | None,
     problems: Problems,
 ) -> tuple[BoxItem, ...]:
     boxes = []

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from faim.data.coco_vid import BOX_TOLERANCE
 from faim.data.converters.items import BoxItem, FrameItem, Problems, VideoItem
 from faim.data.records import Annotation, check_mask
+from faim.data.rules import BOX_TOLERANCE
 from faim.errors import FaimError
 
 

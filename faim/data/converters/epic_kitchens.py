@@ -155,19 +155,17 @@ def read_video(job: VideoJob, strict: bool) -> tuple[VideoItem | None, Problems]
 def _frames(
     images: Path, boxes: dict[int, list[BoxItem]], problems: Problems
 ) -> Iterator[FrameItem]:
-    """The frames whose image is there; all images of a video have the size of the first."""
-    size: tuple[int, int] | None = None
+    """The frames whose image is there, with its own size."""
     for number in sorted(boxes):
         file = images / f"{number:010}.jpg"
         if not file.is_file():
             problems.add("missing image", str(file))
             continue
-        if size is None:
-            try:
-                size = image_size(file)
-            except FaimError as error:
-                problems.add("unreadable", str(error))
-                continue
+        try:
+            size = image_size(file)
+        except FaimError as error:
+            problems.add("unreadable", str(error))
+            continue
         yield FrameItem(file, *size, number, tuple(_scaled(box, size) for box in boxes[number]))
 
 

@@ -105,7 +105,7 @@ def convert_mot(
         half: of each sequence of n frames only the first ⌊n/2⌋ + 1, or the rest, as MMTracking and
             CenterTrack split the training set to have a validation set.
         crowds: mark people whom the benchmark does not consider as crowds; by default they are
-            left out.
+            left out. `CocoVid` leaves crowds out too: faim's figures know no ignored regions.
         strict: the first problem is an error.
         workers: processes.
         console: see `convert_videos`.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from faim.data.converters.common_options import Kind, add_common, target
 from faim.data.converters.imagenet_options import IMAGENET_KINDS
@@ -22,19 +21,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _davis_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("root", type=Path, help="folder of JPEGImages and Annotations")
-    parser.add_argument("--out", type=Path, required=True, metavar="JSON")
-    parser.add_argument("--labels", choices=("coco", "vid"), default="coco")
+    add_common(parser, "folder of JPEGImages, Annotations and labels.json")
+    parser.add_argument(
+        "--labels", choices=("coco", "vid"), default="coco", help="whose class names (coco)"
+    )
     parser.add_argument("--clean-only", action="store_true", help="leave crowded sequences out")
 
 
 def _run_davis(parsed: argparse.Namespace) -> None:
-    from faim.data.converters.davis import convert_davis
+    from faim.data.converters.davis import convert_davis2016
 
-    path = convert_davis(
-        parsed.root, parsed.out, labels=parsed.labels, clean_only=parsed.clean_only
+    convert_davis2016(
+        parsed.source,
+        target(parsed.out, "annotations.json"),
+        labels=parsed.labels,
+        clean_only=parsed.clean_only,
+        strict=parsed.strict,
+        workers=parsed.workers,
     )
-    print(f"wrote {path}")
 
 
 KINDS: tuple[Kind, ...] = (

@@ -102,7 +102,10 @@ def _mot_options(parser: argparse.ArgumentParser) -> None:
         "--half", choices=("train", "val"), help="the first or second half of every video"
     )
     parser.add_argument(
-        "--crowds", action="store_true", help="keep people not considered, as crowds"
+        "--crowds",
+        action="store_true",
+        help="keep people not considered, as crowds: for other tools, as faim's training and "
+        "figures leave crowds out and do not take them for ignored regions",
     )
 
 

@@ -7,8 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
+from faim.cli import main
 from faim.data.coco_vid import CocoVid, read_mask
-from faim.data.converters.davis import convert_davis
+from faim.data.converters.davis import convert_davis, convert_davis2016
 from faim.errors import FaimError
 
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "data" / "davis"
@@ -80,7 +81,7 @@ def test_given_sequences_need_no_labels(davis: Path, tmp_path: Path) -> None:
     assert [video.name for video in data.videos] == ["swan", "camel"]
     assert data.classes == ("bird", "cat", "horse")
     assert [video.frames[0].annotations[0].category_id for video in data.videos] == [0, 2]
-    with pytest.raises(FaimError, match="goat: no JPEG images"):
+    with pytest.raises(FaimError, match=r"goat \(no JPEG images\): missing image"):
         convert_davis(davis, tmp_path / "a.json", sequences={"goat": "sheep"})
 
 
@@ -94,10 +95,10 @@ def test_wrong_folders_are_one_sentence(davis: Path, tmp_path: Path) -> None:
         convert_davis(davis, target, "voc")  # type: ignore[arg-type]
     mask = davis / "Annotations/360p/swan/00001.png"
     cv2.imwrite(str(mask), np.zeros((10, 15), np.uint8))
-    with pytest.raises(FaimError, match="is 15x10; expected 30x20"):
+    with pytest.raises(FaimError, match=r"is 15x10, the image 30x20\): size differs"):
         convert_davis(davis, target, "coco")
     mask.unlink()
-    with pytest.raises(FaimError, match=r"00001\.png: no such mask"):
+    with pytest.raises(FaimError, match=r"00001\.png: missing annotation"):
         convert_davis(davis, target, "coco")
     (davis / "JPEGImages/full").mkdir()
     with pytest.raises(FaimError, match="expected a single folder, or 480p"):
@@ -107,6 +108,49 @@ def test_wrong_folders_are_one_sentence(davis: Path, tmp_path: Path) -> None:
     with pytest.raises(FaimError, match=r"labels\.json: no such file"):
         convert_davis(davis, target, "coco")
     assert not target.exists()
+
+
+def test_damaged_parts_and_sequences_left_out_are_counted(davis: Path, tmp_path: Path) -> None:
+    masks = davis / "Annotations/360p"
+    (masks / "swan/00001.png").unlink()
+    cv2.imwrite(str(masks / "dancer/00000.png"), np.zeros((10, 15), np.uint8))
+    (masks / "dancer/00001.png").write_bytes(b"no PNG")
+    labels = {**LABELS, "boat": {"coco": "boat", "vid": None, "clean": True}}
+    (davis / "labels.json").write_text(json.dumps(labels))
+    out = tmp_path / "a.json"
+    summary = convert_davis2016(davis, out)
+    assert summary.problems.counts == {
+        "missing image": 1,
+        "missing annotation": 1,
+        "size differs": 1,
+        "unreadable": 1,
+    }
+    assert summary.problems.notes == {"sequence without a coco class": 1}
+    assert (summary.videos, summary.frames, summary.annotations, summary.masks) == (1, 1, 1, 1)
+    data = CocoVid(out)
+    assert data.classes == ("bird", "boat", "person")
+    assert data.frames[0].annotations[0].box == (5.0, 3.0, 21.0, 9.0)
+    summary = convert_davis2016(davis, out, labels="vid", clean_only=True)
+    assert summary.problems.notes == {"sequence without a vid class": 3}
+    summary = convert_davis2016(davis, out, clean_only=True)
+    assert summary.problems.notes["sequence that is not clean"] == 1
+
+
+def test_the_function_is_silent_and_the_command_tells(
+    davis: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = convert_davis(davis, tmp_path / "function")
+    assert capfd.readouterr() == ("", "")
+    command = ["data", "convert", "davis", str(davis), "--out", str(tmp_path / "command")]
+    assert main([*command, "--workers", "0"]) == 0
+    printed = capfd.readouterr().out
+    assert "2 frames without a box, 2 boxes with a mask" in printed
+    assert "left out, sequence without a coco class: 1" in printed
+    assert (tmp_path / "command/annotations.json").read_bytes() == path.read_bytes()
+    (davis / "Annotations/360p/swan/00001.png").unlink()
+    assert main([*command, "--workers", "0"]) == 0
+    assert "missing annotation: 1, first " in capfd.readouterr().out
+    assert main([*command, "--workers", "0", "--strict"]) == 2
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the DAVIS frames are not beside the repository")

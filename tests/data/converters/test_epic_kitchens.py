@@ -58,6 +58,20 @@ def test_boxes_of_full_size_images_are_kept(tmp_path: Path) -> None:
     assert summary.problems.counts == {"box outside the image": 1}
 
 
+def test_each_image_has_its_own_size(tmp_path: Path) -> None:
+    """Boxes count in 1920 x 1080: a tenth in the first image, a fifth in the second."""
+    boxes = '"[(100, 200, 300, 400)]"'
+    rows = [f"1,pan,P01,P01_01,{frame},{boxes}" for frame in (31, 61)]
+    root = epic(tmp_path, rows, {"P01_01": (31,)})
+    folder = root / "object_detection_images/train/P01/P01_01"
+    write_image(folder / "0000000061.jpg", 384, 216)
+    convert_epic_kitchens(root, tmp_path / "a.json")
+    first, second = CocoVid(tmp_path / "a.json").frames
+    assert (first.width, first.height, second.width, second.height) == (192, 108, 384, 216)
+    assert first.annotations[0].box == (20, 10, 60, 40)
+    assert second.annotations[0].box == (40, 20, 120, 80)
+
+
 def test_all_classes_and_given_annotations(tmp_path: Path) -> None:
     root = epic(tmp_path / "EPIC", ROWS, IMAGES)
     (root / "annotations").rename(tmp_path / "csv")

@@ -1,0 +1,189 @@
+"""The rules of CocoVID, each for one entry of a file: what it gives, or why it is refused."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Container
+from typing import Any
+
+from faim.errors import FaimError
+
+Entry = dict[str, Any]
+Box = tuple[float, float, float, float]
+
+#: Pixels by which a box may stick out of its image; it is clipped. Annotation tools round.
+BOX_TOLERANCE = 1.0
+
+
+class EntryError(FaimError):
+    """An entry breaks a rule.
+
+    Attributes:
+        kind: what such mistakes are counted as: "box without area" …
+    """
+
+    def __init__(self, kind: str, sentence: str) -> None:
+        """`sentence` names the entry, what is wrong with it and what was expected."""
+        super().__init__(sentence)
+        self.kind = kind
+
+
+def is_finite(value: Any) -> bool:
+    """Whether a JSON value is a number that a float can hold."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond every float
+        return False
+
+
+def list_of(content: Entry, key: str) -> list[Any]:
+    """One of the file's lists.
+
+    Raises:
+        EntryError: it is missing, or is no list.
+    """
+    if key not in content:
+        raise EntryError(f"no `{key}`", f"the file has no `{key}`; expected the CocoVID format")
+    entries = content[key]
+    if not isinstance(entries, list):
+        kind = f"`{key}` is no list"
+        raise EntryError(kind, f"`{key}` is a {type(entries).__name__}; expected a list")
+    return entries
+
+
+def id_of(entry: Any, key: str, position: int, seen: Container[int]) -> int:
+    """The id of the entry at `position` of the list `key`, which is none of `seen`.
+
+    Raises:
+        EntryError: the entry is no object, or its id is missing, no whole number or used before.
+    """
+    where = f"`{key}` number {position}"
+    if not isinstance(entry, dict):
+        kind = f"entry of `{key}` is no object"
+        raise EntryError(kind, f"{where} is a {type(entry).__name__}; expected an object")
+    number = required(entry, "id", where, key)
+    if not isinstance(number, int):
+        kind = f"id in `{key}` is no whole number"
+        raise EntryError(kind, f"`{key}` has id {number!r}; expected a whole number")
+    if number in seen:
+        raise EntryError(
+            f"id twice in `{key}`", f"`{key}` has id {number} twice; expected each id once"
+        )
+    return number
+
+
+def required(entry: Entry, name: str, what: str, key: str) -> Any:
+    """The value `name` of an entry of the list `key`, which messages call `what`.
+
+    Raises:
+        EntryError: it is missing.
+    """
+    if name not in entry:
+        raise EntryError(
+            f"`{name}` missing in `{key}`", f"{what} has no `{name}`; expected the CocoVID format"
+        )
+    return entry[name]
+
+
+def side_of(image: Entry, name: str) -> int:
+    """The image's `width` or `height`, a whole number above 0.
+
+    Raises:
+        EntryError: it is missing or anything else.
+    """
+    what = f"image {image['id']}"
+    side = required(image, name, what, "images")
+    if not isinstance(side, int) or side < 1:
+        raise EntryError(
+            "width or height of an image",
+            f"{what} has {name} {side!r}; expected a whole number of pixels above 0",
+        )
+    return side
+
+
+def reference(entry: Entry, name: str, known: Container[int], key: str) -> int:
+    """The id that an entry of the list `key` has as `name` ("image_id"), one of `known`.
+
+    Raises:
+        EntryError: it is missing or unknown.
+    """
+    one, other = _singular(key), name.removesuffix("_id")
+    number = required(entry, name, f"{one} {entry['id']}", key)
+    if not isinstance(number, int) or number not in known:
+        raise EntryError(
+            f"{one} of an unknown {other}",
+            f"{one} {entry['id']} refers to {other} {number!r}, which the file does not have",
+        )
+    return number
+
+
+def box_of(annotation: Entry, image: Entry) -> tuple[Box, float]:
+    """The corners of an annotation's x, y, width and height, clipped to its image.
+
+    Returns:
+        x1, y1, x2, y2, and by how many pixels the box stuck out, at most `BOX_TOLERANCE`.
+
+    Raises:
+        EntryError: the box is missing, not finite, without area or outside the image.
+    """
+    what = f"annotation {annotation['id']}"
+    bbox = required(annotation, "bbox", what, "annotations")
+    if not (isinstance(bbox, list) and len(bbox) == 4 and all(map(is_finite, bbox))):
+        raise EntryError(
+            "bbox is not four finite numbers",
+            f"{what} has bbox {bbox!r}; expected four finite numbers x, y, w, h",
+        )
+    x, y, w, h = map(float, bbox)
+    if w <= 0 or h <= 0:
+        raise EntryError(
+            "box without area", f"{what} has bbox {bbox}; expected a width and height above 0"
+        )
+    width, height = image["width"], image["height"]
+    corners = max(x, 0.0), max(y, 0.0), min(x + w, float(width)), min(y + h, float(height))
+    beyond = max(-x, -y, x + w - width, y + h - height, 0.0)
+    if beyond > BOX_TOLERANCE or corners[0] >= corners[2] or corners[1] >= corners[3]:
+        raise EntryError(
+            "box outside the image",
+            f"{what} has bbox {bbox} outside image {image['id']}; expected it within "
+            f"{width}x{height} pixels",
+        )
+    return corners, beyond
+
+
+def frame_id_of(image: Entry, video_id: int, taken: Container[int]) -> int:
+    """The image's place in its video, none of `taken`.
+
+    Raises:
+        EntryError: it is missing, no whole number or taken.
+    """
+    what = f"image {image['id']}"
+    frame_id = required(image, "frame_id", what, "images")
+    whole = isinstance(frame_id, int)
+    if not whole or frame_id in taken:
+        raise EntryError(
+            "frame_id twice in a video" if whole else "frame_id is no whole number",
+            f"{what} has frame_id {frame_id!r}; expected a whole number that no other image of "
+            f"video {video_id} has",
+        )
+    return frame_id
+
+
+def split_of(video: Entry) -> str | None:
+    """The part of the data set that a video belongs to, or None.
+
+    Raises:
+        EntryError: it is no name.
+    """
+    split = video.get("split")
+    if split is not None and not isinstance(split, str):
+        raise EntryError(
+            "split of a video is no name",
+            f"video {video['id']} has split {split!r}; expected a name",
+        )
+    return split
+
+
+def _singular(key: str) -> str:
+    return "category" if key == "categories" else key.removesuffix("s")

@@ -1,0 +1,46 @@
+"""Mode frame: every frame by itself, and then perhaps post-processing of the whole video."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from faim.models.aggregation import NoAggregation
+from faim.runtime.frames import FrameSource
+from faim.runtime.global_mode import Seen, link, results
+from faim.runtime.post import ScoredStore, WholeVideoPost
+from faim.runtime.results import FrameResult
+from faim.structures import Detections
+
+if TYPE_CHECKING:
+    from faim.runtime.pipeline import Detector
+
+
+def run_frames(
+    detector: Detector, source: FrameSource, on_frame: Callable[[], None]
+) -> Iterator[FrameResult[Detections]]:
+    """See `Detector.run`."""
+    single = NoAggregation()
+    for item in detector.propose_all(source):
+        probabilities = single.refine(item.proposals)
+        detections = detector.finish(item.proposals, probabilities, item.geometry)
+        on_frame()
+        yield FrameResult(item.frame, detections)
+
+
+def run_frames_linked(
+    detector: Detector,
+    post: WholeVideoPost,
+    source: FrameSource,
+    images: bool,
+    on_frame: Callable[[], None],
+) -> Iterator[FrameResult[Detections]]:
+    """The same with post-processing, which gives its first result after all frames."""
+    seen: list[Seen] = []
+    scored = ScoredStore()
+    for index, item in enumerate(detector.propose_all(source)):
+        probabilities = NoAggregation().refine(item.proposals)
+        scored[index] = detector.score(item.proposals, probabilities, item.geometry)
+        seen.append(Seen(item.frame.without_pixels(), item.geometry))
+        on_frame()
+    yield from results(source, seen, link(detector, post, seen, scored), images)

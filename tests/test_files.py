@@ -1,0 +1,73 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from faim.errors import FaimError
+from faim.files import write_tensors, write_whole
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError("wrong")])
+def test_what_fails_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, error: BaseException
+) -> None:
+    path = tmp_path / "a.json"
+    path.write_text("old")
+
+    def half(part: Path) -> None:
+        part.write_text("ha")
+        raise error
+
+    with pytest.raises(error if isinstance(error, type) else type(error)):
+        write_whole(path, half)
+    assert path.read_text() == "old"
+    write_whole(path, lambda part: part.write_text("new"))
+    assert [file.name for file in tmp_path.iterdir()] == ["a.json"]
+    assert path.read_text() == "new"
+
+
+def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
+    def full(part: Path) -> None:
+        part.write_text("ha")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(FaimError, match=r"a: cannot be written \(No space left on device\); exp"):
+        write_whole(tmp_path / "a", full)
+    assert not list(tmp_path.iterdir())
+
+
+def test_places_that_are_none(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "folder", tmp_path / "none/a", tmp_path / ("x" * 5000)):
+        with pytest.raises(FaimError, match="cannot be written"):
+            write_whole(path, lambda part: part.write_text("new"))
+        with pytest.raises(FaimError, match="cannot be written"):
+            write_tensors(path, {"a": torch.ones(2)}, {})
+    assert [file.name for file in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_pipe_stays_one(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    read: list[str] = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
+    reader.start()
+    write_whole(pipe, lambda part: part.write_text("new"))
+    reader.join(10)
+    assert read == ["new"]
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+def test_tensors_that_others_may_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    write_tensors(path, {"a": torch.arange(3.0)}, {"format": "faim"})
+    assert load_file(path)["a"].tolist() == [0, 1, 2]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
