@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from typing import get_args
 
-from faim.runtime.choices import LONGEST_SIDE, BackendName, PolicyName, Precision
+from faim.runtime.choices import LONGEST_SIDE, MOST_THREADS, BackendName, PolicyName, Precision
 
 #: Past frames; each takes about 0.1 MB in FAIM-S.
 MOST_BANK = 10_000
@@ -27,6 +28,13 @@ def whole(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
         return value
 
     return parse
+
+
+def path(text: str) -> Path:
+    """A file or folder; not the empty text, which would be the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("'' is no path; expected a file or folder")
+    return Path(text)
 
 
 def size(text: str) -> tuple[int, int]:
@@ -80,7 +88,7 @@ def add_backend_options(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="of the base detector (auto: the backend's choice)",
     )
-    group.add_argument("--threads", type=whole(1), help="processor threads (all)")
+    group.add_argument("--threads", type=whole(1, MOST_THREADS), help="processor threads (all)")
     group.add_argument("--compile", action="store_true", help="torch.compile, with backend torch")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from faim.arguments import (
     add_backend_options,
     add_bank_options,
     add_network_options,
+    path,
     share,
     whole,
 )
@@ -27,6 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit status: 0, 2 after wrong input (told in one sentence on stderr), 130 after Ctrl-C.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without accents ends no run
     try:
         parsed = build_parser().parse_args(arguments)
         _log_plainly()
@@ -186,9 +190,9 @@ def _run_train(parsed: argparse.Namespace) -> int:
 def _add_eval(parser: argparse.ArgumentParser) -> None:
     from faim.postprocess.options import add_post_options
 
-    parser.add_argument("-f", "--exp-file", type=Path, help="experiment file (for its data)")
+    parser.add_argument("-f", "--exp-file", type=path, help="experiment file (for its data)")
     parser.add_argument("-c", "--ckpt", "--weights", dest="weights", help="checkpoint")
-    parser.add_argument("--data", type=Path, help="CocoVID annotation file")
+    parser.add_argument("--data", type=path, help="CocoVID annotation file")
     parser.add_argument("--mode", choices=("frame", "stream", "global", "all"), default="all")
     add_network_options(parser)
     parser.add_argument(
@@ -202,10 +206,10 @@ def _add_eval(parser: argparse.ArgumentParser) -> None:
         "--frames", type=whole(1, MOST_BANK), metavar="M", help="frames looked at together"
     )
     parser.add_argument("--proposals", type=whole(1), metavar="N", help="proposals a frame")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="write a folder for faim report")
+    parser.add_argument("--json", type=path, metavar="FILE", help="write the figures as JSON")
+    parser.add_argument("--out", type=path, metavar="DIR", help="write a folder for faim report")
     parser.add_argument(
-        "--detections", type=Path, metavar="FILE", help="evaluate COCO results, without a model"
+        "--detections", type=path, metavar="FILE", help="evaluate COCO results, without a model"
     )
     add_backend_options(parser)
     add_bank_options(parser, scene_cuts=False)

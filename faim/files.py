@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Write a file beside its place and then rename it; what fails leaves the old file.
 
-    A device or pipe, such as `/dev/stdout`, is written to as it is.
+    A device or pipe, such as `/dev/stdout`, is written to as it is; a link stays one, and the file
+    that it names is replaced.
 
     Args:
         path: the file.
@@ -27,20 +28,29 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     Raises:
         FaimError: the file cannot be written.
     """
-    special = os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path))  # noqa: PTH110, PTH112, PTH113 - those of Path raise for a name too long
-    part = path.parent / (path.name + ".part")
+    special = _is_special(path)
+    place = Path(os.path.realpath(path))
+    part = path if special else place.parent / (place.name + ".part")
     try:
-        write(path if special else part)
+        write(part)
         if not special:
-            part.replace(path)
+            part.replace(place)
     except OSError as error:
         raise FaimError(
             f"{path}: cannot be written ({error.strerror or error}); expected a file in a writable "
             "folder with space left"
         ) from error
     finally:
-        with suppress(OSError):
-            part.unlink()
+        if not special:
+            with suppress(OSError):
+                part.unlink()
+
+
+def _is_special(path: Path) -> bool:
+    """Whether it is a device, a pipe or an open file's name, which must not be renamed over."""
+    if os.path.abspath(path).startswith(("/dev/std", "/dev/fd/", "/proc/")):  # noqa: PTH100 - links stay
+        return True
+    return os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path))  # noqa: PTH110, PTH112, PTH113 - those of Path raise for a name too long
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
@@ -71,11 +81,14 @@ def check_writable(path: Path) -> None:
         raise FaimError(
             f"{path}: cannot make its folder ({error}); expected a place to write"
         ) from error
+    if not (os.access(path, os.W_OK) if _is_special(path) else _takes_files(path)):
+        raise FaimError(f"{path}: cannot be written; expected a file name in a writable folder")
+
+
+def _takes_files(path: Path) -> bool:
     try:
         # Asking for permission alone is not enough: some file systems refuse root too.
-        with tempfile.TemporaryFile(dir=path.parent):
-            writable = not path.is_dir()
+        with tempfile.TemporaryFile(dir=Path(os.path.realpath(path)).parent):
+            return not path.is_dir()
     except OSError:
-        writable = False
-    if not writable:
-        raise FaimError(f"{path}: cannot be written; expected a file name in a writable folder")
+        return False

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from faim.errors import FaimError
-from faim.files import write_tensors, write_whole
+from faim.files import check_writable, write_tensors, write_whole
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError("wrong")])
@@ -64,6 +64,36 @@ def test_a_pipe_stays_one(tmp_path: Path) -> None:
     reader.join(10)
     assert read == ["new"]
     assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+def test_a_link_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    target, link, dangling = tmp_path / "far/a", tmp_path / "link", tmp_path / "dangling"
+    target.write_text("old")
+    link.symlink_to(target)
+    dangling.symlink_to(Path("far") / "b")
+    for path in (link, dangling):
+        check_writable(path)
+        write_whole(path, lambda part: part.write_text("new"))
+        assert path.is_symlink()
+        assert path.read_text() == "new"
+    assert sorted(file.name for file in (tmp_path / "far").iterdir()) == ["a", "b"]
+    gone = tmp_path / "gone"
+    gone.symlink_to("nowhere/c")
+    with pytest.raises(FaimError, match="cannot be written"):
+        check_writable(gone)
+
+
+def test_devices_stay(tmp_path: Path) -> None:
+    check_writable(Path("/dev/null"))
+    write_whole(Path("/dev/null"), lambda part: part.write_text("new"))
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)  # noqa: PTH116
+    with (tmp_path / "open").open("w") as file:
+        write_whole(Path(f"/dev/fd/{file.fileno()}"), lambda part: part.write_text("new"))
+        assert os.fstat(file.fileno()).st_size == 3  # the open file, not another of its name
+    if os.path.exists("/dev/full"):  # noqa: PTH110
+        with pytest.raises(FaimError, match="/dev/full: cannot be written"):
+            write_whole(Path("/dev/full"), lambda part: part.write_text("new"))
 
 
 def test_tensors_that_others_may_read(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import supervision as sv
 
 from faim.data.records import Annotation, FrameRecord, VideoRecord, read_image, read_mask
 from faim.errors import FaimError
+from faim.files import check_writable, write_whole
 
 Image = npt.NDArray[np.uint8]
 
@@ -94,15 +95,17 @@ def write_sheet(path: Path, sheet: Image) -> None:
     """Write an image file of the kind that its name ends in.
 
     Raises:
-        FaimError: it cannot be written, or its ending is no image format's.
+        FaimError: it cannot be written, and an older file stays; or its ending is no image
+            format's.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        done = cv2.imwrite(str(path), sheet)
-    except (OSError, cv2.error):
+        done, content = cv2.imencode(path.suffix, sheet)
+    except cv2.error:
         done = False
     if not done:
         raise FaimError(f"{path}: cannot be written; expected a name ending in .png or .jpg")
+    check_writable(path)
+    write_whole(path, lambda part: part.write_bytes(content.tobytes()))
 
 
 def _cell(frame: FrameRecord, classes: Sequence[str]) -> Image:

@@ -18,6 +18,7 @@ from faim.data.rules import (
     required,
     side_of,
     split_of,
+    track_of,
 )
 
 
@@ -161,11 +162,10 @@ class _Walk:
         if beyond > 1e-6:
             where = f"annotation {entry['id']}: {entry['bbox']}"
             self.listener.note("box up to a pixel outside, clipped", where)
-        track = entry.get("instance_id", -1)
         return Annotation(
             box=box,
             category_id=dense[category_id],
-            instance_id=track if isinstance(track, int) else -1,
+            instance_id=track_of(entry),
             segmentation=entry.get("segmentation") or None,
         )
 

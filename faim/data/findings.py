@@ -78,6 +78,8 @@ def examine(annotation_file: Path, image_root: Path | None = None) -> Examined:
         found = read_contents(content, image_root or annotation_file.parent, counter)
     except EntryError as error:
         raise FaimError(f"{annotation_file}: {error}") from error
+    if not content["images"]:
+        counter.findings.error("no images", f"{annotation_file}: `images` is an empty list")
     for video in found.videos:
         _note_tracks(video, counter.findings)
     classes = tuple(found.categories.values())

@@ -17,7 +17,7 @@ def image_size(path: Path) -> tuple[int, int]:
     """Width and height in pixels, as `records.read_image` gives the image: EXIF rotation applied.
 
     Raises:
-        FaimError: the file is missing or is no image.
+        FaimError: the file is missing, is no image, or is so large that Pillow refuses it.
     """
     try:
         with Image.open(path) as image:
@@ -25,6 +25,8 @@ def image_size(path: Path) -> tuple[int, int]:
             width, height = image.size
     except FileNotFoundError as error:
         raise FaimError(f"{path}: no such image") from error
+    except Image.DecompressionBombError as error:
+        raise FaimError(f"{path}: cannot be read ({error}); expected a smaller image") from error
     except (OSError, ValueError, SyntaxError, UnidentifiedImageError) as error:
         raise FaimError(f"{path}: cannot be read; expected an image") from error
     return (height, width) if turned else (width, height)

@@ -74,6 +74,8 @@ def read_json(path: Path) -> dict[str, Any]:
         content = json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
         raise FaimError(f"{path}: is not JSON ({error})") from error
+    except ValueError as error:
+        raise FaimError(f"{path}: is not JSON that can be read (a number is too long)") from error
     if not isinstance(content, dict):
         raise FaimError(f"{path}: holds a {type(content).__name__}; expected a JSON object")
     return content

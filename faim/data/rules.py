@@ -13,6 +13,10 @@ Box = tuple[float, float, float, float]
 
 #: Pixels by which a box may stick out of its image; it is clipped. Annotation tools round.
 BOX_TOLERANCE = 1.0
+#: Ids and places in time are below it on both sides of 0: floats hold all of them.
+MOST_NUMBER = 2**53
+#: Pixels of the longest side.
+LONGEST_SIDE = 2**31 - 1
 
 
 class EntryError(FaimError):
@@ -38,6 +42,11 @@ def is_finite(value: Any) -> bool:
         return False
 
 
+def is_small(value: int) -> bool:
+    """Whether a whole number is below `MOST_NUMBER`, as any program holds exactly."""
+    return abs(value) < MOST_NUMBER
+
+
 def list_of(content: Entry, key: str) -> list[Any]:
     """One of the file's lists.
 
@@ -57,7 +66,8 @@ def id_of(entry: Any, key: str, position: int, seen: Container[int]) -> int:
     """The id of the entry at `position` of the list `key`, which is none of `seen`.
 
     Raises:
-        EntryError: the entry is no object, or its id is missing, no whole number or used before.
+        EntryError: the entry is no object, or its id is missing, no whole number, too large or
+            used before.
     """
     where = f"`{key}` number {position}"
     if not isinstance(entry, dict):
@@ -67,6 +77,9 @@ def id_of(entry: Any, key: str, position: int, seen: Container[int]) -> int:
     if not isinstance(number, int):
         kind = f"id in `{key}` is no whole number"
         raise EntryError(kind, f"`{key}` has id {number!r}; expected a whole number")
+    if not is_small(number):
+        kind = f"id in `{key}` is too large"
+        raise EntryError(kind, f"`{key}` has id {_shown(number)}; expected below 2^53")
     if number in seen:
         raise EntryError(
             f"id twice in `{key}`", f"`{key}` has id {number} twice; expected each id once"
@@ -88,17 +101,18 @@ def required(entry: Entry, name: str, what: str, key: str) -> Any:
 
 
 def side_of(image: Entry, name: str) -> int:
-    """The image's `width` or `height`, a whole number above 0.
+    """The image's `width` or `height`, a whole number from 1 to `LONGEST_SIDE`.
 
     Raises:
         EntryError: it is missing or anything else.
     """
     what = f"image {image['id']}"
     side = required(image, name, what, "images")
-    if not isinstance(side, int) or side < 1:
+    if type(side) is not int or not 1 <= side <= LONGEST_SIDE:
         raise EntryError(
             "width or height of an image",
-            f"{what} has {name} {side!r}; expected a whole number of pixels above 0",
+            f"{what} has {name} {_shown(side)}; expected a whole number of pixels above 0 and "
+            "below 2^31",
         )
     return side
 
@@ -156,11 +170,16 @@ def frame_id_of(image: Entry, video_id: int, taken: Container[int]) -> int:
     """The image's place in its video, none of `taken`.
 
     Raises:
-        EntryError: it is missing, no whole number or taken.
+        EntryError: it is missing, no whole number, too large or taken.
     """
     what = f"image {image['id']}"
     frame_id = required(image, "frame_id", what, "images")
     whole = isinstance(frame_id, int)
+    if whole and not is_small(frame_id):
+        raise EntryError(
+            "frame_id is too large",
+            f"{what} has frame_id {_shown(frame_id)}; expected below 2^53",
+        )
     if not whole or frame_id in taken:
         raise EntryError(
             "frame_id twice in a video" if whole else "frame_id is no whole number",
@@ -168,6 +187,23 @@ def frame_id_of(image: Entry, video_id: int, taken: Container[int]) -> int:
             f"video {video_id} has",
         )
     return frame_id
+
+
+def track_of(annotation: Entry) -> int:
+    """The `instance_id`; -1 where there is none or it is no whole number.
+
+    Raises:
+        EntryError: it is too large.
+    """
+    track = annotation.get("instance_id", -1)
+    if not isinstance(track, int):
+        return -1
+    if not is_small(track):
+        raise EntryError(
+            "instance_id is too large",
+            f"annotation {annotation['id']} has instance_id {_shown(track)}; expected below 2^53",
+        )
+    return track
 
 
 def split_of(video: Entry) -> str | None:
@@ -183,6 +219,12 @@ def split_of(video: Entry) -> str | None:
             f"video {video['id']} has split {split!r}; expected a name",
         )
     return split
+
+
+def _shown(value: Any) -> str:
+    """A value as messages give it: numbers may have thousands of digits."""
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:40]}…"
 
 
 def _singular(key: str) -> str:

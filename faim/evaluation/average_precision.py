@@ -153,19 +153,22 @@ def _precision(case: Case) -> NDArray[np.float64]:
 
 
 def _results(case: Case) -> NDArray[np.float64]:
-    """(k, 7) image id, x, y, width, height, score, class."""
+    """(k, 7) place of the image, x, y, width, height, score, class."""
     found = case.found
     low, size = found.box[:, :2], found.box[:, 2:] - found.box[:, :2]
-    columns = [case.image_ids[found.frame][:, None], low, size, found.score[:, None]]
+    columns = [found.frame[:, None], low, size, found.score[:, None]]
     return np.concatenate([*columns, found.label[:, None]], axis=1)
 
 
 def _ground_truth(case: Case) -> dict[str, Any]:
-    """The dataset as COCO's dictionary, with dense category ids."""
+    """The dataset as COCO's dictionary, with dense category ids and places as image ids.
+
+    Results are a table of floats, in which an id above 2^53 would become another.
+    """
     objects = case.objects
     size = objects.box[:, 2:] - objects.box[:, :2]
     rows = zip(
-        case.image_ids[objects.frame].tolist(),
+        objects.frame.tolist(),
         objects.label.tolist(),
         np.concatenate([objects.box[:, :2], size], axis=1).tolist(),
         size.prod(axis=1).tolist(),
@@ -173,18 +176,21 @@ def _ground_truth(case: Case) -> dict[str, Any]:
     )
     return {
         "images": [
-            {"id": f.image_id, "width": f.width, "height": f.height} for f in case.data.frames
+            {"id": place, "width": frame.width, "height": frame.height}
+            for place, frame in enumerate(
+                sorted(case.data.frames, key=lambda frame: frame.image_id)
+            )
         ],
         "categories": [{"id": index, "name": name} for index, name in enumerate(case.data.classes)],
         "annotations": [
             {
                 "id": number,  # from 1: COCO's matching takes id 0 for "no match"
-                "image_id": image_id,
+                "image_id": place,
                 "category_id": category,
                 "bbox": box,
                 "area": area,
                 "iscrowd": 0,
             }
-            for number, (image_id, category, box, area) in enumerate(rows, start=1)
+            for number, (place, category, box, area) in enumerate(rows, start=1)
         ],
     }

@@ -13,6 +13,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from faim.evaluation.average_precision import Levels
 from faim.evaluation.error_split import KINDS
@@ -46,7 +47,10 @@ _PACKAGES = (
 def print_modes(
     figures: Mapping[str, ModeFigures], title: str, caption: str, console: Console
 ) -> None:
-    """The modes side by side, what AP50 is lost to, and the AP of every class."""
+    """The modes side by side, what AP50 is lost to, and the AP of every class.
+
+    Names are printed as they are, square brackets too.
+    """
     every = list(figures.values())
     table = _table(figures, title, caption)
     _section(table, _ap_rows(every))
@@ -60,18 +64,21 @@ def print_modes(
         console.print(errors)
     classes = _table(figures, "AP50 / AP75 / AP50:95 of every class", first="class")
     for name in every[0].ap.per_class:
-        classes.add_row(name, *(_class_cell(f.ap.per_class[name]) for f in every))
+        classes.add_row(Text(name), *(_class_cell(f.ap.per_class[name]) for f in every))
     console.print(classes)
 
 
 def _table(
     figures: Mapping[str, ModeFigures], title: str, caption: str | None = None, first: str = ""
 ) -> Table:
-    table = Table(title=title, caption=caption)
+    table = Table(
+        title=Text(title, style="table.title"),
+        caption=None if caption is None else Text(caption, style="table.caption"),
+    )
     table.add_column(first)
     for mode, one in figures.items():
         name = mode if one.post in (None, "none") else f"{mode} + {one.post}"
-        table.add_column(name, justify="right")
+        table.add_column(Text(name), justify="right")
     return table
 
 
@@ -79,7 +86,7 @@ def _section(table: Table, rows: Sequence[Row]) -> None:
     if rows:
         table.add_section()
     for name, values in rows:
-        table.add_row(name, *map(number, values))
+        table.add_row(Text(name), *map(number, values))
 
 
 def _ap_rows(every: Sequence[ModeFigures]) -> list[Row]:

@@ -17,6 +17,8 @@ from faim.files import write_whole
 from faim.structures import Detections
 
 _BOX_DECIMALS, _SCORE_DECIMALS = 2, 5
+#: Pixels; far beyond every image, while areas of such boxes are still numbers.
+_FARTHEST = 1e9
 
 
 def write_detections(path: Path, data: CocoVid, detections: Mapping[int, Detections]) -> None:
@@ -120,14 +122,24 @@ def _problem(row: Any, images: set[int], dense: Mapping[int, int], annotations: 
         return f"has no {missing[0]}; expected image_id, category_id, bbox and score"
     for key, known in (("image_id", images), ("category_id", dense)):
         if type(row[key]) is not int or row[key] not in known:
-            return f"has {key} {row[key]!r}; expected one of {annotations}"
+            return f"has {key} {_short(row[key])}; expected one of {annotations}"
     bbox = row["bbox"]
     sound = isinstance(bbox, list) and len(bbox) == 4 and all(map(_is_finite, bbox))
     if not sound or bbox[2] < 0 or bbox[3] < 0:
-        return f"has bbox {bbox!r}; expected finite x, y, width and height, the sides not negative"
+        return (
+            f"has bbox {_short(bbox)}; expected finite x, y, width and height, the sides not "
+            "negative"
+        )
+    if max(map(abs, bbox)) > _FARTHEST:
+        return f"has bbox {_short(bbox)}; expected pixels, up to {_FARTHEST:.0f}"
     if not _is_finite(row["score"]):
-        return f"has score {row['score']!r}; expected a finite number"
+        return f"has score {_short(row['score'])}; expected a finite number"
     return None
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:79] + "…"
 
 
 def _is_finite(value: Any) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from faim.config import FaimConfig
 from faim.data.coco_vid import CocoVid
@@ -122,19 +123,22 @@ def _report(
     console: Console,
     features: FeatureSample | None = None,
 ) -> dict[str, Any]:
-    """Print and write; returns what the JSON file holds."""
+    """Write and print; returns what the JSON file holds."""
     title = Path(options.detections or options.weights or "").name
-    print_modes(figures, title, caption, console)
     notes = options.notes + missing_parts(figures)
-    for note in notes:
-        console.print(note)
     report = {**about, "notes": notes, "modes": as_dictionary(figures)}
     report["base_ms"] = report["modes"].get("frame", {}).get("ms_per_frame")
-    if options.json:
-        write_json(options.json, report)
-    if options.out:
-        write_run_folder(options.out, data, report, detections, features)
-        console.print(f"wrote {options.out}")
+    try:
+        if options.out:
+            write_run_folder(options.out, data, report, detections, features)
+            notes = [*notes, f"wrote {options.out}"]
+        if options.json:
+            write_json(options.json, report)
+    finally:
+        # After the files, which a closed terminal must not cost; but also where they fail.
+        print_modes(figures, title, caption, console)
+        for note in notes:
+            console.print(Text(note), soft_wrap=True)
     return report
 
 

@@ -6,7 +6,11 @@ COCO's list of results; and `features.npz`, proposal features, where a model was
 
 from __future__ import annotations
 
+import errno
+import shutil
+import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +37,7 @@ def write_run_folder(
     detections: Mapping[str, Mapping[int, Detections]],
     features: FeatureSample | None = None,
 ) -> None:
-    """Write a run folder; what an earlier run left in it is replaced.
+    """Write a run folder; what an earlier run left in it is replaced, or stays where this fails.
 
     Args:
         folder: see `prepare_run_folder`; its name is the run's.
@@ -45,14 +49,50 @@ def write_run_folder(
     Raises:
         FaimError: a file cannot be written.
     """
-    for old in [*folder.glob("detections_*.json"), folder / FEATURES_FILE, folder / RUN_FILE]:
-        try:
-            old.unlink(missing_ok=True)
-        except OSError as error:
-            raise FaimError(f"{old}: cannot be replaced ({error.strerror})") from error
-    for mode, found in detections.items():
-        write_detections(folder / f"detections_{mode}.json", data, found)
-    if features is not None:
-        features.write(folder / FEATURES_FILE)
-    # Last, so that a folder with it is whole.
-    write_json(folder / RUN_FILE, {"name": folder.resolve().name, **report})
+    try:
+        part = Path(tempfile.mkdtemp(prefix=".part-", dir=folder))
+    except OSError as error:
+        raise FaimError(
+            f"{folder}: cannot be written ({error.strerror}); expected a writable folder"
+        ) from error
+    try:
+        for mode, found in detections.items():
+            write_detections(part / f"detections_{mode}.json", data, found)
+        if features is not None:
+            features.write(part / FEATURES_FILE)
+        write_json(part / RUN_FILE, {"name": folder.resolve().name, **report})
+        _swap(part, folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _swap(part: Path, folder: Path) -> None:
+    """Put the files of `part` in the place of those of an earlier run, all or none."""
+    fresh, old = list(part.iterdir()), part / "old"
+    earlier = [*folder.glob("detections_*.json"), folder / FEATURES_FILE, folder / RUN_FILE]
+    try:
+        old.mkdir()
+        # With run.json first out and last in, a folder that has it is whole.
+        for file in sorted(earlier, key=_is_run_file, reverse=True):
+            if file.is_dir():
+                raise IsADirectoryError(errno.EISDIR, f"{file.name} is a folder")
+            with suppress(FileNotFoundError):
+                file.replace(old / file.name)
+        for file in sorted(fresh, key=_is_run_file):
+            file.replace(folder / file.name)
+    except BaseException as error:
+        for file in fresh:
+            if not file.exists():
+                (folder / file.name).replace(file)
+        for file in sorted(old.glob("*"), key=_is_run_file):
+            file.replace(folder / file.name)
+        if isinstance(error, OSError):
+            raise FaimError(
+                f"{folder}: cannot be written ({error.strerror}); expected a folder whose files "
+                "may be replaced"
+            ) from error
+        raise
+
+
+def _is_run_file(file: Path) -> bool:
+    return file.name == RUN_FILE

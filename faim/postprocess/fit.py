@@ -164,11 +164,13 @@ def _positives(boxes: _Boxes, max_gap: int) -> Integers:
     """(p, 2) places of two boxes of an object, the earlier first."""
     order = np.lexsort((boxes.frames, boxes.instances))
     pairs = [np.zeros((0, 2), np.int64)]
-    for offset in range(1, max_gap + 1):
+    for offset in range(1, min(max_gap, len(order) - 1) + 1):
         early, late = order[:-offset], order[offset:]
         gaps = boxes.frames[late] - boxes.frames[early]
         same = boxes.instances[late] == boxes.instances[early]
         near = same & (gaps >= 1) & (gaps <= max_gap)
+        if not (same & (gaps <= max_gap)).any():
+            break  # as boxes of an object are in order, the next are farther apart
         pairs.append(np.stack([early[near], late[near]], axis=1))
     return np.concatenate(pairs)
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import get_args
 
-from faim.arguments import share, whole
+from faim.arguments import path, share, whole
 from faim.runtime.choices import PostName
 
 
@@ -20,7 +19,7 @@ def add_post_options(parser: argparse.ArgumentParser) -> None:
         help="repp: with modes global and frame, after all frames; causal: with mode stream",
     )
     group.add_argument(
-        "--post-model", type=Path, metavar="JSON", help="what `faim repp fit` wrote (published)"
+        "--post-model", type=path, metavar="JSON", help="what `faim repp fit` wrote (published)"
     )
 
 
@@ -28,8 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The actions of `faim repp`."""
     actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
     fit = actions.add_parser("fit", help="learn the pair model from annotated video")
-    fit.add_argument("annotations", type=Path, help="CocoVID with instance ids")
-    fit.add_argument("--out", type=Path, required=True, metavar="JSON")
+    fit.add_argument("annotations", type=path, help="CocoVID with instance ids")
+    fit.add_argument("--out", type=path, required=True, metavar="JSON")
     fit.add_argument(
         "--max-gap", type=whole(1), default=1, metavar="N", help="frames within a pair (1)"
     )

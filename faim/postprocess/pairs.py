@@ -47,8 +47,10 @@ class PairModel:
         for name, value in asdict(self).items():
             if isinstance(value, bool) or not isinstance(value, (int, float)):
                 raise FaimError(f"pair model: {name} is {value!r}; expected a number")
-            if not math.isfinite(value):
-                raise FaimError(f"pair model: {name} is {value}; expected a finite number")
+            if not math.isfinite(_as_float(value)):
+                raise FaimError(
+                    f"pair model: {name} is {_as_float(value)}; expected a finite number"
+                )
 
     def probability(self, first: Array, second: Array, size: tuple[int, int]) -> Array:
         """Probability that each pair is one object.
@@ -86,8 +88,8 @@ class PairModel:
                 f"{', '.join(names)}, as `faim repp fit` writes them"
             )
         try:
-            return cls(**{name: float(content[name]) for name in names})
-        except (FaimError, OverflowError) as error:
+            return cls(**{name: _as_float(content[name]) for name in names})
+        except FaimError as error:
             raise FaimError(f"{path}: {error}") from error
 
     def to_json(self, path: str | Path) -> None:
@@ -98,6 +100,14 @@ class PairModel:
         """
         text = json.dumps(asdict(self), indent=2) + "\n"
         write_whole(Path(path), lambda part: part.write_text(text, encoding="utf-8"))
+
+
+def _as_float(value: float) -> float:
+    """A float; infinite where a whole number is beyond all of them."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def pair_features(first: Array, second: Array, size: tuple[int, int]) -> Array:

@@ -6,7 +6,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from faim.arguments import whole
+from faim.arguments import path, whole
 
 #: More would not fit a page that people scroll.
 MOST_FRAMES = 100
@@ -38,16 +38,16 @@ class ReportOptions:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """All of them."""
     parser.add_argument(
-        "runs", nargs="+", type=Path, metavar="RUN", help="folder written by faim eval --out"
+        "runs", nargs="+", type=path, metavar="RUN", help="folder written by faim eval --out"
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("report.html"), metavar="HTML", help="page to write"
+        "--out", type=path, default=Path("report.html"), metavar="HTML", help="page to write"
     )
     parser.add_argument(
-        "--data", type=Path, metavar="JSON", help="annotation file (default: the runs' own)"
+        "--data", type=path, metavar="JSON", help="annotation file (default: the runs' own)"
     )
     parser.add_argument(
-        "--images", type=Path, metavar="DIR", help="folder of the images (default: of the JSON)"
+        "--images", type=path, metavar="DIR", help="folder of the images (default: of the JSON)"
     )
     parser.add_argument(
         "--frames",

@@ -31,6 +31,8 @@ _UNREADABLE = (
     zlib.error,
     zipfile.BadZipFile,
 )
+#: Of figures, which are percents, milliseconds and counts; charts cannot draw any number.
+_LARGEST = 1e15
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,9 @@ def read_run(folder: Path) -> Run:
         raise FaimError(f"{path}: `modes` is {_short(modes)}; expected each mode's figures")
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
         raise FaimError(f"{path}: `classes` is {_short(classes)}; expected the class names")
+    huge = _huge(modes)
+    if huge is not None:
+        raise FaimError(f"{path}: `{huge}` is no number below 1e15; expected a figure, or null")
     for mode in modes:
         if Path(mode).name != mode or not _is_file(folder / f"detections_{mode}.json"):
             raise FaimError(f"{folder}: has no detections_{mode}.json; expected one for every mode")
@@ -112,6 +117,18 @@ def figure(figures: dict[str, Any], *keys: str) -> float:
         value = value.get(key) if isinstance(value, dict) else None
     known = isinstance(value, (int, float)) and not isinstance(value, bool)
     return float(value) if known else math.nan
+
+
+def _huge(figures: dict[str, Any]) -> str | None:
+    """The key of a number that is too large for a figure, at any depth; None without."""
+    for key, value in figures.items():
+        if isinstance(value, dict):
+            inner = _huge(value)
+            if inner is not None:
+                return f"{key}.{inner}"
+        elif isinstance(value, (int, float)) and abs(value) > _LARGEST:
+            return key
+    return None
 
 
 def _read_features(path: Path, classes: int) -> Features:

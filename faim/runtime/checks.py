@@ -10,6 +10,9 @@ import torch
 from faim.errors import FaimError
 from faim.runtime.choices import LONGEST_SIDE
 
+#: Kinds of devices that networks run on; torch has others, such as "meta", which holds no numbers.
+_DEVICES = ("cpu", "cuda", "mps", "xpu")
+
 
 def check_size(size: int | tuple[int, int]) -> tuple[int, int]:
     """(height, width) of the network input.
@@ -39,6 +42,8 @@ def resolve_device(device: str | torch.device) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         chosen = torch.device(device)
+        if chosen.type not in _DEVICES:
+            raise TypeError(f"{chosen.type} computes nothing")
         torch.empty(1, device=chosen)
     except (RuntimeError, AssertionError, TypeError) as error:
         raise FaimError(

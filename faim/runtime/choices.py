@@ -16,3 +16,5 @@ PostName = Literal["none", "repp", "causal"]
 
 #: Most pixels of a side of the network input.
 LONGEST_SIDE = 8192
+#: Most threads of a network; libraries crash from some ten thousands on.
+MOST_THREADS = 1024

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 import json
 import math
 import shutil
@@ -10,6 +11,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 from rich.console import Console
 
@@ -26,6 +28,7 @@ from faim.data.contact_sheet import (
     write_sheet,
 )
 from faim.data.findings import examine
+from faim.data.image_size import image_size
 from faim.data.records import FrameRecord, VideoRecord
 from faim.data.statistics import measure
 from faim.errors import FaimError
@@ -78,6 +81,12 @@ def _drop(kind: str, index: int, key: str) -> Callable[[dict[str, Any]], None]:
         (_set("annotations", 1, id=1), "id twice in `annotations`"),
         (_set("categories", 0, name="cat"), "category name twice"),
         (_set("images", 0, width=0), "width or height of an image"),
+        (_set("images", 0, height=2**31), "width or height of an image"),
+        (_set("images", 0, height=10**4000), "width or height of an image"),
+        (_set("images", 0, id=2**53), "id in `images` is too large"),
+        (_set("images", 0, id=-(2**53)), "id in `images` is too large"),
+        (_set("images", 0, frame_id=2**53), "frame_id is too large"),
+        (_set("annotations", 0, instance_id=10**4000), "instance_id is too large"),
         (_set("annotations", 0, image_id=99), "annotation of an unknown image"),
         (_set("annotations", 0, category_id=99), "annotation of an unknown category"),
         (_set("annotations", 0, bbox=[1, 2, 3]), "bbox is not four finite numbers"),
@@ -262,13 +271,47 @@ def test_command_prints_draws_and_refuses(
     assert output.err.strip().endswith("annotations.json: mistakes: 1, listed above; expected none")
 
 
-def test_set_without_annotations_is_allowed(content: dict[str, Any], write: Write) -> None:
+def test_set_without_annotations_is_allowed(small_set: Path) -> None:
+    content = json.loads(small_set.read_text())
+    small_set.write_text(json.dumps({**content, "annotations": []}))
+    console = Console(record=True, width=120)
+    numbers = run_check(small_set, console=console)
+    assert numbers.frames == numbers.empty_frames == 7
+    assert "no annotations: for prediction only" in console.export_text()
+
+
+def test_set_without_images_is_a_mistake(content: dict[str, Any], write: Write) -> None:
     content["annotations"] = []
     content["images"] = []
-    console = Console(record=True, width=120)
-    numbers = run_check(write(content), console=console)
-    assert numbers.frames == 0
-    assert "no annotations: for prediction only" in console.export_text()
+    assert examine(write(content)).findings.errors == {"no images": 1}
+
+
+def test_a_sheet_that_cannot_be_written_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill_the_disk(path: Path, content: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    path = tmp_path / "sheet.png"
+    sheet, _ = draw_sheet([], ())
+    write_sheet(path, sheet)
+    before = path.read_bytes()
+    assert np.array_equal(cv2.imread(str(path)), sheet)
+    monkeypatch.setattr(Path, "write_bytes", fill_the_disk)
+    with pytest.raises(FaimError, match=r"sheet\.png: cannot be written \(No space left on device"):
+        write_sheet(path, sheet)
+    assert path.read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == ["sheet.png"]
+
+
+def test_an_image_of_too_many_pixels_is_one_sentence(
+    small_set: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = CocoVid(small_set).frames[0].path
+    assert image_size(path) == (100, 60)
+    monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 2999)  # it refuses beyond twice as many
+    with pytest.raises(FaimError, match=r"cannot be read \(.*6000 pixels.*expected a smaller"):
+        image_size(path)
 
 
 def test_wrong_files_are_one_sentence(tmp_path: Path, small_set: Path) -> None:

@@ -276,6 +276,13 @@ def test_damaged_masks_are_one_sentence(segmentation: Any) -> None:
         read_mask(_annotation(segmentation), 4, 6)
 
 
+def test_numbers_of_too_many_digits_are_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(f'{{"images": [{"9" * 5000}]}}')
+    with pytest.raises(FaimError, match=r"a\.json: is not JSON that can be read \(a number is too"):
+        CocoVid(path)
+
+
 def test_json_of_a_float_nan_is_refused_not_read(content: Content, write: Write) -> None:
     content["annotations"][0]["bbox"][2] = float("nan")
     path = write(content)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -257,3 +258,15 @@ def _by_pycocotools(
         {size: levels(precision[..., index]) for index, size in enumerate(sizes)},
         {name: levels(precision[:, :, index, 0]) for index, name in enumerate(data.classes)},
     )
+
+
+def test_image_ids_beyond_what_floats_tell_apart(make_data: MakeData) -> None:
+    box = (10.0, 10.0, 50.0, 50.0)
+    data = make_data([[(0, box, 1)], [(1, box, 2)]])
+    first = 2**53
+    for video in data.videos:
+        frames = tuple(replace(f, image_id=first + i) for i, f in enumerate(video.frames))
+        data.videos = [replace(video, frames=frames)]
+    found = {first: detections((0, 0.9, box)), first + 1: detections((1, 0.9, box))}
+    assert evaluate_ap(data, found).ap50 == 100.0
+    assert evaluate_ap(data, {first + 1: detections((0, 0.9, box))}).ap50 == 0.0

@@ -111,3 +111,18 @@ def test_parts_have_rows_and_missing_parts_a_sentence() -> None:
     assert missing_parts({"stream": figures}) == []
     assert "no instance_id" in missing_parts(FIGURES)[0]
     assert as_dictionary({"stream": figures})["stream"]["by_size"]["small"]["ap50"] is None
+
+
+def test_names_are_printed_as_they_are() -> None:
+    part = Levels(50.0, 40.0, 30.0)
+    figures = ModeFigures(
+        ApResult(50.0, 40.0, 30.0, {"[red]cat[/]": part, "[/dog]": part, ":cow:": part}),
+        Stability(80.0, math.nan),
+        math.nan,
+        splits={"[/S1]": ApResult(51.0, 41.0, 31.0)},
+    )
+    console = Console(file=io.StringIO(), width=100)
+    print_modes({"frame": figures}, "a[/b].safetensors", "/[bold]data[/x].json", console)
+    text = console.file.getvalue()
+    for name in ("[red]cat[/]", "[/dog]", ":cow:", "a[/b].saf", "/[bold]data[/x].json", "[/S1]"):
+        assert name in text

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -458,3 +459,91 @@ def test_causal_post_is_for_the_stream_alone(data: CocoVid, weights: Path) -> No
     assert posts == {"frame": "none", "stream": "causal", "global": "none"}
     assert (report["bank_frames"], report["notes"]) == (2, [])
     assert "stream + causal" in console.file.getvalue()
+
+
+class Closed(io.StringIO):
+    """A terminal that was closed."""
+
+    def write(self, text: str) -> int:
+        raise OSError(5, "Input/output error")
+
+
+def test_files_come_before_the_tables(data: CocoVid, tmp_path: Path) -> None:
+    (tmp_path / "found.json").write_text("[]")
+    options = EvalOptions(
+        detections=tmp_path / "found.json",
+        data=data.annotation_file,
+        out=tmp_path / "run",
+        json=tmp_path / "figures.json",
+    )
+    with pytest.raises(OSError, match="Input"):
+        run_eval(options, Console(file=Closed()))
+    content = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert content == {"name": "run", **json.loads((tmp_path / "figures.json").read_text())}
+
+
+@pytest.mark.parametrize("when", ["writing", "swapping"])
+def test_what_fails_leaves_the_run_before(
+    data: CocoVid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    (tmp_path / "found.json").write_text("[]")
+    out = tmp_path / "run"
+    options = EvalOptions(detections=tmp_path / "found.json", data=data.annotation_file, out=out)
+    run_eval(options, Console(file=io.StringIO()))
+    (out / "detections_stream.json").write_text("[1]")
+    before = {path.name: path.read_text() for path in out.iterdir()}
+    assert set(before) == {"run.json", "detections_file.json", "detections_stream.json"}
+
+    write_text, rename = Path.write_text, Path.replace
+
+    def half(file: Path, text: str, **options: str) -> None:
+        write_text(file, text[:5], **options)
+        raise OSError(27, "File too large")
+
+    def refuse(file: Path, target: Path) -> Path:
+        if target == out / "run.json" and "old" not in file.parts:
+            raise OSError(27, "File too large")
+        return rename(file, target)
+
+    if when == "writing":
+        monkeypatch.setattr(Path, "write_text", half)
+    else:
+        monkeypatch.setattr(Path, "replace", refuse)
+    console = Console(file=io.StringIO(), width=200)
+    with pytest.raises(FaimError, match=r"cannot be written \(File too large\)"):
+        run_eval(options, console)
+    assert {path.name: path.read_text() for path in out.iterdir()} == before
+    assert "AP50" in console.file.getvalue()  # the figures are not lost
+    assert "wrote" not in console.file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["eval", "--out", ""],
+        ["eval", "--json", ""],
+        ["eval", "--detections", ""],
+        ["report", ""],
+        ["report", "run", "--out", ""],
+        ["repp", "fit", "a.json", "--out", ""],
+    ],
+)
+def test_the_empty_path_is_no_folder(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2
+    assert "'' is no path; expected a file or folder" in capsys.readouterr().err
+
+
+def test_a_terminal_without_accents(
+    data: CocoVid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = tmp_path / "gefälscht.json"
+    found.write_text("[]")
+    terminal = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(terminal, encoding="ascii"))
+    assert main(["eval", "--data", str(data.annotation_file), "--detections", str(found)]) == 0
+    sys.stdout.flush()
+    assert b"gef?lscht.json" in terminal.getvalue()

@@ -93,6 +93,8 @@ def test_pairs_and_model_of_two_objects(tmp_path: Path) -> None:
     assert list(vars(found.model).values()) == pytest.approx([*weights, intercept], abs=1e-9)
     assert weights[0] < 0 < weights[2]
     wider = fit_pair_model(tmp_path / "a.json", max_gap=3, jitter=0)
+    widest = fit_pair_model(tmp_path / "a.json", max_gap=10**9, jitter=0)  # ends with the videos
+    assert widest.positives >= wider.positives
     assert wider.positives == 2 * (7 + 6 + 5)
 
 

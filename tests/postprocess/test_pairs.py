@@ -71,6 +71,11 @@ def test_wrong_files_are_named(tmp_path: Path) -> None:
             FaimError, match=r"repp.json: iou is .*; expected numbers named centre_"
         ):
             PairModel.from_json(path)
+    path.write_text(json.dumps({**whole, "iou": 10**400}))
+    with pytest.raises(FaimError, match=r"repp.json: pair model: iou is inf; expected a finite"):
+        PairModel.from_json(path)
+    with pytest.raises(FaimError, match="width_ratio is inf; expected a finite"):
+        PairModel(width_ratio=10**400)
     path.write_text(json.dumps({**whole, "iou": math.nan}))
     with pytest.raises(FaimError, match="iou is nan; expected a finite number"):
         PairModel.from_json(path)

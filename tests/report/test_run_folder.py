@@ -58,6 +58,11 @@ def test_figures_by_path() -> None:
         ("{", "is not JSON"),
         ("[]", "expected a JSON object"),
         ('{"classes": ["a"]}', "`modes` is missing"),
+        (
+            '{"classes": ["a"], "modes": {"stream": {"errors": {"both": 1' + 400 * "0" + "}}}}",
+            "`stream.errors.both` is no number below 1e15",
+        ),
+        ('{"classes": ["a"], "modes": {"stream": {"ap50": 1e999}}}', "`stream.ap50` is no number"),
         ('{"modes": {}, "classes": ["a"]}', "`modes` is {}"),
         ('{"modes": {"stream": 3}, "classes": ["a"]}', "`modes`"),
         ('{"modes": {"stream": {}}, "classes": [1]}', "`classes` is [1]"),

@@ -113,7 +113,7 @@ def test_environment_where_it_can_read_the_folder(
         (
             ["frame.onnx"],
             {"backend": "onnxruntime", "device": "meta"},
-            "device: meta given with backend onnxruntime, which runs on the CPU here",
+            "device: 'meta' cannot be used here; expected auto, cpu or a GPU",
         ),
     ],
 )

@@ -235,5 +235,7 @@ def test_wrong_options_are_named(model: FakeModel, detector: Detector) -> None:
         Detector(model, seed=-1)
     with pytest.raises(FaimError, match="device: 'nonsense'"):
         resolve_device("nonsense")
+    with pytest.raises(FaimError, match="device: 'meta' cannot be used here"):
+        resolve_device("meta")
     with pytest.raises(FaimError, match="mode: 'past'"):
         detector.stream([], mode="past")  # type: ignore[arg-type]

@@ -114,7 +114,8 @@ def test_environment_stands_for_auto_alone(
     [
         ({"backend": "caffe"}, "backend: 'caffe' given; expected one of auto, torch, onnxruntime"),
         ({"precision": "int4"}, "precision: 'int4' given; expected one of auto, fp32, bf16, fp16"),
-        ({"threads": 0}, "threads: 0 given; expected 1 or more"),
+        ({"threads": 0}, "threads: 0 given; expected 1 to 1024"),
+        ({"threads": 100_000}, "threads: 100000 given; expected 1 to 1024"),
     ],
 )
 def test_options_that_are_none(values: dict[str, Any], sentence: str) -> None:

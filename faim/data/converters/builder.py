@@ -28,6 +28,7 @@ from faim.data.converters.items import (
     Job,
     Problems,
     VideoItem,
+    is_utf8,
 )
 from faim.data.converters.progress import run_jobs
 from faim.data.converters.summary import Summary
@@ -81,10 +82,10 @@ def convert_videos(
         found: what was wrong with the list of jobs itself.
 
     Raises:
-        FaimError: there are no jobs or two of one key; nothing was found; a file cannot be read or
-            written; with `strict`, the first problem.
+        FaimError: there are no jobs or classes, or two of one name; nothing was found;
+            a file cannot be read or written; with `strict`, the first problem.
     """
-    _check(jobs, out)
+    _check(jobs, classes, out)
     found = found or Problems()
     if strict:
         found.refuse()
@@ -109,15 +110,26 @@ def convert_videos(
             f"{out}: cannot be written ({error}); expected a writable folder"
         ) from error
     if not summary.videos:
-        reasons = [f"{kind}: {count}" for kind, count in summary.problems.counts.items()]
+        examples = summary.problems.examples
+        reasons = [
+            f"{kind}: {count}, first {examples[kind]}"
+            for kind, count in summary.problems.counts.items()
+        ]
         raise FaimError(f"{out}: no video was left to write ({', '.join(reasons) or 'none read'})")
     summary.print(console or Console())
     return summary
 
 
-def _check(jobs: Sequence[Job], out: Path) -> None:
+def _check(jobs: Sequence[Job], classes: Sequence[Category], out: Path) -> None:
     if not jobs:
         raise FaimError(f"{out}: nothing to convert; expected at least one video")
+    if not classes:
+        raise FaimError(f"{out}: no class to convert; expected at least one")
+    for name, count in Counter(category.name for category in classes).items():
+        if count > 1:
+            raise FaimError(f"{out}: {count} classes are named {name!r}; expected each name once")
+        if not name.strip() or not is_utf8(name):
+            raise FaimError(f"{out}: a class is named {name!r}; expected text")
     for key, count in Counter(job.key for job in jobs).items():
         if count > 1:
             raise FaimError(f"{out}: {count} videos are named {key}; expected each name once")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from faim.arguments import whole
+from faim.arguments import path, whole
 
 #: Processes by default: reading small files from one disk gains little from more.
 MOST_WORKERS = 8
@@ -33,9 +33,9 @@ class Kind:
 
 def add_common(parser: argparse.ArgumentParser, source: str) -> None:
     """SRC, described by `source`, --out, --workers and --strict, as `convert_videos` takes them."""
-    parser.add_argument("source", type=Path, metavar="SRC", help=source)
+    parser.add_argument("source", type=path, metavar="SRC", help=source)
     parser.add_argument(
-        "--out", type=Path, required=True, help="folder to write to, or the JSON file"
+        "--out", type=path, required=True, help="folder to write to, or the JSON file"
     )
     workers = min(os.cpu_count() or 1, MOST_WORKERS)
     parser.add_argument(

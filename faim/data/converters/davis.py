@@ -186,12 +186,16 @@ def _sequences(path: Path, labels: str, clean_only: bool, found: Problems) -> di
     for name, entry in sorted(read_json(path).items()):
         if not isinstance(entry, dict) or labels not in entry:
             raise FaimError(f"{path}: sequence {name} has no `{labels}`; expected a class or null")
+        if not isinstance(entry[labels], str | None):
+            raise FaimError(
+                f"{path}: sequence {name} has {labels} {entry[labels]!r}; expected a class or null"
+            )
         if not entry[labels]:
             found.note(f"sequence without a {labels} class")
         elif clean_only and not entry.get("clean", True):
             found.note("sequence that is not clean")
         else:
-            chosen[name] = str(entry[labels])
+            chosen[name] = entry[labels]
     if not chosen:
         which = "clean sequence" if clean_only else "sequence"
         raise FaimError(f"{path}: no {which} has a {labels} class; expected at least one")

@@ -112,7 +112,7 @@ def read_indices(path: Path) -> npt.NDArray[np.uint8]:
             if image.mode not in ("P", "L"):
                 raise FaimError(f"{path}: has mode {image.mode}; expected a palette or grey values")
             return np.asarray(image)
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise FaimError(f"{path}: cannot be decoded; expected a PNG of object indices") from error
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from faim.data.converters.items import BoxItem, FrameItem, Problems, VideoItem
+from faim.data.converters.items import BoxItem, FrameItem, Problems, VideoItem, is_utf8
 from faim.data.records import Annotation, check_mask
 from faim.data.rules import BOX_TOLERANCE
 from faim.errors import FaimError
@@ -25,15 +25,20 @@ def video_entries(
 
     Boxes are clipped to their image. What cannot be kept is left out and counted in `problems`:
     frames of a number that the video already has or without a size, boxes outside the image,
-    without area, or of no class, damaged masks (the box stays).
+    without area, or of no class, damaged masks (the box stays), names that are not UTF-8.
 
     Returns:
         `name`, `extra` and `frames`, each with `annotations`; or None without frames.
     """
+    if not is_utf8(video.name):
+        problems.add("name is not UTF-8", video.name)
+        return None
     seen: set[int] = set()
     frames = []
     for frame in video.frames:
-        if frame.frame_id in seen:
+        if not is_utf8(relative_name(frame.file, base)):
+            problems.add("name is not UTF-8", str(frame.file))
+        elif frame.frame_id in seen:
             problems.add("duplicate frame", f"{frame.file} (frame {frame.frame_id})")
         elif frame.width < 1 or frame.height < 1:
             problems.add("unreadable", f"{frame.file} (size {frame.width}x{frame.height})")

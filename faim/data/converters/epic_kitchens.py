@@ -198,6 +198,8 @@ def _read_nouns(path: Path) -> dict[int, str]:
         raise FaimError(
             f"{path}: is damaged ({error}); expected the columns noun_id and class_key"
         ) from error
+    if not found:
+        raise FaimError(f"{path}: names no class; expected at least one")
     return dict(sorted(found.items()))
 
 
@@ -217,6 +219,8 @@ def _read_labels(
                 f"{path}: has no column {error}; expected noun_class, participant_id, video_id, "
                 "frame and bounding_boxes"
             ) from error
+    if not rows:
+        raise FaimError(f"{path}: has no rows; expected one for each noun looked for in a frame")
     return rows, kitchens
 
 

@@ -127,11 +127,8 @@ def _read_video(job: VideoJob, root: Path, check_images: bool, problems: Problem
     extra = {"is_vid_train_frame": job.key.startswith("train/")}
     tracks: dict[str, int] = {}
     frames = []
-    for number in sorted(numbers):
+    for number in _present(numbers, present, images, problems):
         file, xml = images / f"{number:06}.JPEG", annotations / f"{number:06}.xml"
-        if number not in present:
-            problems.add("missing image", str(file))
-            continue
         read = _read(xml, tracks, problems)
         if read is not None:
             for name in read.other:
@@ -140,6 +137,20 @@ def _read_video(job: VideoJob, root: Path, check_images: bool, problems: Problem
             if size:
                 frames.append(FrameItem(file, *size, number, read.boxes, extra))
     return VideoItem(job.key, tuple(frames))
+
+
+def _present(
+    wanted: Sequence[int], present: set[int], folder: Path, problems: Problems
+) -> list[int]:
+    """The wanted numbers that have an image, sorted; a list may give a video any length."""
+    if isinstance(wanted, range):
+        found = sorted(number for number in present if number in wanted)
+    else:
+        found = sorted(number for number in wanted if number in present)
+    if missing := len(wanted) - len(found):
+        first = next(number for number in wanted if number not in present)
+        problems.add("missing image", str(folder / f"{first:06}.JPEG"), missing)
+    return found
 
 
 def _read_image(

@@ -132,7 +132,7 @@ def _listed_videos(path: Path, split: str, every: int | None) -> list[VideoJob]:
         video, _, last = key.rpartition("/")
         if given:
             frames.setdefault(key, []).append(given[0])
-        elif last.isdecimal():
+        elif _is_number(last):
             frames.setdefault(video, []).append(int(last))
         else:
             frames.setdefault(key, [])
@@ -168,7 +168,7 @@ def _numbers(path: Path, number: int, columns: list[str]) -> tuple[int, int] | N
     """Frame and length from a line of four columns; None from one of one or two."""
     if len(columns) <= 2:
         return None
-    if len(columns) != 4 or not all(column.isdecimal() for column in columns[1:]):
+    if len(columns) != 4 or not all(map(_is_number, columns[1:])):
         raise FaimError(
             f"{path}: line {number} is {' '.join(columns)!r}; expected a folder and three numbers, "
             "or a folder or frame and at most one"
@@ -177,6 +177,10 @@ def _numbers(path: Path, number: int, columns: list[str]) -> tuple[int, int] | N
     if frame >= length:
         raise FaimError(f"{path}: line {number} has frame {frame}; expected one below {length}")
     return frame, length
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) < 10
 
 
 def _video_folders(folder: Path, prefix: str) -> Iterator[str]:

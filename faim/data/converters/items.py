@@ -10,6 +10,15 @@ from typing import Any, Protocol
 from faim.errors import FaimError
 
 
+def is_utf8(text: str) -> bool:
+    """Whether a name can be written; that of a file may hold bytes that are no text."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 class Job(Protocol):
     """The work of one video; a frozen dataclass of plain values, which can be pickled.
 
@@ -37,14 +46,19 @@ class Problems:
     examples: dict[str, str] = field(default_factory=dict)
     notes: dict[str, int] = field(default_factory=dict)
 
-    def add(self, kind: str, where: str) -> None:
+    def add(self, kind: str, where: str, count: int = 1) -> None:
         """Count a problem found at `where`: a file, with what was found in it.
+
+        Args:
+            kind: what it is counted as.
+            where: the example, if it is the first; bytes that are not UTF-8 are shown as numbers.
+            count: how many there are like it.
 
         Raises:
             FaimError: if strict.
         """
-        self.counts[kind] = self.counts.get(kind, 0) + 1
-        self.examples.setdefault(kind, where)
+        self.counts[kind] = self.counts.get(kind, 0) + count
+        self.examples.setdefault(kind, where.encode(errors="backslashreplace").decode())
         if self.strict:
             self.refuse()
 

@@ -74,14 +74,14 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class SequenceInfo:
-    """What seqinfo.ini says."""
+    """What seqinfo.ini says; `rate` is in frames a second, where it says one."""
 
     images: str
     extension: str
     length: int
     width: int
     height: int
-    rate: int
+    rate: float | None
 
 
 def convert_mot(
@@ -160,7 +160,8 @@ def read_sequence(job: SequenceJob, strict: bool) -> tuple[VideoItem | None, Pro
         frames.append(FrameItem(file, info.width, info.height, number - 1, boxes))
     if not frames:
         return None, problems
-    return VideoItem(job.key, tuple(frames), {"fps": info.rate}), problems
+    extra = {} if info.rate is None else {"fps": info.rate}
+    return VideoItem(job.key, tuple(frames), extra), problems
 
 
 def _half(length: int, half: Literal["train", "val"] | None) -> range:
@@ -187,13 +188,24 @@ def _read_info(path: Path) -> SequenceInfo:
             length=int(section["seqLength"]),
             width=int(section["imWidth"]),
             height=int(section["imHeight"]),
-            rate=int(section.get("frameRate", "30")),
+            rate=_rate(section.get("frameRate", "30")),
         )
     except (OSError, ValueError, KeyError, configparser.Error) as error:
         raise FaimError(
             f"{path}: is damaged ({error}); expected [Sequence] with seqLength, imWidth and "
             "imHeight"
         ) from error
+
+
+def _rate(text: str) -> float | None:
+    """Frames a second, or None for what is no such number: no frame depends on it."""
+    try:
+        rate = float(text)
+    except ValueError:
+        return None
+    if not 0 < rate < math.inf:
+        return None
+    return int(rate) if rate.is_integer() else rate
 
 
 def _rows(path: Path, info: SequenceInfo, problems: Problems) -> Iterator[Row]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 from faim.data.converters.common_options import Kind, add_common, target
 from faim.data.converters.imagenet_options import IMAGENET_KINDS
 from faim.data.converters.video_kinds import VIDEO_KINDS
+from faim.errors import FaimError
 
 __all__ = ["KINDS", "Kind", "add_arguments", "add_common", "target"]
 
@@ -17,7 +19,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for kind in KINDS:
         own = kinds.add_parser(kind.name, help=kind.help, description=kind.help)
         kind.add_options(own)
-        own.set_defaults(run=kind.run)
+        own.set_defaults(run=partial(_run, kind))
+
+
+def _run(kind: Kind, parsed: argparse.Namespace) -> None:
+    """Convert; folders and lists that cannot be read are wrong input.
+
+    Raises:
+        FaimError: see the kind; a file or folder cannot be read.
+    """
+    try:
+        kind.run(parsed)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise FaimError(
+            f"{error.filename or parsed.source}: cannot be read ({error.strerror or error}); "
+            "expected readable files and folders"
+        ) from error
 
 
 def _davis_options(parser: argparse.ArgumentParser) -> None:

@@ -9,6 +9,7 @@ kept here as `source_id`. To measure without the server, hold training videos ou
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -194,7 +195,8 @@ def _jobs(content: dict[str, Any], images: Path, category_ids: tuple[int, ...]) 
 
 
 def _held_out(names: list[str], hold_out: float) -> set[str]:
-    count = round(hold_out * len(names)) if hold_out < 1 else int(hold_out)
+    share = hold_out * len(names) if hold_out < 1 else hold_out
+    count = round(share) if math.isfinite(share) else -1
     if hold_out and not 0 < count < len(names):
         raise FaimError(
             f"hold-out is {hold_out:g}; expected to hold out 1 to {len(names) - 1} of the "

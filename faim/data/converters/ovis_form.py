@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from faim.data.converters.items import is_utf8
 from faim.errors import FaimError
 
 Entry = dict[str, Any]
@@ -61,7 +62,7 @@ def _is_size(value: Any) -> bool:
 
 
 def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and bool(value)
+    return isinstance(value, str) and bool(value) and is_utf8(value)
 
 
 def _is_names(value: Any) -> bool:

@@ -59,4 +59,5 @@ class Summary:
         ]
         lines.append(f"wrote {self.path}")
         for line in lines:
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            shown = line.encode(errors="backslashreplace").decode()
+            console.print(shown, markup=False, highlight=False, soft_wrap=True)

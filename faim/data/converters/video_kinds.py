@@ -60,7 +60,7 @@ def _amount(text: str) -> float:
         value = float(text)
     except ValueError:
         value = -1.0
-    if not (0 < value < 1 or (value >= 1 and value == int(value))):
+    if not (0 < value < 1 or (value >= 1 and value.is_integer())):
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number and no share below 1")
     return value
 

@@ -105,7 +105,10 @@ def read_names(root: Path) -> list[str]:
         for name in _NAME_FILES:
             if (folder / name).is_file():
                 lines = (folder / name).read_text(encoding="utf-8", errors="replace").splitlines()
-                return [line.strip() for line in lines if line.strip()]
+                names = [line.strip() for line in lines if line.strip()]
+                if not names:
+                    raise FaimError(f"{folder / name}: names no class; expected at least one")
+                return names
     raise FaimError(
         f"{root}: no class names; expected data.yaml or classes.txt there, or names given"
     )
@@ -116,14 +119,22 @@ def _yaml_names(path: Path) -> list[str]:
 
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise FaimError(f"{path}: is not YAML ({reason}); expected `names`") from error
     found: Any = content.get("names") if isinstance(content, dict) else None
-    if isinstance(found, dict) and sorted(found) == list(range(len(found))):
+    if isinstance(found, dict) and set(found) == set(range(len(found))):
         found = [found[number] for number in range(len(found))]
-    if not isinstance(found, list) or not found:
+    if found in ([], {}):
+        raise FaimError(f"{path}: names no class; expected at least one")
+    if not isinstance(found, list):
         raise FaimError(f"{path}: has names {found!r}; expected a list, or numbers from 0 to names")
+    for name in found:
+        if isinstance(name, bool) or not isinstance(name, (str, int, float)):
+            raise FaimError(
+                f"{path}: has the class name {name!r}; expected text (in quotes, where YAML reads "
+                "something else)"
+            )
     return [str(name) for name in found]
 
 
@@ -198,13 +209,27 @@ def _parse(cells: list[str], width: int, height: int) -> BoxItem:
 
 
 def _folders(root: Path) -> list[Path]:
-    """Folders below `root`, and itself, with images directly in them, in natural order."""
+    """Folders below `root`, and itself, with images directly in them, in natural order.
+
+    Links are followed, but each folder is taken once, so that a link to a folder above ends.
+    """
     found = []
-    for folder, below, files in os.walk(root, followlinks=True):
-        below[:] = sorted(name for name in below if not name.startswith("."))
+    seen: set[str] = set()
+    for folder, below, files in os.walk(root, onerror=_stop, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:
+            below.clear()
+            continue
+        seen.add(real)
+        shown = (name for name in below if not name.startswith("."))
+        below[:] = sorted(shown, key=lambda name: (Path(folder, name).is_symlink(), name))
         if any(Path(name).suffix.lower() in IMAGE_EXTENSIONS for name in files):
             found.append(Path(folder))
     return sorted(found, key=natural_key)
+
+
+def _stop(error: OSError) -> None:
+    raise error
 
 
 def _images(folder: Path) -> list[Path]:

@@ -24,7 +24,7 @@ from faim.models.ticam_detector import VideoModel
 from faim.runtime.backends.base import GraphRunner, graph_file, missing_package
 from faim.runtime.backends.graph_detector import GraphDetector
 from faim.runtime.checks import resolve_device
-from faim.runtime.choices import BackendName, Precision
+from faim.runtime.choices import MOST_THREADS, BackendName, Precision
 
 #: A folder's files, most specialised first, with the backends that read them, quickest first.
 _READERS: dict[str, tuple[BackendName, ...]] = {
@@ -65,8 +65,8 @@ class BackendOptions:
         ):
             if value not in choices:
                 raise FaimError(f"{name}: {value!r} given; expected one of {', '.join(choices)}")
-        if self.threads is not None and self.threads < 1:
-            raise FaimError(f"threads: {self.threads} given; expected 1 or more")
+        if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
+            raise FaimError(f"threads: {self.threads} given; expected 1 to {MOST_THREADS}")
 
 
 def open_detector(

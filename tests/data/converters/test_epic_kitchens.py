@@ -169,6 +169,12 @@ def test_damaged_tables_are_one_sentence(tmp_path: Path) -> None:
     write_text(labels, LABEL_HEADER.replace("frame", "time"), *ROWS)
     with pytest.raises(FaimError, match="has no column 'frame'; expected noun_class"):
         convert_epic_kitchens(root, tmp_path / "a.json")
+    write_text(labels, LABEL_HEADER)
+    with pytest.raises(FaimError, match=r"object_labels\.csv: has no rows; expected one for each"):
+        convert_epic_kitchens(root, tmp_path / "a.json")
+    write_text(root / "annotations/EPIC_noun_classes.csv", "noun_id,class_key")
+    with pytest.raises(FaimError, match=r"noun_classes\.csv: names no class; expected at least"):
+        convert_epic_kitchens(root, tmp_path / "a.json")
     write_text(root / "annotations/EPIC_noun_classes.csv", "noun_id,class_key", "one,pan")
     with pytest.raises(FaimError, match="expected the columns noun_id and class_key"):
         convert_epic_kitchens(root, tmp_path / "a.json")

@@ -85,6 +85,7 @@ def test_lists_that_come_with_the_data(root: Path, tmp_path: Path) -> None:
         (["", " "], "is empty; expected one video"),
         ([f"{VIDEO_A} 1 2"], "line 1 is .* expected a folder and three numbers"),
         ([VIDEO_B, f"{VIDEO_A} 1 x 12"], "line 2 is .* expected a folder and three numbers"),
+        ([f"{VIDEO_A} 1 0 {'9' * 5000}"], "line 1 is .* expected a folder and three numbers"),
         ([f"{VIDEO_A} 1 12 12"], "line 1 has frame 12; expected one below 12"),
         ([f"{VAL_A} 1 0 4"], "line 1 is of val; expected --split train"),
     ],

@@ -115,7 +115,7 @@ def test_any_box_is_read_back(
     [
         ("names: [cat, dog]", ["cat", "dog"]),
         ("nc: 2\nnames:\n  1: dog\n  0: cat\n", ["cat", "dog"]),
-        ("names: [1, yes]", ["1", "True"]),
+        ("names: [1, 'yes']", ["1", "yes"]),
     ],
 )
 def test_names_of_data_yaml(tmp_path: Path, text: str, names: list[str]) -> None:
@@ -124,7 +124,18 @@ def test_names_of_data_yaml(tmp_path: Path, text: str, names: list[str]) -> None
     assert read_names(tmp_path / "train" / "images") == names
 
 
-@pytest.mark.parametrize("text", ["names: {1: dog}", "names: []", "nc: 2", "- a", "a: [", ""])
+WRONG = (
+    "names: {1: dog}",
+    "names: {0: dog, x: cat}",
+    "names: []",
+    "names: [yes]",
+    "names: [null]",
+    "names: [[cat]]",
+    f"names: [{'1' * 5000}]",
+)
+
+
+@pytest.mark.parametrize("text", [*WRONG, "nc: 2", "- a", "a: [", ""])
 def test_wrong_data_yaml_is_one_sentence(tmp_path: Path, text: str) -> None:
     (tmp_path / "data.yaml").write_text(text)
     with pytest.raises(FaimError, match=r"data\.yaml: .*expected"):
