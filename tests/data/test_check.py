@@ -271,11 +271,12 @@ def test_command_prints_draws_and_refuses(
     assert output.err.strip().endswith("annotations.json: mistakes: 1, listed above; expected none")
 
 
-def test_set_without_annotations_is_allowed(small_set: Path) -> None:
-    content = json.loads(small_set.read_text())
-    small_set.write_text(json.dumps({**content, "annotations": []}))
+def test_set_without_annotations_is_allowed(
+    small_set: Path, content: dict[str, Any], write: Write
+) -> None:
+    content["annotations"] = []
     console = Console(record=True, width=120)
-    numbers = run_check(small_set, console=console)
+    numbers = run_check(write(content), images=small_set.parent, console=console)
     assert numbers.frames == numbers.empty_frames == 7
     assert "no annotations: for prediction only" in console.export_text()
 
