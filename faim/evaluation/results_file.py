@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 
 from faim.data.coco_vid import CocoVid
+from faim.data.rules import is_finite
 from faim.errors import FaimError
 from faim.files import write_whole
 from faim.structures import Detections
@@ -124,7 +124,7 @@ def _problem(row: Any, images: set[int], dense: Mapping[int, int], annotations: 
         if type(row[key]) is not int or row[key] not in known:
             return f"has {key} {_short(row[key])}; expected one of {annotations}"
     bbox = row["bbox"]
-    sound = isinstance(bbox, list) and len(bbox) == 4 and all(map(_is_finite, bbox))
+    sound = isinstance(bbox, list) and len(bbox) == 4 and all(map(is_finite, bbox))
     if not sound or bbox[2] < 0 or bbox[3] < 0:
         return (
             f"has bbox {_short(bbox)}; expected finite x, y, width and height, the sides not "
@@ -132,7 +132,7 @@ def _problem(row: Any, images: set[int], dense: Mapping[int, int], annotations: 
         )
     if max(map(abs, bbox)) > _FARTHEST:
         return f"has bbox {_short(bbox)}; expected pixels, up to {_FARTHEST:.0f}"
-    if not _is_finite(row["score"]):
+    if not is_finite(row["score"]):
         return f"has score {_short(row['score'])}; expected a finite number"
     return None
 
@@ -140,12 +140,3 @@ def _problem(row: Any, images: set[int], dense: Mapping[int, int], annotations: 
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 80 else text[:79] + "…"
-
-
-def _is_finite(value: Any) -> bool:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # a whole number beyond every float
-        return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Self
 
@@ -25,7 +26,7 @@ from faim.models.video_branch import VideoObjectBranch
 from faim.structures import Picks, Proposals, VideoSample
 
 
-class VideoModel(nn.Module):
+class VideoModel(nn.Module, ABC):
     """A base detector with FSPM; a subclass says what the proposals' features are.
 
     Attributes:
@@ -47,9 +48,9 @@ class VideoModel(nn.Module):
         picks = self.fspm(output.raw)
         return make_proposals(picks, *self.features_at(output, picks))
 
+    @abstractmethod
     def features_at(self, output: DetectorOutput, picks: Picks) -> tuple[Tensor, Tensor]:
         """The features of the proposals that TICAM or affinity reads, (B, n, D) each."""
-        raise NotImplementedError
 
 
 class TicamDetector(VideoModel):
@@ -105,10 +106,11 @@ class TicamDetector(VideoModel):
         """Refined class logits (m, n, C) of all frames of one video (m, 3, H, W)."""
         return self.ticam(self.propose(frames))
 
+    @abstractmethod
     def describe(self, output: DetectorOutput) -> tuple[list[Tensor], list[Tensor]]:
         """The two features that TICAM attends to, per level (B, D, H, W)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def describe_at(
         self, stem_features: Sequence[Tensor], cells: Sequence[Tensor], order: Tensor
     ) -> tuple[Tensor, ...]:
@@ -123,7 +125,6 @@ class TicamDetector(VideoModel):
             F_cls (N, D) and what else comes from the stem features, (N, D) each; the same numbers
             as those of `describe`.
         """
-        raise NotImplementedError
 
     def described(self, output: DetectorOutput, picks: Picks) -> list[Tensor]:
         """`describe_at` at the picks of one pass, (B, n, D) each."""
