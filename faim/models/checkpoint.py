@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import torch
 from loguru import logger
-from safetensors import SafetensorError, safe_open
-from torch import nn
 
 from faim.config import FaimConfig
 from faim.errors import FaimError
 from faim.files import check_writable, write_tensors
 from faim.models.aggregation import NoAggregation
 from faim.models.faim import YoloxVideo, build_model
-from faim.models.public_checkpoints import StateDict, read_public
+from faim.models.public_checkpoints import read_public
 from faim.models.ticam_detector import VideoModel
+from faim.state_dicts import (
+    StateDict,
+    check_finite,
+    check_is_there,
+    load_weights,
+    read_safetensors,
+)
 
 Aggregate = Literal["auto", "ticam", "affinity", "none"]
 
@@ -45,16 +49,9 @@ def load_checkpoint(path: str | Path) -> tuple[FaimConfig, StateDict]:
         FaimError: no such file, no checkpoint of a known kind, or weights that are not finite.
     """
     path = Path(path)
-    if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for a name too long
-        raise FaimError(f"{path}: no such file; expected a checkpoint (.safetensors or .pth)")
-    if path.stat().st_size == 0:
-        raise FaimError(f"{path}: the file is empty; expected a checkpoint")
-    config, state = _read_safetensors(path) if path.suffix == ".safetensors" else read_public(path)
-    bad = [n for n, t in state.items() if t.is_floating_point() and not t.isfinite().all()]
-    if bad:
-        raise FaimError(
-            f"{path}: {len(bad)} weights are not finite, the first is {bad[0]}; expected numbers"
-        )
+    check_is_there(path)
+    config, state = _read_ours(path) if path.suffix == ".safetensors" else read_public(path)
+    check_finite(state, path)
     return config, state
 
 
@@ -98,25 +95,6 @@ def load_model(
     return model.eval().to(device)
 
 
-def load_weights(model: nn.Module, state: StateDict, path: str | Path) -> None:
-    """Copy a state dict into a model of exactly its shape.
-
-    Raises:
-        FaimError: keys or shapes differ; the sentence names the first.
-    """
-    own = model.state_dict()
-    for name in sorted(own.keys() | state.keys()):
-        if name not in state or name not in own:
-            where = "is missing" if name not in state else "has no place in the model"
-            raise FaimError(f"{path}: weight {name} {where}; expected the model of its config")
-        if own[name].shape != state[name].shape:
-            raise FaimError(
-                f"{path}: weight {name} has shape {tuple(state[name].shape)}; expected "
-                f"{tuple(own[name].shape)}"
-            )
-    model.load_state_dict(state)
-
-
 def load_base_weights(model: VideoModel, path: str | Path) -> None:
     """Start a training from the base detector of a checkpoint, ours or a public one.
 
@@ -141,17 +119,12 @@ def load_base_weights(model: VideoModel, path: str | Path) -> None:
     load_weights(model.detector, base, path)
 
 
-def _read_safetensors(path: Path) -> tuple[FaimConfig, StateDict]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if "config" not in metadata:
-                raise FaimError(
-                    f"{path}: a safetensors file without a faim config; expected a faim checkpoint"
-                )
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise FaimError(f"{path}: not a safetensors checkpoint ({error})") from error
+def _read_ours(path: Path) -> tuple[FaimConfig, StateDict]:
+    metadata, state = read_safetensors(path)
+    if "config" not in metadata:
+        raise FaimError(
+            f"{path}: a safetensors file without a faim config; expected a faim checkpoint"
+        )
     try:
         return FaimConfig.from_json(metadata["config"]), state
     except FaimError as error:

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from numpy._core.multiarray import scalar as _numpy_scalar
 from torch import Tensor
 from yolox.data.datasets import COCO_CLASSES
 
 from faim.class_names import IMAGENET_VID_CLASSES
 from faim.config import YOLOX_SCALES, FaimConfig, Scale
 from faim.errors import FaimError
+from faim.state_dicts import StateDict, read_pth
 
-StateDict = dict[str, Tensor]
-
-#: What numpy pickles a number as, under its names before and since version 2.
-_NUMPY_NUMBERS: list[Any] = [
-    np.dtype,
-    np.dtypes.Float64DType,
-    np.dtypes.Float32DType,
-    (_numpy_scalar, "numpy.core.multiarray.scalar"),
-    (_numpy_scalar, "numpy._core.multiarray.scalar"),
-]
 #: Class names by their number; both implementations store numbers alone.
 _CLASS_NAMES = {80: tuple(COCO_CLASSES), 30: IMAGENET_VID_CLASSES}
 _KNOWN = "head.cls_preds.0.bias"
@@ -73,30 +60,12 @@ def read_public(path: Path) -> tuple[FaimConfig, StateDict]:
 
 
 def _tensors(path: Path) -> StateDict:
-    try:
-        # YOLOX's trainer stores its best AP beside the weights, as a number of numpy's.
-        with torch.serialization.safe_globals(_NUMPY_NUMBERS), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of strange pickles: they are refused anyway
-            content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged files raise errors of every kind
-        raise FaimError(
-            f"{path}: not a checkpoint, or one with more than numbers in it; expected a .pth of "
-            "tensors or a faim .safetensors"
-        ) from error
-    if isinstance(content, dict) and isinstance(content.get("model"), dict):
-        content = content["model"]
-    if not _is_state_dict(content) or _KNOWN not in content:
+    state = read_pth(path)
+    if state is None or _KNOWN not in state:
         raise FaimError(
             f"{path}: no YOLOX weights in it (no {_KNOWN}); expected a YOLOX or YOLOV checkpoint"
         )
-    state: StateDict = content
     return state
-
-
-def _is_state_dict(content: object) -> bool:
-    return isinstance(content, dict) and all(
-        isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
-    )
 
 
 def _is_yolox(name: str) -> bool:

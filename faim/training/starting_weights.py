@@ -8,9 +8,10 @@ from torch import Tensor
 
 from faim.config import FaimConfig
 from faim.errors import FaimError
-from faim.models.checkpoint import load_base_weights, load_checkpoint, load_weights
+from faim.models.checkpoint import load_base_weights, load_checkpoint
 from faim.models.faim import build_model
 from faim.models.ticam_detector import TicamDetector, VideoModel
+from faim.state_dicts import load_weights
 from faim.training.experiment import BaseExperiment, Experiment, FaimExperiment
 
 #: The base detector's keys, and those whose leading dimension is the class, in a checkpoint.
