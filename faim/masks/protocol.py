@@ -82,11 +82,13 @@ class MaskMethod(Protocol):
         name: as on the command line.
         version: raised when the same input gives other masks.
         needs_frames: whether it looks at pixels at all.
+        parallel: whether several processes may run it at once; not those that run a network.
     """
 
     name: ClassVar[str]
     version: ClassVar[int]
     needs_frames: ClassVar[bool]
+    parallel: ClassVar[bool]
 
     @property
     def parameters(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from reprlib import repr as shortened
 from typing import Any
@@ -15,7 +16,6 @@ from torch import nn
 
 from faim.errors import FaimError
 from faim.files import write_whole
-from faim.models.checkpoint import save_checkpoint
 from faim.training.ema import MovingAverage
 
 #: Key of the settings in a resumable checkpoint.
@@ -44,7 +44,13 @@ class SaveProgress(Checkpoint):
     """Writes `last.ckpt` while training, and `weights.safetensors` after every epoch."""
 
     def __init__(
-        self, out: Path, settings: dict[str, Any], every: int, accumulate: int, history: bool
+        self,
+        out: Path,
+        settings: dict[str, Any],
+        every: int,
+        accumulate: int,
+        history: bool,
+        save_weights: Callable[[Path, Any], None],
     ) -> None:
         """Save into `out`.
 
@@ -54,12 +60,14 @@ class SaveProgress(Checkpoint):
             every: iterations between two checkpoints within an epoch.
             accumulate: batches to an iteration.
             history: keep the weights of each epoch too.
+            save_weights: writes a model's weights to a file.
         """
         self.out = out
         self.settings = settings
         self.every = every
         self.accumulate = accumulate
         self.history = history
+        self.save_weights = save_weights
 
     def on_save_checkpoint(
         self, trainer: lightning.Trainer, module: Any, checkpoint: dict[str, Any]
@@ -82,10 +90,10 @@ class SaveProgress(Checkpoint):
         self.save(trainer)
         if trainer.is_global_zero:
             model = averaged_model(trainer)
-            save_checkpoint(self.out / "weights.safetensors", model)
+            self.save_weights(self.out / "weights.safetensors", model)
             if self.history:
                 name = f"epoch_{trainer.current_epoch + 1:03d}.safetensors"
-                save_checkpoint(self.out / name, model)
+                self.save_weights(self.out / name, model)
 
     def save(self, trainer: lightning.Trainer) -> None:
         """Write `last.ckpt`; on all processes."""

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from faim.data.coco_vid import CocoVid
 from faim.data.sampling import derive_seed
 from faim.errors import FaimError
-from faim.training.experiment import Experiment
+from faim.training.common import CommonExperiment
 
 
 def read_data(annotation_file: str | Path, what: str, option: str) -> CocoVid:
@@ -33,6 +33,12 @@ def read_data(annotation_file: str | Path, what: str, option: str) -> CocoVid:
             f"data/synthvid --videos 200` and give {option} data/synthvid/annotations.json"
         )
     return CocoVid(path)
+
+
+def data_identity(data: CocoVid) -> dict[str, Any]:
+    """What tells a data set from another when a training is resumed, wherever its file lies."""
+    counts = len(data.videos), len(data.frames), sum(len(f.annotations) for f in data.frames)
+    return {"videos, frames and objects in the data": counts}
 
 
 class ResumableBatches(Sampler[list[int]]):
@@ -115,7 +121,7 @@ def _as_it_is(batch: Any) -> Any:
 class TrainingData(lightning.LightningDataModule):
     """The loader of the training items."""
 
-    def __init__(self, dataset: Dataset[Any], experiment: Experiment) -> None:
+    def __init__(self, dataset: Dataset[Any], experiment: CommonExperiment) -> None:
         """Serve `dataset` as the experiment says."""
         super().__init__()
         self.dataset = dataset

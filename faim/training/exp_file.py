@@ -6,13 +6,30 @@ import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import faim
 from faim.errors import FaimError
-from faim.training.experiment import Experiment
+from faim.training.common import CommonExperiment
+
+if TYPE_CHECKING:
+    from faim.training.experiment import Experiment
 
 
 def load_experiment(path: str | Path) -> Experiment:
+    """The experiment of a detector; see `load_any_experiment`."""
+    from faim.training.experiment import Experiment
+
+    experiment = load_any_experiment(path)
+    if not isinstance(experiment, Experiment):
+        raise FaimError(
+            f"{path}: is a {type(experiment).__name__}; expected the experiment of a detector, "
+            "such as exps/faim_s.py"
+        )
+    return experiment
+
+
+def load_any_experiment(path: str | Path) -> CommonExperiment:
     """Run an experiment file and take its `exp`, or an instance of its `Exp`.
 
     A relative path that is not there is looked for among the installed experiments too, so that
@@ -36,10 +53,10 @@ def load_experiment(path: str | Path) -> Experiment:
         raise FaimError(
             f"{found}: {type(error).__name__}: {error}; expected a Python file that defines `exp`"
         ) from error
-    if not isinstance(experiment, Experiment):
+    if not isinstance(experiment, CommonExperiment):
         raise FaimError(
-            f"{found}: exp is a {type(experiment).__name__}; expected a BaseExperiment or a "
-            "FaimExperiment"
+            f"{found}: exp is a {type(experiment).__name__}; expected a BaseExperiment, a "
+            "FaimExperiment or a BoxVosExperiment"
         )
     experiment.name = experiment.name or found.stem
     return experiment

@@ -6,43 +6,55 @@ class `Exp`. Any field can be overridden on the command line as `key=value`.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from torch.utils.data import Dataset
+from torch import nn
+from torch.optim import SGD, AdamW, Optimizer
 
 from faim.config import PARTS, Architecture, FaimConfig, Variant
 from faim.data.coco_vid import CocoVid
 from faim.data.datasets import MULTI_SCALE_SIZES, FrameDataset, VideoDataset, collate_frames
 from faim.data.transforms import BaseStageAugment
 from faim.errors import FaimError
+from faim.models.checkpoint import save_checkpoint
 from faim.structures import VideoSample
-from faim.training.typed import check_values, field_hints
+from faim.training.common import CommonExperiment, Precision, at_least, share
+from faim.training.data_module import data_identity, read_data
+from faim.training.schedule import WarmupCosine, make_schedule, parameter_groups
 
-Precision = Literal["32-true", "16-mixed", "bf16-mixed"]
-#: Fields that are dictionaries of another dataclass's fields.
-NESTED: dict[str, type] = {"model": FaimConfig, "augment": BaseStageAugment}
+if TYPE_CHECKING:
+    from lightning.pytorch.callbacks import Callback
+
+    from faim.models.ticam_detector import VideoModel
+    from faim.training.checkpoints import SaveProgress
+    from faim.training.steps import TrainingModule
+
+__all__ = [
+    "BaseExperiment",
+    "Experiment",
+    "FaimExperiment",
+    "Precision",
+    "YolovExperiment",
+    "YolovIfemExperiment",
+    "every_nth_frame",
+]
 
 
 @dataclass(kw_only=True)
-class Experiment(ABC):
+class Experiment(CommonExperiment):
     """What both stages share. Defaults are the paper's (FAIM, Appendix A.1).
 
     Attributes:
         variant: size of the YOLOX base detector.
-        name: of the output folder; empty takes the experiment file's name.
         model: `FaimConfig` fields that differ from its defaults.
         num_classes: classes the data must have; None takes what there is.
         train_ann: CocoVID annotation file of the training data.
-        val_ann: the same of validation data, evaluated after every epoch; None for none.
         frame_stride: every how many frames of a video are used (the paper takes one tenth).
-        cache: keep all decoded images in memory.
-        ckpt: weights to start from; empty for none.
-        max_epochs: length of the training.
-        batch_size: items a step over all devices; see the stages.
         basic_lr_per_img: learning rate an image of the batch; None takes the variant's.
         optimizer: SGD with Nesterov momentum as in the paper, or AdamW, which learns quicker from
             random weights.
@@ -52,34 +64,13 @@ class Experiment(ABC):
         warmup_iters: the same in iterations; 0 leaves it to `warmup_epochs`.
         min_lr_ratio: the cosine ends at this share of the learning rate.
         no_aug_epochs: last epochs at the smallest learning rate, without strong augmentation.
-        ema: whether the weights that are kept are an exponential moving average.
-        ema_decay: its decay.
-        ema_ramp: iterations over which the decay grows towards `ema_decay`.
-        grad_clip: largest gradient norm; 0 does not clip.
-        precision: of the computation, in Lightning's words.
-        channels_last: memory format of the network; faster on GPUs with mixed precision.
-        seed: of everything random.
-        workers: processes that load data; 0 loads in the training process.
-        accelerator: auto, cpu, gpu …, as Lightning's.
-        devices: number of devices.
-        num_nodes: number of machines.
-        strategy: auto, ddp …, as Lightning's.
-        checkpoint_every: iterations between two checkpoints, besides those at an epoch's end.
-        log_every: iterations between two log entries.
-        save_history: keep the weights of every epoch.
     """
 
     variant: Variant = "s"
-    name: str = ""
     model: dict[str, Any] = field(default_factory=dict)
     num_classes: int | None = None
     train_ann: str = "data/imagenet_vid/train.json"
-    val_ann: str | None = None
     frame_stride: int = 10
-    cache: bool = False
-    ckpt: str = ""
-    max_epochs: int = 7
-    batch_size: int = 16
     basic_lr_per_img: float | None = None
     optimizer: Literal["sgd", "adamw"] = "sgd"
     momentum: float = 0.9
@@ -88,22 +79,10 @@ class Experiment(ABC):
     warmup_iters: int = 0
     min_lr_ratio: float = 0.05
     no_aug_epochs: int = 2
-    ema: bool = True
-    ema_decay: float = 0.9998
-    ema_ramp: int = 2000
-    grad_clip: float = 0.0
-    precision: Precision = "32-true"
-    channels_last: bool = False
-    seed: int = 0
-    workers: int = 4
-    accelerator: str = "auto"
-    devices: int = 1
-    num_nodes: int = 1
-    strategy: str = "auto"
-    checkpoint_every: int = 500
-    log_every: int = 10
-    save_history: bool = False
 
+    rate_field: ClassVar[str] = "basic_lr_per_img"
+    nested: ClassVar[dict[str, type]] = {"model": FaimConfig, "augment": BaseStageAugment}
+    free_on_resume: ClassVar[frozenset[str]] = CommonExperiment.free_on_resume | {"num_classes"}
     architecture: ClassVar[Architecture]
 
     def validate(self) -> None:
@@ -113,17 +92,12 @@ class Experiment(ABC):
             FaimError: a value of the wrong type or out of range; names the field and what is
                 allowed.
         """
-        self._check_types()
-        for name in ("max_epochs", "batch_size", "devices", "num_nodes", "checkpoint_every"):
-            _at_least(name, getattr(self, name), 1)
-        for name in ("frame_stride", "log_every", "ema_ramp"):
-            _at_least(name, getattr(self, name), 1)
-        for name in ("workers", "warmup_iters", "warmup_epochs", "no_aug_epochs", "seed"):
-            _at_least(name, getattr(self, name), 0)
-        for name in ("weight_decay", "grad_clip"):
-            _at_least(name, getattr(self, name), 0)
-        for name in ("momentum", "min_lr_ratio", "ema_decay"):
-            _share(name, getattr(self, name))
+        super().validate()
+        for name in ("warmup_iters", "warmup_epochs", "no_aug_epochs", "weight_decay"):
+            at_least(name, getattr(self, name), 0)
+        at_least("frame_stride", self.frame_stride, 1)
+        for name in ("momentum", "min_lr_ratio"):
+            share(name, getattr(self, name))
         if self.learning_rate <= 0:
             raise FaimError(
                 f"basic_lr_per_img is {self.basic_lr_per_img!r}; expected a number above 0"
@@ -133,20 +107,7 @@ class Experiment(ABC):
                 f"no_aug_epochs is {self.no_aug_epochs}; expected at most max_epochs "
                 f"({self.max_epochs})"
             )
-        processes = self.devices * self.num_nodes
-        if self.batch_size % processes:
-            raise FaimError(
-                f"batch_size is {self.batch_size}; expected a multiple of the {processes} devices"
-            )
         self.config(("object",))
-
-    def _check_types(self) -> None:
-        values = {name: getattr(self, name) for name in field_hints(type(self))}
-        values = check_values(values, type(self))
-        for name in NESTED.keys() & values.keys():
-            values[name] = check_values(values[name], NESTED[name], f"{name}.")
-        for name, value in values.items():
-            setattr(self, name, value)
 
     def config(self, class_names: tuple[str, ...]) -> FaimConfig:
         """The model's config for these classes; raises FaimError for a wrong `model` field."""
@@ -165,36 +126,74 @@ class Experiment(ABC):
 
     @property
     @abstractmethod
-    def learning_rate(self) -> float:
-        """At the end of the warm-up, for the whole batch."""
-
-    @property
-    @abstractmethod
     def masks_required(self) -> bool:
         """Whether the training data must have masks."""
 
-    @property
-    def process_batch(self) -> int:
-        """Items a process loads at once."""
-        return self.batch_size // (self.devices * self.num_nodes)
+    def read_data(self) -> CocoVid:
+        """See `CommonExperiment`; the classes of validation are among those of training."""
+        data = read_data(self.train_ann, "training", "--data")
+        # What the training uses: every frame of it is looked for.
+        every_nth_frame(data, self.frame_stride).check(
+            num_classes=self.num_classes, masks_required=self.masks_required
+        )
+        if self.val_ann is not None:
+            validation = read_data(self.val_ann, "validation", "--val")
+            validation.check(num_classes=None, masks_required=False)
+            if unknown := [name for name in validation.classes if name not in data.classes]:
+                raise FaimError(
+                    f"{self.val_ann}: {len(unknown)} of its {len(validation.classes)} classes "
+                    f"({', '.join(unknown[:5])}) are not among those of {self.train_ann} "
+                    f"({', '.join(data.classes[:5])}); expected the training data's class names"
+                )
+        return data
 
-    @property
-    def accumulate(self) -> int:
-        """Batches of the loader to one step of the optimiser."""
-        return 1
+    def schedule(self, steps_per_epoch: int) -> WarmupCosine:
+        """Warm-up and cosine."""
+        return make_schedule(self, steps_per_epoch)
 
-    @abstractmethod
-    def dataset(self, data: CocoVid) -> Dataset[Any]:
-        """The training items."""
+    def make_optimizer(self, model: nn.Module) -> Optimizer:
+        """SGD or AdamW over YOLOX's groups of parameters."""
+        groups = parameter_groups(model, self.weight_decay)
+        if not groups:
+            raise FaimError("model.train_parts leaves nothing to train; expected at least one part")
+        if self.optimizer == "adamw":
+            return AdamW(groups, lr=self.learning_rate)
+        nesterov = self.momentum > 0
+        return SGD(groups, lr=self.learning_rate, momentum=self.momentum, nesterov=nesterov)
 
-    @property
-    @abstractmethod
-    def collate(self) -> Callable[[Sequence[Any]], Any]:
-        """How items become a batch."""
+    def starting_model(self, data: CocoVid) -> VideoModel:
+        """See `faim.training.starting_weights`."""
+        from faim.training.starting_weights import starting_model
 
-    @abstractmethod
-    def start_epoch(self, dataset: Any, epoch: int) -> None:
-        """Prepare the dataset for an epoch, before its first item is read."""
+        return starting_model(self, data.classes)
+
+    def make_module(self, model: Any, steps_per_epoch: int) -> TrainingModule:
+        """See `faim.training.module`."""
+        from faim.training.module import make_module
+
+        return make_module(model, self, steps_per_epoch)
+
+    def save_weights(self, path: Path, model: VideoModel) -> None:
+        """A faim checkpoint."""
+        save_checkpoint(path, model)
+
+    def validation(self, annotation_file: str, progress: SaveProgress) -> Callback:
+        """Average precision."""
+        from faim.training.validation import Validate
+
+        return Validate(annotation_file, progress, self.architecture)
+
+    def identity(self, data: CocoVid) -> dict[str, Any]:
+        """The model's config and the size of the data."""
+        config = asdict(self.config(data.classes))
+        return {f"model.{name}": value for name, value in config.items()} | data_identity(data)
+
+    def describe(self, data: CocoVid) -> str:
+        """Stage, variant and data."""
+        return (
+            f"{type(self).__name__} {self.variant}, {len(data.videos)} videos, "
+            f"{len(data.frames)} frames, {len(data.classes)} classes"
+        )
 
     def strong_augmentation(self, epoch: int) -> bool:
         """Whether an epoch, from 0, is before the last `no_aug_epochs`."""
@@ -288,8 +287,8 @@ class FaimExperiment(Experiment):
     def validate(self) -> None:
         """See `Experiment`; some part must be left to train too."""
         super().validate()
-        _share("hsv_prob", self.hsv_prob)
-        _at_least("sampling_stride", self.sampling_stride, 1)
+        share("hsv_prob", self.hsv_prob)
+        at_least("sampling_stride", self.sampling_stride, 1)
         if not self.config(("object",)).train_parts:
             raise FaimError(
                 f"model.train_parts is {self.model['train_parts']!r} and leaves nothing to train; "
@@ -379,13 +378,3 @@ def _one_video(items: Sequence[VideoSample]) -> tuple[Any, Any]:
     # A plain pair: Lightning and the pinning of memory look into tuples, not into dataclasses.
     (sample,) = items
     return sample.images, sample.targets
-
-
-def _at_least(name: str, value: float, low: float) -> None:
-    if value < low:
-        raise FaimError(f"{name} is {value!r}; expected at least {low}")
-
-
-def _share(name: str, value: float) -> None:
-    if not 0 <= value <= 1:
-        raise FaimError(f"{name} is {value!r}; expected a number from 0 to 1")

@@ -1,10 +1,9 @@
-"""One training step of each stage, for Lightning's loop."""
+"""The losses of the detector's two stages, for Lightning's loop."""
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Self
 
-import lightning
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,9 +13,8 @@ from faim.errors import FaimError
 from faim.models.faim import YoloxVideo
 from faim.models.ticam_detector import TicamDetector, VideoModel
 from faim.structures import FrameTargets, VideoSample
-from faim.training.errors import agree
 from faim.training.experiment import BaseExperiment, Experiment, FaimExperiment
-from faim.training.schedule import make_schedule, parameter_groups
+from faim.training.steps import TrainingModule
 
 Batch = tuple[Tensor, list[FrameTargets]]
 
@@ -24,87 +22,23 @@ Batch = tuple[Tensor, list[FrameTargets]]
 ITERATIONS_PER_SIZE = 10
 
 
-class TrainingModule(lightning.LightningModule):
-    """A model, its losses and its optimiser."""
-
-    def __init__(self, model: nn.Module, experiment: Experiment, steps_per_epoch: int) -> None:
-        """`steps_per_epoch` counts steps of the optimiser."""
-        super().__init__()
-        self.model = model
-        self.experiment = experiment
-        self.steps_per_epoch = steps_per_epoch
-
-    def losses(self, images: Tensor, targets: list[FrameTargets]) -> dict[str, Tensor]:
-        """The stage's losses; `total` carries the gradient."""
-        raise NotImplementedError
-
-    def training_step(self, batch: Batch | FaimError, batch_index: int) -> Tensor:
-        """The total loss of a batch, each part logged.
-
-        Raises:
-            FaimError: the batch is an error of its own (see `Guarded`), or the loss is not finite.
-        """
-        if isinstance(batch, FaimError):
-            agree(self.trainer, batch)
-        assert isinstance(batch, tuple)
-        images, targets = batch
-        if self.experiment.channels_last:
-            images = images.contiguous(memory_format=torch.channels_last)
-        failure, losses = None, {"total": images.new_tensor(float("nan"))}
-        try:
-            losses = self.losses(images, targets)
-        except FaimError as error:
-            failure = error
-        total = losses["total"]
-        if failure is None and not total.isfinite():
-            failure = FaimError(
-                f"training: the loss is {float(total.detach()):g} at iteration "
-                f"{self.global_step}; expected a finite one (try a lower basic_lr_per_img, or "
-                "grad_clip=35); the last checkpoint is kept"
-            )
-        # All processes stop, or none: one alone would leave the others waiting.
-        agree(self.trainer, failure)
-        size = len(images)
-        for name, value in losses.items():
-            self.log(f"train/{name}", value.detach().float(), prog_bar=True, batch_size=size)
-        self.log("train/lr", self.optimizers().param_groups[0]["lr"], batch_size=size)
-        return total
-
-    def configure_optimizers(self) -> dict[str, Any]:
-        """The experiment's optimiser, and the schedule by iteration."""
-        schedule = make_schedule(self.experiment, self.steps_per_epoch)
-        optimizer = self._optimizer()
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, schedule)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
-        }
-
-    def _optimizer(self) -> torch.optim.Optimizer:
-        experiment = self.experiment
-        groups = parameter_groups(self.model, experiment.weight_decay)
-        if not groups:
-            raise FaimError("model.train_parts leaves nothing to train; expected at least one part")
-        if experiment.optimizer == "adamw":
-            return torch.optim.AdamW(groups, lr=experiment.learning_rate)
-        return torch.optim.SGD(
-            groups,
-            lr=experiment.learning_rate,
-            momentum=experiment.momentum,
-            nesterov=experiment.momentum > 0,
-        )
+class DetectorTraining(TrainingModule):
+    """A detector's batches: images (B, 3, h, w) and B targets."""
 
     def transfer_batch_to_device(
         self, batch: Batch | FaimError, device: torch.device, dataloader_idx: int
     ) -> Batch | FaimError:
-        """The batch on the device."""
+        """The batch on the device, in the memory format of the experiment."""
         if isinstance(batch, FaimError):
             return batch
         images, targets = batch
-        return images.to(device, non_blocking=True), [target.to(device) for target in targets]
+        last = self.experiment.channels_last
+        form = torch.channels_last if last else torch.preserve_format
+        images = images.to(device, non_blocking=True, memory_format=form)
+        return images, [target.to(device) for target in targets]
 
 
-class BaseTraining(TrainingModule):
+class BaseTraining(DetectorTraining):
     """The first stage: YOLOX on frames."""
 
     model: YoloxVideo
@@ -150,7 +84,7 @@ class BaseTraining(TrainingModule):
         return images, resized
 
 
-class FaimTraining(TrainingModule):
+class FaimTraining(DetectorTraining):
     """The second stage: the video modules of FAIM or YOLOV on m frames of a video."""
 
     model: TicamDetector

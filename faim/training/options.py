@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 from faim.errors import FaimError
 
 if TYPE_CHECKING:
-    from faim.training.experiment import Experiment
+    from faim.training.common import CommonExperiment
 
 #: Options that are fields of the experiment: flags, field, help.
 _FIELDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         ("-b", "--batch-size"),
         "batch_size",
-        "frames a step over all devices; in the second stage, videos of m frames",
+        "items a step over all devices: frames, in the second stage videos of m frames, clips",
     ),
     (("-d", "--devices"), "devices", "number of devices"),
     (("--num-nodes",), "num_nodes", "number of machines"),
-    (("-c", "--ckpt"), "ckpt", "weights to start from: a base detector, .safetensors or .pth"),
+    (("-c", "--ckpt"), "ckpt", "weights to start from, .safetensors or .pth"),
     (("-n", "-expn", "--experiment-name"), "name", "name of the output folder"),
     (("--data",), "train_ann", "CocoVID annotation file of the training data"),
     (("--val",), "val_ann", "CocoVID annotation file to evaluate after every epoch"),
@@ -43,7 +43,7 @@ class TrainRequest:
         overwrite: whether `out` may hold another training.
     """
 
-    experiment: Experiment
+    experiment: CommonExperiment
     out: Path
     resume: Path | None = None
     overwrite: bool = False
@@ -98,10 +98,10 @@ def read_options(parsed: argparse.Namespace) -> TrainRequest:
         FaimError: a wrong file, key or value.
     """
     # Only here: every command builds all parsers, and yolox takes seconds to import.
-    from faim.training.exp_file import load_experiment
+    from faim.training.exp_file import load_any_experiment
     from faim.training.overrides import apply_overrides, set_field
 
-    experiment = load_experiment(parsed.exp_file)
+    experiment = load_any_experiment(parsed.exp_file)
     for _, field, _ in _FIELDS:
         text = getattr(parsed, field)
         if text is not None:

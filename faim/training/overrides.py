@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from faim.errors import FaimError
-from faim.training.experiment import NESTED, Experiment
+from faim.training.common import CommonExperiment
 from faim.training.typed import convert, describe, field_hints
 
 
-def apply_overrides(experiment: Experiment, overrides: Sequence[str]) -> None:
+def apply_overrides(experiment: CommonExperiment, overrides: Sequence[str]) -> None:
     """Set fields from texts like `max_epochs=3`, `model.num_proposals=50`.
 
     Raises:
@@ -26,18 +26,19 @@ def apply_overrides(experiment: Experiment, overrides: Sequence[str]) -> None:
         set_field(experiment, key.strip(), value.strip())
 
 
-def set_field(experiment: Experiment, key: str, text: str) -> None:
+def set_field(experiment: CommonExperiment, key: str, text: str) -> None:
     """Set one field from its text; see `apply_overrides`."""
     outer, _, inner = key.partition(".")
     hints = field_hints(type(experiment))
-    if inner and outer in NESTED and outer in hints:
+    nested = experiment.nested
+    if inner and outer in nested and outer in hints:
         value = parse_value(
-            key, text, _look_up(field_hints(NESTED[outer]), key, inner, f"{outer}.")
+            key, text, _look_up(field_hints(nested[outer]), key, inner, f"{outer}.")
         )
         setattr(experiment, outer, {**getattr(experiment, outer), inner: value})
         return
     hint = _look_up(hints, key, key, "")
-    if outer in NESTED:
+    if outer in nested:
         raise FaimError(f"override {key}: expected one of its fields, as {outer}.name=value")
     setattr(experiment, key, parse_value(key, text, hint))
 

@@ -10,7 +10,6 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from loguru import logger
 
-from faim.data.coco_vid import CocoVid
 from faim.errors import FaimError
-from faim.models.checkpoint import save_checkpoint
 from faim.training.callbacks import (
     ProgressBar,
     ProgressLines,
@@ -37,25 +34,14 @@ from faim.training.checkpoints import (
     check_resumable,
     last_checkpoint,
 )
-from faim.training.data_module import TrainingData, read_data
+from faim.training.common import CommonExperiment
+from faim.training.data_module import TrainingData
 from faim.training.ema import MovingAverage
 from faim.training.errors import OtherProcessError, end_other_processes
-from faim.training.experiment import Experiment, every_nth_frame
-from faim.training.module import make_module
 from faim.training.options import TrainRequest, read_options
-from faim.training.starting_weights import starting_model
-from faim.training.validation import Validate
 
 EXIT_INTERRUPTED = 130
 EXIT_FAILED = 2
-
-#: Fields that a resumed training may change: they leave its result alone. The data and the number
-#: of processes are compared by what they are, not by where.
-_FREE_ON_RESUME = {
-    *("name", "ckpt", "cache", "workers", "log_every", "checkpoint_every", "save_history"),
-    *("accelerator", "devices", "num_nodes", "strategy", "train_ann", "val_ann", "num_classes"),
-    "model",
-}
 
 
 def run_train(parsed: argparse.Namespace) -> int:
@@ -92,7 +78,7 @@ def train(request: TrainRequest) -> Path:
     """
     experiment = request.experiment
     _quieten_libraries()
-    data = _read_and_check(experiment)
+    data = experiment.read_data()
     taken = os.path.exists(last_checkpoint(request.out))  # noqa: PTH110 - see read_options
     if request.resume is None and not request.overwrite and taken:
         raise FaimError(
@@ -100,12 +86,13 @@ def train(request: TrainRequest) -> Path:
             "--overwrite, or another folder with -o"
         )
     training_data = TrainingData(experiment.dataset(data), experiment)
-    settings = _settings(experiment, data, training_data)
+    settings = experiment.settings(data)
+    settings["batches_per_epoch"] = training_data.batches_per_epoch
     if request.resume is not None:
         check_resumable(request.resume, settings)
-    model = starting_model(experiment, data.classes)
+    model = experiment.starting_model(data)
     steps = -(-training_data.batches_per_epoch // experiment.accumulate)
-    module = make_module(model, experiment, steps)
+    module = experiment.make_module(model, steps)
     _announce(experiment, data, steps, request.out)
     trainer = make_trainer(experiment, request.out, settings)
     resume = None if request.resume is None else str(request.resume)
@@ -119,25 +106,32 @@ def train(request: TrainRequest) -> Path:
         raise
     weights = request.out / "weights.safetensors"
     if trainer.is_global_zero:
-        save_checkpoint(weights, averaged_model(trainer))
+        experiment.save_weights(weights, averaged_model(trainer))
         logger.info(f"wrote {weights}")
     return weights
 
 
-def make_trainer(experiment: Experiment, out: Path, settings: dict[str, Any]) -> lightning.Trainer:
+def make_trainer(
+    experiment: CommonExperiment, out: Path, settings: dict[str, Any]
+) -> lightning.Trainer:
     """Lightning's trainer for an experiment.
 
     Raises:
         FaimError: there is no such accelerator or strategy, or not here.
     """
     saving = SaveProgress(
-        out, settings, experiment.checkpoint_every, experiment.accumulate, experiment.save_history
+        out,
+        settings,
+        experiment.checkpoint_every,
+        experiment.accumulate,
+        experiment.save_history,
+        experiment.save_weights,
     )
     callbacks: list[Callback] = []
     if experiment.ema:
         callbacks.append(MovingAverage(experiment.ema_decay, experiment.ema_ramp))
     if experiment.val_ann is not None:
-        callbacks.append(Validate(experiment.val_ann, saving, experiment.architecture))
+        callbacks.append(experiment.validation(experiment.val_ann, saving))
     callbacks += [StopInOrder(saving), saving]
     terminal = sys.stderr.isatty()
     callbacks.append(ProgressBar(leave=True) if terminal else ProgressLines(experiment.log_every))
@@ -164,7 +158,7 @@ def make_trainer(experiment: Experiment, out: Path, settings: dict[str, Any]) ->
 
 
 @contextmanager
-def _naming_the_options(experiment: Experiment) -> Iterator[None]:
+def _naming_the_options(experiment: CommonExperiment) -> Iterator[None]:
     """What Lightning finds wrong with its options, as one sentence that names them."""
     try:
         yield
@@ -199,42 +193,10 @@ def make_folder(out: Path) -> None:
         ) from error
 
 
-def _read_and_check(experiment: Experiment) -> CocoVid:
-    data = read_data(experiment.train_ann, "training", "--data")
-    # What the training uses: every frame of it is looked for.
-    every_nth_frame(data, experiment.frame_stride).check(
-        num_classes=experiment.num_classes, masks_required=experiment.masks_required
-    )
-    if experiment.val_ann is not None:
-        validation = read_data(experiment.val_ann, "validation", "--val")
-        validation.check(num_classes=None, masks_required=False)
-        if unknown := [name for name in validation.classes if name not in data.classes]:
-            raise FaimError(
-                f"{experiment.val_ann}: {len(unknown)} of its {len(validation.classes)} classes "
-                f"({', '.join(unknown[:5])}) are not among those of {experiment.train_ann} "
-                f"({', '.join(data.classes[:5])}); expected the training data's class names"
-            )
-    return data
-
-
-def _settings(experiment: Experiment, data: CocoVid, training_data: TrainingData) -> dict[str, Any]:
-    """What must be the same for a resumed training to go on as it would have."""
-    # Plain values: nothing in the checkpoint needs unpickling.
-    settings = {n: v for n, v in asdict(experiment).items() if n not in _FREE_ON_RESUME}
-    model = asdict(experiment.config(data.classes))
-    settings |= {f"model.{name}": value for name, value in model.items()}
-    counts = len(data.videos), len(data.frames), sum(len(f.annotations) for f in data.frames)
-    settings["videos, frames and objects in the data"] = counts
-    settings["processes"] = experiment.devices * experiment.num_nodes
-    settings["batches_per_epoch"] = training_data.batches_per_epoch
-    return settings
-
-
 @rank_zero_only
-def _announce(experiment: Experiment, data: CocoVid, steps: int, out: Path) -> None:
+def _announce(experiment: CommonExperiment, data: Any, steps: int, out: Path) -> None:
     logger.info(
-        f"{experiment.name}: {type(experiment).__name__} {experiment.variant}, "
-        f"{len(data.videos)} videos, {len(data.frames)} frames, {len(data.classes)} classes; "
+        f"{experiment.name}: {experiment.describe(data)}; "
         f"{experiment.max_epochs} epochs of {steps} steps, learning rate "
         f"{experiment.learning_rate:.4g}; writes to {out}"
     )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from loguru import logger
 from torch import nn
 
-from faim.training.experiment import Experiment
+if TYPE_CHECKING:
+    from faim.training.experiment import Experiment
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,26 @@ class WarmupCosine:
             return self.min_ratio
         progress = (iteration - self.warmup) / max(self.total - self.warmup - self.flat, 1)
         return self.min_ratio + (1 - self.min_ratio) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+@dataclass(frozen=True)
+class Steps:
+    """A constant rate that falls at given iterations, after a quadratic warm-up.
+
+    Attributes:
+        at: the iterations.
+        factor: what is left of the rate at each.
+        warmup: iterations of the warm-up.
+    """
+
+    at: tuple[int, ...]
+    factor: float
+    warmup: int = 0
+
+    def __call__(self, iteration: int) -> float:
+        """The factor on the learning rate, for iterations from 0 on."""
+        rise = min((iteration + 1) / self.warmup, 1.0) ** 2 if self.warmup else 1.0
+        return rise * self.factor ** sum(iteration >= step for step in self.at)
 
 
 def make_schedule(experiment: Experiment, steps_per_epoch: int) -> WarmupCosine:

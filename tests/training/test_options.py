@@ -12,7 +12,11 @@ from faim.training.experiment import BaseExperiment, FaimExperiment
 from faim.training.options import TrainRequest, add_arguments, read_options
 from faim.training.overrides import apply_overrides
 
-EXPERIMENTS = sorted((Path(__file__).parents[2] / "exps").rglob("*.py"))
+EXPERIMENTS = sorted(
+    path
+    for path in (Path(__file__).parents[2] / "exps").rglob("*.py")
+    if not path.stem.startswith("boxvos")
+)
 
 
 def read(*arguments: str) -> TrainRequest:

@@ -7,7 +7,7 @@ from torch import nn
 
 from faim.models.base_detector import BaseDetector
 from faim.training.experiment import BaseExperiment, FaimExperiment
-from faim.training.schedule import WarmupCosine, make_schedule, parameter_groups
+from faim.training.schedule import Steps, WarmupCosine, make_schedule, parameter_groups
 
 
 def test_warmup_is_quadratic_and_ends_at_one() -> None:
@@ -64,3 +64,10 @@ def test_every_trained_parameter_is_in_one_group_and_only_weights_decay() -> Non
     assert {id(p) for p in weights} == {id(m.weight) for m in convolutions}
     assert {id(p) for p in norms} == {id(m.weight) for m in batch_norms}
     assert len(biases) == len(batch_norms) + sum(m.bias is not None for m in convolutions)
+
+
+def test_steps_after_a_warmup() -> None:
+    schedule = Steps((30_000, 60_000), 0.2, warmup=10)
+    assert [schedule(i) for i in (0, 4, 9, 29_999)] == pytest.approx([0.01, 0.25, 1, 1])
+    assert [schedule(i) for i in (30_000, 59_999, 60_000)] == pytest.approx([0.2, 0.2, 0.04])
+    assert Steps((), 0.2)(0) == 1.0

@@ -124,7 +124,7 @@ def test_what_a_training_starts_from(faim_experiment: FaimExperiment, tmp_path: 
     [("yolox", "frame"), ("faim", "global"), ("yolov", "global"), ("yolov_ifem", "global")],
 )
 def test_what_validation_looks_at(architecture: Architecture, mode: str, tmp_path: Path) -> None:
-    progress = SaveProgress(tmp_path, {}, 1, 1, False)
+    progress = SaveProgress(tmp_path, {}, 1, 1, False, save_checkpoint)
     assert Validate("val.json", progress, architecture).mode == mode
 
 

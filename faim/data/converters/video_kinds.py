@@ -30,6 +30,23 @@ def _run_davis2017(parsed: argparse.Namespace) -> None:
     )
 
 
+def _youtube_vos_options(parser: argparse.ArgumentParser) -> None:
+    add_common(parser, "folder of train, with JPEGImages, Annotations and meta.json")
+    parser.add_argument("--split", choices=("train", "valid"), default="train")
+
+
+def _run_youtube_vos(parsed: argparse.Namespace) -> None:
+    from faim.data.converters.youtube_vos import convert_youtube_vos
+
+    convert_youtube_vos(
+        parsed.source,
+        target(parsed.out, f"youtube_vos_{parsed.split}.json"),
+        split=parsed.split,
+        strict=parsed.strict,
+        workers=parsed.workers,
+    )
+
+
 def _ovis_options(parser: argparse.ArgumentParser) -> None:
     add_common(parser, "folder of annotations_train.json and train")
     parser.add_argument("--split", choices=("train", "valid", "test"), default="train")
@@ -147,6 +164,12 @@ def _run_yolo(parsed: argparse.Namespace) -> None:
 
 VIDEO_KINDS: tuple[Kind, ...] = (
     Kind("davis2017", "DAVIS 2017: several objects a sequence", _davis2017_options, _run_davis2017),
+    Kind(
+        "youtube-vos",
+        "YouTube-VOS: objects with masks, every fifth frame",
+        _youtube_vos_options,
+        _run_youtube_vos,
+    ),
     Kind("ovis", "OVIS, or YouTube-VIS: objects with masks", _ovis_options, _run_ovis),
     Kind("epic-kitchens", "EPIC-KITCHENS-55: objects in kitchens", _epic_options, _run_epic),
     Kind("mot", "MOT17 or MOT20: pedestrians", _mot_options, _run_mot),

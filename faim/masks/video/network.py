@@ -197,7 +197,7 @@ class BoxVos(nn.Module):
             encoding = torch.cat([found, window.single], 2)
         levels = [level.flatten(0, 1) for level in window.levels]
         logits = self.decoder(encoding.flatten(0, 1), levels, self.config.size)
-        return logits.unflatten(0, batch)
+        return logits.float().unflatten(0, batch)
 
     def losses(
         self, logits: Sequence[Tensor], masks: Tensor, valid: Tensor | None = None

@@ -1,0 +1,1 @@
+"""How good masks are against true ones: region overlap and boundaries, by object and sequence."""

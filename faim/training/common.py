@@ -1,0 +1,206 @@
+"""What the trainings of all families have in common, whatever it is that they train."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from torch import nn
+from torch.optim import Optimizer
+from torch.utils.data import Dataset
+
+from faim.errors import FaimError
+from faim.training.typed import check_values, field_hints
+
+if TYPE_CHECKING:
+    from lightning.pytorch.callbacks import Callback
+
+    from faim.training.checkpoints import SaveProgress
+    from faim.training.steps import TrainingModule
+
+Precision = Literal["32-true", "16-mixed", "bf16-mixed"]
+
+
+@dataclass(kw_only=True)
+class CommonExperiment(ABC):
+    """A training: its numbers, its data, its model and how they meet.
+
+    Attributes:
+        name: of the output folder; empty takes the experiment file's name.
+        val_ann: CocoVID annotation file of validation data, evaluated after every epoch; None for
+            none.
+        cache: keep all decoded images in memory.
+        ckpt: weights to start from; empty for none.
+        max_epochs: length of the training.
+        batch_size: items a step over all devices.
+        ema: whether the weights that are kept are an exponential moving average.
+        ema_decay: its decay.
+        ema_ramp: iterations over which the decay grows towards `ema_decay`.
+        grad_clip: largest gradient norm; 0 does not clip.
+        precision: of the computation, in Lightning's words.
+        channels_last: memory format of the network; faster on GPUs with mixed precision.
+        seed: of everything random.
+        workers: processes that load data; 0 loads in the training process.
+        accelerator: auto, cpu, gpu …, as Lightning's.
+        devices: number of devices.
+        num_nodes: number of machines.
+        strategy: auto, ddp …, as Lightning's.
+        checkpoint_every: iterations between two checkpoints, besides those at an epoch's end.
+        log_every: iterations between two log entries.
+        save_history: keep the weights of every epoch.
+    """
+
+    name: str = ""
+    val_ann: str | None = None
+    cache: bool = False
+    ckpt: str = ""
+    max_epochs: int = 7
+    batch_size: int = 16
+    ema: bool = True
+    ema_decay: float = 0.9998
+    ema_ramp: int = 2000
+    grad_clip: float = 0.0
+    precision: Precision = "32-true"
+    channels_last: bool = False
+    seed: int = 0
+    workers: int = 4
+    accelerator: str = "auto"
+    devices: int = 1
+    num_nodes: int = 1
+    strategy: str = "auto"
+    checkpoint_every: int = 500
+    log_every: int = 10
+    save_history: bool = False
+
+    #: The field that sets the learning rate.
+    rate_field: ClassVar[str] = "learning_rate"
+    #: Fields that are dictionaries of another dataclass's fields.
+    nested: ClassVar[dict[str, type]] = {}
+    #: Fields that a resumed training may change: they leave its result alone. The data and the
+    #: number of processes are compared by what they are, not by where.
+    free_on_resume: ClassVar[frozenset[str]] = frozenset(
+        {
+            *("name", "ckpt", "cache", "workers", "log_every", "checkpoint_every", "save_history"),
+            *("accelerator", "devices", "num_nodes", "strategy", "train_ann", "val_ann", "model"),
+        }
+    )
+
+    def validate(self) -> None:
+        """Find wrong values before anything else is done.
+
+        Raises:
+            FaimError: a value of the wrong type or out of range; names the field and what is
+                allowed.
+        """
+        self._check_types()
+        for name in ("max_epochs", "batch_size", "devices", "num_nodes", "checkpoint_every"):
+            at_least(name, getattr(self, name), 1)
+        for name in ("log_every", "ema_ramp"):
+            at_least(name, getattr(self, name), 1)
+        for name in ("workers", "seed", "grad_clip"):
+            at_least(name, getattr(self, name), 0)
+        share("ema_decay", self.ema_decay)
+        processes = self.devices * self.num_nodes
+        if self.batch_size % processes:
+            raise FaimError(
+                f"batch_size is {self.batch_size}; expected a multiple of the {processes} devices"
+            )
+
+    def _check_types(self) -> None:
+        values = {name: getattr(self, name) for name in field_hints(type(self))}
+        values = check_values(values, type(self))
+        for name in self.nested.keys() & values.keys():
+            values[name] = check_values(values[name], self.nested[name], f"{name}.")
+        for name, value in values.items():
+            setattr(self, name, value)
+
+    @property
+    @abstractmethod
+    def learning_rate(self) -> float:
+        """The largest of the training, for the whole batch."""
+
+    @property
+    def process_batch(self) -> int:
+        """Items a process loads at once."""
+        return self.batch_size // (self.devices * self.num_nodes)
+
+    @property
+    def accumulate(self) -> int:
+        """Batches of the loader to one step of the optimiser."""
+        return 1
+
+    @abstractmethod
+    def read_data(self) -> Any:
+        """The training data, with all that can be known about them before the first step.
+
+        Raises:
+            FaimError: the training or the validation data are missing or wrong.
+        """
+
+    @abstractmethod
+    def dataset(self, data: Any) -> Dataset[Any]:
+        """The training items."""
+
+    @property
+    @abstractmethod
+    def collate(self) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
+        """How items become a batch: the arguments of the module's `losses`."""
+
+    @abstractmethod
+    def start_epoch(self, dataset: Any, epoch: int) -> None:
+        """Prepare the dataset for an epoch, before its first item is read."""
+
+    @abstractmethod
+    def schedule(self, steps_per_epoch: int) -> Callable[[int], float]:
+        """The factor on the learning rate at an iteration, from 0 on."""
+
+    @abstractmethod
+    def make_optimizer(self, model: nn.Module) -> Optimizer:
+        """The optimiser of what trains in the model; FaimError where that is nothing."""
+
+    @abstractmethod
+    def starting_model(self, data: Any) -> nn.Module:
+        """The model with the weights that training starts from; FaimError for wrong ones."""
+
+    @abstractmethod
+    def make_module(self, model: nn.Module, steps_per_epoch: int) -> TrainingModule:
+        """What Lightning trains."""
+
+    @abstractmethod
+    def save_weights(self, path: Path, model: Any) -> None:
+        """Write the weights to use, whole or not at all; FaimError where that is impossible."""
+
+    @abstractmethod
+    def validation(self, annotation_file: str, progress: SaveProgress) -> Callback:
+        """What evaluates after every epoch."""
+
+    @abstractmethod
+    def identity(self, data: Any) -> dict[str, Any]:
+        """Data and model in plain values that stay the same when the training is resumed."""
+
+    @abstractmethod
+    def describe(self, data: Any) -> str:
+        """What is trained on what, for the first line of the log."""
+
+    def settings(self, data: Any) -> dict[str, Any]:
+        """What must be the same for a resumed training to go on as it would have."""
+        # Plain values: nothing in the checkpoint needs unpickling.
+        settings = {n: v for n, v in asdict(self).items() if n not in self.free_on_resume}
+        settings |= self.identity(data)
+        settings["processes"] = self.devices * self.num_nodes
+        return settings
+
+
+def at_least(name: str, value: float, low: float) -> None:
+    """FaimError where a field is below `low`."""
+    if value < low:
+        raise FaimError(f"{name} is {value!r}; expected at least {low}")
+
+
+def share(name: str, value: float) -> None:
+    """FaimError where a field is not from 0 to 1."""
+    if not 0 <= value <= 1:
+        raise FaimError(f"{name} is {value!r}; expected a number from 0 to 1")
