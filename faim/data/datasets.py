@@ -7,20 +7,18 @@ it, whichever worker computes it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from multiprocessing.pool import ThreadPool
-from pathlib import Path
 from typing import Literal
 
 import cv2
 import numpy as np
 import torch
-from loguru import logger
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from faim.data import sampling
 from faim.data.coco_vid import CocoVid
-from faim.data.records import FrameRecord, read_frame
+from faim.data.images import KeptImages
+from faim.data.records import FrameRecord
 from faim.data.transforms import (
     BaseStageAugment,
     frame_targets,
@@ -68,7 +66,7 @@ class FrameDataset(Dataset[tuple[Tensor, FrameTargets]]):
         self.size = _height_width(size)
         self.augment = augment
         self.seed = seed
-        self._images = _Images(self.frames, cache)
+        self._images = KeptImages(self.frames, cache)
         self._epoch = _shared_zero()
 
     def set_epoch(self, epoch: int) -> None:
@@ -147,7 +145,7 @@ class VideoDataset(Dataset[VideoSample]):
         self.flip = flip
         self.hsv_prob = hsv_prob
         self.stride = stride
-        self._images = _Images(data.frames, cache)
+        self._images = KeptImages(data.frames, cache)
         self._epoch = _shared_zero()
 
     def set_epoch(self, epoch: int) -> None:
@@ -197,26 +195,6 @@ def collate_frames(
 ) -> tuple[Tensor, list[FrameTargets]]:
     """A batch of frames of one size: images (B, 3, h, w), and B targets."""
     return torch.stack([image for image, _ in items]), [targets for _, targets in items]
-
-
-class _Images:
-    """Decoded frames, kept in memory if asked to; worker processes then share them by fork."""
-
-    def __init__(self, frames: Sequence[FrameRecord], cache: bool) -> None:
-        self._kept: dict[Path, np.ndarray] = {}
-        if not cache:
-            return
-        needed = sum(frame.height * frame.width * 3 for frame in frames)
-        logger.info("Keeping {} decoded images, {:.1f} GB", len(frames), needed / 1e9)
-        with ThreadPool() as pool:
-            images = pool.map(read_frame, frames)
-        for frame, image in zip(frames, images, strict=True):
-            image.flags.writeable = False
-            self._kept[frame.path] = image
-
-    def read(self, frame: FrameRecord) -> np.ndarray:
-        kept = self._kept.get(frame.path)
-        return read_frame(frame) if kept is None else kept
 
 
 def _shared_zero() -> Tensor:

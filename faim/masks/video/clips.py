@@ -13,13 +13,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from faim.data.coco_vid import CocoVid
+from faim.data.images import KeptImages
 from faim.data.records import Annotation, FrameRecord, check_mask, read_mask
 from faim.data.sampling import derive_seed
 from faim.errors import FaimError
 from faim.masks.protocol import Image, Mask
 from faim.masks.video.augment import ClipAugment, ClipDraw
 from faim.masks.video.crop import Box, Crop, to_tensor
-from faim.masks.video.images import KeptImages
 
 #: Images (T, 3, h, w) in [0, 1] RGB, boxes (T, 4) in their pixels, masks (T, h, w) bool, and valid
 #: (T,) bool, False on copies that fill a clip of too short a track.

@@ -1,4 +1,4 @@
-"""Images of training clips, decoded when they are first needed."""
+"""Training images, decoded when they are first needed, or all at once."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from collections.abc import Iterable
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 from loguru import logger
 
 from faim.data.records import FrameRecord, read_frame
-from faim.masks.protocol import Image
+
+Image = npt.NDArray[np.uint8]
 
 
 class KeptImages:
