@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without accents ends no run
     try:
-        parsed = build_parser().parse_args(arguments)
+        parsed = build_parser().parse_args(_joined(arguments))
         _log_plainly()
         status = parsed.run(parsed)
     except FaimError as error:
@@ -44,6 +44,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     return status or 0
+
+
+def _joined(arguments: Sequence[str] | None) -> list[str]:
+    """The arguments with `masks eval` as one command, `masks` itself taking a file there."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    return ["masks-eval", *given[2:]] if given[:2] == ["masks", "eval"] else given
 
 
 def _log_plainly() -> None:
@@ -69,6 +75,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_export(commands.add_parser("export", help="write ONNX, OpenVINO or TensorRT files"))
     _add_synth(commands.add_parser("synth", help="generate labelled synthetic video"))
     _add_data(commands.add_parser("data", help="convert datasets to CocoVID, and check them"))
+    _add_masks(commands.add_parser("masks", help="make instance masks from boxes, and score them"))
+    _add_masks_eval(commands.add_parser("masks-eval", prog="faim masks eval"))
     _add_bench(commands.add_parser("bench", help="time the base detector, streams, global mode"))
     _add_convert(commands.add_parser("convert", help="convert a public YOLOX or YOLOV checkpoint"))
     _add_repp(commands.add_parser("repp", help="learn the pair model of post-processing"))
@@ -325,6 +333,18 @@ def _run_data_check(parsed: argparse.Namespace) -> int:
 
     run_check(parsed.annotations, images=parsed.images, sheet=parsed.out, frames=parsed.frames)
     return 0
+
+
+def _add_masks(parser: argparse.ArgumentParser) -> None:
+    from faim.masks.options import add_arguments
+
+    add_arguments(parser)
+
+
+def _add_masks_eval(parser: argparse.ArgumentParser) -> None:
+    from faim.masks.evaluation.options import add_arguments
+
+    add_arguments(parser)
 
 
 def _add_convert(parser: argparse.ArgumentParser) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.connection
+import os
 import signal
+import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import TypeVar
@@ -28,8 +31,10 @@ def run_jobs(
     total: int,
     workers: int,
     console: Console | None = None,
+    *,
+    ordered: bool = True,
 ) -> Generator[Result, None, None]:
-    """The results of `work`, in the order of the jobs, as they come.
+    """The results of `work`, as they come.
 
     Args:
         work: a function that can be pickled, as the jobs can.
@@ -37,6 +42,8 @@ def run_jobs(
         total: jobs of the whole run, for the bar; the first `total - len(jobs)` count as done.
         workers: processes; 0 and 1 run in this one.
         console: where the bar goes; by default stderr.
+        ordered: in the order of the jobs, which go to the processes in bunches; else each as soon
+            as it is there, for long jobs of which a stopped run should lose few.
 
     Raises:
         FaimError: a process died; else what `work` raises. Jobs not begun are dropped.
@@ -44,7 +51,7 @@ def run_jobs(
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     bar = Progress(*columns, TimeRemainingColumn(), console=console or Console(stderr=True))
     workers = min(workers, len(jobs))
-    with bar, _mapper(workers, len(jobs)) as run:
+    with bar, _mapper(workers, len(jobs), ordered) as run:
         task = bar.add_task("videos", total=total, completed=total - len(jobs))
         try:
             for result in run(work, jobs):
@@ -52,13 +59,13 @@ def run_jobs(
                 bar.advance(task)
         except BrokenProcessPool as error:
             raise FaimError(
-                f"a process of the conversion died; expected memory enough for {workers} workers "
+                f"a process died; expected memory enough for {workers} workers "
                 "(the same command with fewer goes on from here)"
             ) from error
 
 
 @contextmanager
-def _mapper(workers: int, jobs: int) -> Iterator[Callable[..., Iterator]]:
+def _mapper(workers: int, jobs: int, ordered: bool) -> Iterator[Callable[..., Iterator]]:
     """`map`, in this process or over several."""
     if workers <= 1:
         yield map
@@ -66,14 +73,32 @@ def _mapper(workers: int, jobs: int) -> Iterator[Callable[..., Iterator]]:
     bunch = min(max(jobs // (64 * workers), 1), MOST_AT_ONCE)
     # Forked processes would inherit locks that threads of torch or OpenCV hold.
     pool = ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), initializer=_leave_interrupts
+        workers, multiprocessing.get_context("spawn"), initializer=_begin_worker
     )
+
+    def as_they_come(work: Callable[[Job], Result], todo: Sequence[Job]) -> Iterator[Result]:
+        for done in as_completed([pool.submit(work, job) for job in todo]):
+            yield done.result()
+
     try:
-        yield lambda work, todo: pool.map(work, todo, chunksize=bunch)
+        if ordered:
+            yield lambda work, todo: pool.map(work, todo, chunksize=bunch)
+        else:
+            yield as_they_come
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _leave_interrupts() -> None:
-    """Ctrl-C goes to all processes of the terminal; the first one ends the others."""
+def _begin_worker() -> None:
+    """Ctrl-C goes to all processes of the terminal; the first one ends the others.
+
+    One that was killed cannot, so the others see for themselves that it is gone.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    if parent := multiprocessing.parent_process():
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)

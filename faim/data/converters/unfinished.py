@@ -1,4 +1,4 @@
-"""The folder of an unfinished conversion: a run that was stopped goes on where it was."""
+"""The folder of an unfinished run over videos: a run that was stopped goes on where it was."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ FORMAT = 1
 class Unfinished:
     """Videos that are done, one JSON line each, in `<out>.part/videos.jsonl`.
 
-    A line counts only for the same job, reader, options and classes. What an annotation file
-    itself held is not compared: after a change to the data, delete the folder.
+    A line counts only for the same fingerprint: the job and all that decides what comes of it. What
+    the files that it names held is not compared: after a change to the data, delete the folder.
 
     Attributes:
         folder: `<out>.part`.
@@ -93,7 +93,11 @@ def fingerprints(
         options.append((read.args, sorted(read.keywords.items())))
         read = read.func
     name = f"{read.__module__}.{getattr(read, '__qualname__', read)}"
-    common = (FORMAT, name, options, tuple(classes), str(base.resolve()), strict)
+    return digests(jobs, (FORMAT, name, options, tuple(classes), str(base.resolve()), strict))
+
+
+def digests(jobs: Sequence[Any], common: object) -> list[str]:
+    """For each job a digest of its `repr` and that of what is common to all."""
     start = hashlib.sha256(repr(common).encode())
     found = []
     for job in jobs:

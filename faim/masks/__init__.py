@@ -1,0 +1,1 @@
+"""Instance masks from boxes: one protocol, one file a method."""
