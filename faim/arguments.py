@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from faim.runtime.choices import LONGEST_SIDE, MOST_THREADS, BackendName, PolicyName, Precision
 
@@ -114,3 +114,16 @@ def add_bank_options(parser: argparse.ArgumentParser, *, scene_cuts: bool = True
             action="store_false",
             help="do not forget the past at a hard cut",
         )
+
+
+def take_overrides_anywhere(parser: argparse.ArgumentParser) -> None:
+    """Accept `key=value` before and after options: argparse takes one run of positionals alone."""
+    parse = parser.parse_known_args
+
+    def parse_known_args(args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        parsed, rest = parse(args, namespace)
+        later = [text for text in rest if "=" in text and not text.startswith("-")]
+        parsed.overrides = [*parsed.overrides, *later]
+        return parsed, [text for text in rest if text not in later]
+
+    parser.parse_known_args = parse_known_args  # type: ignore[method-assign]

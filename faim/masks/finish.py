@@ -9,7 +9,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
-from faim.data.converters.masks import encode
+from faim.data.mask_encoding import encode
 from faim.errors import FaimError
 from faim.masks.box import pixels_of
 from faim.masks.protocol import Boxes, Image, Mask

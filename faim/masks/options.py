@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from faim.arguments import path, share, whole
+from faim.arguments import path, share, take_overrides_anywhere, whole
 from faim.errors import FaimError
 from faim.masks.methods import METHODS
-from faim.training.options import _take_overrides_anywhere
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "overrides", nargs="*", metavar="key=value", help="any parameter of the method"
     )
-    _take_overrides_anywhere(parser)
+    take_overrides_anywhere(parser)
     parser.set_defaults(run=run)
 
 

@@ -6,8 +6,9 @@ import argparse
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from faim.arguments import take_overrides_anywhere
 from faim.errors import FaimError
 
 if TYPE_CHECKING:
@@ -75,20 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "overrides", nargs="*", metavar="key=value", help="any field of the experiment"
     )
-    _take_overrides_anywhere(parser)
-
-
-def _take_overrides_anywhere(parser: argparse.ArgumentParser) -> None:
-    """Accept `key=value` before and after options: argparse takes one run of positionals alone."""
-    parse = parser.parse_known_args
-
-    def parse_known_args(args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
-        parsed, rest = parse(args, namespace)
-        later = [text for text in rest if "=" in text and not text.startswith("-")]
-        parsed.overrides = [*parsed.overrides, *later]
-        return parsed, [text for text in rest if text not in later]
-
-    parser.parse_known_args = parse_known_args  # type: ignore[method-assign]
+    take_overrides_anywhere(parser)
 
 
 def read_options(parsed: argparse.Namespace) -> TrainRequest:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from masks_helpers import content, masks_of, truth, write
 
 from faim.cli import main
-from faim.data.converters.masks import encode
+from faim.data.mask_encoding import encode
 from faim.errors import FaimError
 from faim.masks.grabcut import GrabCutMasks
 from faim.masks.methods import METHODS, make_method, parse_fields

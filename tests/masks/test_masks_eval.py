@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from faim.data.converters.masks import encode
+from faim.data.mask_encoding import encode
 from faim.data.records import Annotation
 from faim.errors import FaimError
 from faim.masks.evaluation.evaluate import evaluate_masks

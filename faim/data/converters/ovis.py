@@ -26,9 +26,9 @@ from faim.data.converters.builder import (
     VideoItem,
     convert_videos,
 )
-from faim.data.converters.masks import Box, rle_box
 from faim.data.converters.order import shuffled
 from faim.data.converters.ovis_form import check_form
+from faim.data.mask_encoding import Box, rle_box
 from faim.data.records import read_json
 from faim.errors import FaimError
 

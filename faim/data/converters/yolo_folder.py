@@ -27,8 +27,8 @@ from faim.data.converters.builder import (
     VideoItem,
     convert_videos,
 )
-from faim.data.converters.masks import encode_polygon
 from faim.data.image_size import image_size
+from faim.data.mask_encoding import encode_polygon
 from faim.errors import FaimError
 from faim.runtime.sources import IMAGE_EXTENSIONS, natural_key
 

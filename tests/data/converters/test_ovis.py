@@ -8,8 +8,8 @@ import pytest
 from trees_other import HEIGHT, WIDTH, ovis, rectangle, write_ovis
 
 from faim.data.coco_vid import CocoVid, read_mask
-from faim.data.converters.masks import rle_box
 from faim.data.converters.ovis import convert_ovis
+from faim.data.mask_encoding import rle_box
 from faim.errors import FaimError
 
 

@@ -1,4 +1,4 @@
-"""Masks as converters find them, as RLE with its tight box."""
+"""Masks as RLE with their tight box."""
 
 from __future__ import annotations
 
