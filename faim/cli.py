@@ -69,7 +69,9 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_predict(commands.add_parser("predict", help="detect in a video, folder, glob or camera"))
     _add_demo(commands.add_parser("demo", help="see the method work on generated clips"))
-    _add_train(commands.add_parser("train", help="train a base detector or FAIM"))
+    _add_train(
+        commands.add_parser("train", help="train a base detector, FAIM or the box-to-mask network")
+    )
     _add_eval(commands.add_parser("eval", help="average precision, stability and speed"))
     _add_report(commands.add_parser("report", help="compare evaluations on one HTML page"))
     _add_export(commands.add_parser("export", help="write ONNX, OpenVINO or TensorRT files"))
