@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from masks_helpers import content, masks_of, truth, write
@@ -17,6 +18,14 @@ from faim.data.mask_encoding import encode
 from faim.errors import FaimError
 from faim.masks.grabcut import GrabCutMasks
 from faim.masks.methods import METHODS, make_method, parse_fields
+from faim.models.checkpoint import load_checkpoint
+from faim.weights import default_weights
+
+#: What makes the guide's trainings short.
+BRIEFLY = (
+    "model.size=(64,96) model.feature_dim=4 model.mask_dim=4 model.decoder_dim=4 model.frames=2 "
+    "iterations_per_epoch=1 max_epochs=1 batch_size=1 workers=0 accelerator=cpu precision=32-true"
+).split()
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "docs/masks.md").read_text()
@@ -48,19 +57,36 @@ def test_every_command_of_the_guide(tmp_path, monkeypatch, capsys):
         entry["segmentation"] = encode(truth(entry["image_id"]))[0]
         entry["area"] = int(truth(entry["image_id"]).sum())
     (tmp_path / "mydata/true.json").write_text(json.dumps(true))
-    lines = [
-        line
-        for block in re.findall(r"```sh\n(.*?)```", GUIDE, re.DOTALL)
-        for line in block.splitlines()
-    ]
-    assert len(lines) >= 5
+    training_files(tmp_path, true)
+    blocks = re.findall(r"```sh\n(.*?)```", GUIDE, re.DOTALL)
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    assert len(lines) >= 8
     for line in lines:
-        assert main(shlex.split(line)[1:]) == 0, f"{line}: {capsys.readouterr().err}"
+        name, *arguments = shlex.split(line)
+        if name == "python":
+            assert arguments.pop(0) == "tools/train.py"
+            arguments = ["train", *arguments, *BRIEFLY]
+            if not any(word.startswith("backbone_weights") for word in arguments):
+                arguments.append("backbone_weights=random")  # without a download
+        assert main(arguments) == 0, f"{line}: {capsys.readouterr().err}"
     for sheet in ("boxes.png", "masks.png"):
         assert cv2.imread(str(tmp_path / sheet)).shape[2] == 3
     parameters = json.loads((tmp_path / "mydata/train.masks.json").read_text())["info"]["masks"]
     assert parameters["parameters"]["iterations"] == 3
     assert parameters["parameters"]["longest"] == 240
+
+
+def training_files(folder, true):
+    """What the guide's commands for the video method read."""
+    for image in true["images"]:
+        image["file_name"] = str((folder / "mydata" / image["file_name"]).resolve())
+    for name in ("youtube_vos/train.json", "davis2017/train.json", "davis2016.json"):
+        target = folder / "data" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(json.dumps(true))
+    state = load_checkpoint(default_weights())[1]
+    detector = {n.removeprefix("detector."): t for n, t in state.items() if "detector." in n}
+    torch.save({"model": detector}, folder / "yolox_nano.pth")
 
 
 def test_the_guide_has_every_method_and_default():
