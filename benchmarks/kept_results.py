@@ -1,0 +1,64 @@
+"""Results in files, each made once: a program that was stopped goes on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from faim.data.coco_vid import read_json
+from faim.errors import FaimError
+from faim.evaluation.report import check_writable, write_json
+
+
+class Kept:
+    """Results in files of a folder, each made once.
+
+    Attributes:
+        seconds: what all that was asked for has taken, in whichever run it was made.
+    """
+
+    def __init__(self, out: Path) -> None:
+        """Keep them in `out`."""
+        self.out = out
+        self.seconds = 0.0
+
+    def find(self, name: str, recipe: Sequence[str]) -> dict[str, Any] | None:
+        """The result of this name; None if it is not there.
+
+        Raises:
+            FaimError: its file is damaged, or holds the result of another recipe.
+        """
+        file = self.out / f"{name}.json"
+        if not file.exists():
+            return None
+        content = read_json(file)
+        if content.get("recipe") != self._movable(recipe) or "seconds" not in content:
+            raise FaimError(
+                f"{file}: the result of other settings; expected another --out, or this file away"
+            )
+        self.seconds += content["seconds"]
+        return content
+
+    def add(self, name: str, recipe: Sequence[str], content: Mapping[str, Any]) -> dict[str, Any]:
+        """Write a result; `content` has its `seconds`."""
+        result = {"recipe": self._movable(recipe), **content}
+        check_writable(self.out / f"{name}.json")
+        write_json(self.out / f"{name}.json", result)
+        self.seconds += result["seconds"]
+        return result
+
+    def get(
+        self, name: str, recipe: Sequence[str], make: Callable[[], Mapping[str, Any]]
+    ) -> dict[str, Any]:
+        """The result of this name, made and timed now if it is not there."""
+        found = self.find(name, recipe)
+        if found is not None:
+            return found
+        started = time.monotonic()
+        content = make()
+        return self.add(name, recipe, {**content, "seconds": time.monotonic() - started})
+
+    def _movable(self, recipe: Sequence[str]) -> list[str]:
+        return [line.replace(str(self.out), "OUT") for line in recipe]

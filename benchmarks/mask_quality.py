@@ -1,0 +1,264 @@
+"""Does the quality of masks reach the detector? Their J, and AP of FAIM-Nano trained with them.
+
+    python benchmarks/mask_quality.py --out outputs/mask_quality --checkpoint boxvos.safetensors \
+        --jobs 2 --json mask_quality.json
+    python benchmarks/mask_quality.py --methods grabcut video:frames=1 video:frames=9 \
+        --checkpoint boxvos.safetensors --out outputs/mask_quality
+
+On generated video (SynthVID, hard). Every training starts from the base detector of the embedded
+weights, which stays as it is, and sees the same frames in the same order; of one seed they differ
+in their masks alone. `none` has boxes only and lambda = 0, `true` the generator's masks. With
+`--start-steps` they share a first training without masks, so that what they begin with is not what
+sets them apart. What is finished is kept in the output folder, where the same command goes on, with
+other methods too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+from kept_results import Kept
+from mask_quality_plan import (
+    Job,
+    Source,
+    check_training,
+    digest,
+    evaluation,
+    generation,
+    masking,
+    sources,
+    starting,
+    training,
+)
+from mask_quality_report import LEVELS, MODES, Figures, print_report, summary
+from rich.console import Console
+
+from faim.arguments import path, whole
+from faim.cli import EXIT_INTERRUPTED, EXIT_WRONG_INPUT
+from faim.cli import main as faim
+from faim.data.coco_vid import read_json
+from faim.errors import FaimError
+from faim.evaluation.report import check_writable, machine, write_json
+from faim.masks.evaluation.evaluate import evaluate_masks
+from faim.models.checkpoint import load_model, save_checkpoint
+from faim.weights import default_weights
+
+#: Of the generator. Neither the embedded weights nor the choice of settings saw the test videos.
+TRAIN_SEED, TEST_SEED = 5000, 6000
+#: Characters that the tables take.
+LEAST_WIDTH = 110
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what is not finished yet; exit status 2 after wrong input, 130 after Ctrl-C."""
+    try:
+        run(_parser().parse_args(arguments))
+    except FaimError as error:
+        print(f"mask_quality: {error}", file=sys.stderr)
+        return EXIT_WRONG_INPUT
+    except KeyboardInterrupt:
+        print("mask_quality: stopped; the same command goes on", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    return 0
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Make data and masks, train and evaluate, print the tables, write the JSON file if asked for.
+
+    Raises:
+        FaimError: a wrong option, a command that fails, or a folder with results of other settings.
+    """
+    found, seeds = sources(options), list(dict.fromkeys(options.seeds))
+    check_training(options)
+    for file in (options.json, options.out / "base.safetensors"):
+        if file:
+            check_writable(file)
+    kept = Kept(options.out)
+    data = make_data(options, kept)
+    starts = make_starts(options, kept)
+    masks = {each.name: make_masks(each, options.out, kept) for each in found if each.is_made}
+    jobs = [training(each, seed, options) for seed in seeds for each in found]
+    rows = collect(results(jobs, options.jobs, kept), jobs)
+    report = {
+        "summary": {name: summary(row, rows["none"]) for name, row in rows.items()},
+        "data": data,
+        "starts": starts,
+        "masks": masks,
+        "rows": rows,
+        "commands": {job.run.name: job.recipe for job in jobs},
+        "machine": machine(),
+        "seconds": kept.seconds,
+    }
+    console = Console()
+    console.width = max(console.width, LEAST_WIDTH)
+    print_report(report, console)
+    if options.json:
+        write_json(options.json, report)
+    return report
+
+
+def make_data(options: argparse.Namespace, kept: Kept) -> dict[str, Any]:
+    """Generate training and test set; `train/boxes.json` is the first without its masks."""
+    sets = {"train": (options.videos, TRAIN_SEED), "test": (options.test_videos, TEST_SEED)}
+    made = {}
+    for name, (videos, seed) in sets.items():
+        line = generation(options.out / name, videos, options.frames, seed)
+        made[name] = kept.get(name, [shlex.join(line)], partial(command, line))
+    content = read_json(options.out / "train/annotations.json")
+    for annotation in content["annotations"]:
+        annotation.pop("segmentation", None)
+    write_json(options.out / "train/boxes.json", content)
+    return made
+
+
+def make_starts(options: argparse.Namespace, kept: Kept) -> dict[str, Any]:
+    """What trainings start from: the base detector and, with `--start-steps`, a first training.
+
+    The base detector's stream and global mode are those of training-free aggregation.
+    """
+    weights, file = options.weights or default_weights(), options.out / "base.safetensors"
+    score = evaluation(file, options.out, options.out / "base_figures.json")
+
+    def make() -> dict[str, Any]:
+        save_checkpoint(file, load_model(weights, aggregate="none"))
+        command(score)
+        return read_figures(options.out / "base_figures.json")
+
+    found = {"base": kept.get("base", [digest(weights), shlex.join(score)], make)}
+    if options.start_steps:
+        job = starting(options)
+        found["start"] = kept.get("start", job.recipe, partial(train_and_score, job))
+    return found
+
+
+def make_masks(source: Source, out: Path, kept: Kept) -> dict[str, Any]:
+    """A method's masks of the training set: J, F and recall, and what their file tells of them."""
+    line, file = masking(source, out), source.annotations(out)
+
+    def make() -> dict[str, Any]:
+        command(line)
+        scores = evaluate_masks(file, out / "train/annotations.json")
+        return {**scores.means.to_json(), "made": read_json(file).get("info", {}).get("masks")}
+
+    recipe = [shlex.join(line), *map(digest, source.checkpoints)]
+    return kept.get(f"masks/{source.slug}", recipe, make)
+
+
+def collect(
+    found: Iterator[tuple[Job, Mapping[str, Any]]], jobs: Sequence[Job]
+) -> dict[str, dict[str, Figures]]:
+    """Figures by source and seed, in the order of the jobs."""
+    done = {job.run: content["modes"] for job, content in found}
+    rows: dict[str, dict[str, Figures]] = {}
+    for job in jobs:
+        rows.setdefault(job.source, {})[str(job.seed)] = done[job.run]
+    return rows
+
+
+def results(
+    jobs: Sequence[Job], workers: int, kept: Kept
+) -> Iterator[tuple[Job, Mapping[str, Any]]]:
+    """The jobs with their results: first what is kept, then each as it is finished."""
+    todo = []
+    for job in jobs:
+        found = kept.find(f"rows/{job.run.name}", job.recipe)
+        if found is None:
+            todo.append(job)
+        else:
+            yield job, found
+    for count, (job, content) in enumerate(_done(todo, workers), 1):
+        ap = ", ".join(f"{mode} {content['modes'][mode]['ap50']:.1f}" for mode in MODES)
+        seconds = f"{content['seconds']:.0f} s"
+        print(
+            f"{count}/{len(todo)} {job.source}, seed {job.seed}: AP50 {ap} ({seconds})", flush=True
+        )
+        yield job, kept.add(f"rows/{job.run.name}", job.recipe, content)
+
+
+def _done(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, dict[str, Any]]]:
+    if workers == 1:
+        yield from ((job, train_and_score(job)) for job in jobs)
+        return
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (threads,))
+    try:
+        running = {pool.submit(train_and_score, job): job for job in jobs}
+        for future in as_completed(running):
+            yield running[future], future.result()
+    except BrokenProcessPool as error:
+        raise FaimError(
+            f"--jobs {workers}: a process died; expected memory for as many trainings"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def train_and_score(job: Job) -> dict[str, Any]:
+    """Run a job's commands, what they print in its log; returns figures and seconds."""
+    started = time.monotonic()
+    check_writable(job.log)
+    with job.log.open("w", encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
+        for line in job.commands:
+            command(line, f" (see {job.log})")
+    return {**read_figures(job.figures), "seconds": time.monotonic() - started}
+
+
+def command(line: Sequence[str], hint: str = "") -> dict[str, Any]:
+    """Run a `faim` command; FaimError, with a hint, where it fails."""
+    print(f"$ faim {shlex.join(line)}", flush=True)
+    status = faim(line)
+    if status == EXIT_INTERRUPTED:
+        raise KeyboardInterrupt
+    if status:
+        raise FaimError(f"faim {line[0]}: exit status {status}; expected 0{hint}")
+    return {}
+
+
+def read_figures(file: Path) -> dict[str, Any]:
+    """Average precision of every mode, from what `faim eval` wrote."""
+    modes = read_json(file)["modes"]
+    return {"modes": {mode: {level: modes[mode][level] for level in LEVELS} for mode in modes}}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--out", type=path, required=True, help="folder, gone on with")
+    parser.add_argument(
+        "--methods", nargs="+", metavar="M", help="NAME or NAME:key=value,… (box grabcut, and "
+        "video if it has a checkpoint); none and true are always there"
+    )  # fmt: skip
+    parser.add_argument("--checkpoint", type=path, help="weights of method video")
+    parser.add_argument("--weights", type=path, help="whose base detector (the embedded ones)")
+    parser.add_argument("--seeds", type=whole(0), nargs="+", default=[0, 1, 2])
+    parser.add_argument("--steps", type=whole(1), default=480, help="of a training (480)")
+    parser.add_argument(
+        "--start-steps", type=whole(0), default=0,
+        help="of one training with lambda = 0 that all others go on from (0)",
+    )  # fmt: skip
+    parser.add_argument("--batch", type=whole(1), default=2, help="videos a step (2)")
+    parser.add_argument("--lr", type=float, default=2e-3, help="learning rate of a step (2e-3)")
+    parser.add_argument("--videos", type=whole(1), default=60, help="of the training set (60)")
+    parser.add_argument("--test-videos", type=whole(1), default=30)
+    parser.add_argument("--frames", type=whole(1), default=32, help="a video (32)")
+    parser.add_argument("--mask-weight", type=float, default=1.0, help="lambda (1)")
+    parser.add_argument("--jobs", type=whole(1), default=1, help="trainings at once (1)")
+    parser.add_argument("-f", "--exp-file", type=path, default=Path("exps/faim_nano.py"))
+    parser.add_argument("--json", type=path, metavar="FILE", help="write all figures as JSON")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
