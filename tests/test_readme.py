@@ -1,5 +1,6 @@
 """Every command of the README is run, on small data."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -60,9 +61,21 @@ def workplace(tmp_path_factory):
                  "--frames", "3", "--size", "64"])  # fmt: skip
     (folder / "frames").symlink_to(folder / "clip/frames/video_0000")
     write_yolo_folder(folder / "mydata", folder / "frames")
+    write_masks_and_boxes(folder)
     make = [sys.executable, "-m", "faim.cli", "predict", "frames", "--size", "64"]
     run(folder, [*make, "--save-video", "video.mp4"])
     return folder
+
+
+def write_masks_and_boxes(folder):
+    content = json.loads((folder / "clip/annotations.json").read_text())
+    for image in content["images"]:
+        image["file_name"] = "../clip/" + image["file_name"]
+    (folder / "data").mkdir()
+    (folder / "data/true.json").write_text(json.dumps(content))
+    for annotation in content["annotations"]:
+        del annotation["segmentation"]
+    (folder / "data/boxes.json").write_text(json.dumps(content))
 
 
 def write_yolo_folder(folder, frames):
