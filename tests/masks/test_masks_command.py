@@ -22,7 +22,19 @@ from faim.models.checkpoint import load_checkpoint
 from faim.weights import default_weights
 
 #: What makes the guide's trainings short.
-BRIEFLY = ["model.size=(64,96)", "model.feature_dim=4", "model.mask_dim=4", "model.decoder_dim=4", "model.frames=2", "iterations_per_epoch=1", "max_epochs=1", "batch_size=1", "workers=0", "accelerator=cpu", "precision=32-true"]
+BRIEFLY = [
+    "model.size=(64,96)",
+    "model.feature_dim=4",
+    "model.mask_dim=4",
+    "model.decoder_dim=4",
+    "model.frames=2",
+    "iterations_per_epoch=1",
+    "max_epochs=1",
+    "batch_size=1",
+    "workers=0",
+    "accelerator=cpu",
+    "precision=32-true",
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "docs/masks.md").read_text()
