@@ -23,7 +23,7 @@ __all__ = ["CausalConfig", "CausalRepp", "CausalState"]
 
 Ints = NDArray[np.int64]
 #: Least share of a new box in the smoothed one, however weak it is.
-_LEAST_BOX_WEIGHT = 0.2
+_LEAST_SHARE = 0.2
 #: IoU from which two boxes of a class are one object, as in the final NMS.
 _SAME = 0.5
 #: Place of the IoU among the features of a pair.
@@ -118,8 +118,7 @@ class CausalRepp:
         found.members[new] = np.minimum(state.members[old] + 1, self.config.memory)
         usual = np.maximum(state.means[old].max(axis=1, initial=0), _TINY)
         trust = (best[new] / usual) ** self.config.box_trust
-        least = min(_LEAST_BOX_WEIGHT, self.config.box_weight)
-        share = np.clip(self.config.box_weight * trust, least, 1)[:, None]
+        share = np.clip(trust, _LEAST_SHARE, 1)[:, None]
         found.smoothed[new] += (1 - share) * (state.smoothed[old] - found.smoothed[new])
         return found
 

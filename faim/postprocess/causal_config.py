@@ -7,15 +7,8 @@ from dataclasses import dataclass
 from faim.errors import FaimError
 from faim.postprocess.linking import LinkConfig, is_number
 
-#: Least and most of the settings that are numbers; whether the least itself is allowed.
-_RANGES: dict[str, tuple[float, float, bool]] = {
-    "emphasis": (0, 8, True),
-    "box_weight": (0, 1, False),
-    "box_trust": (0, 8, True),
-    "start_score": (0, 1, True),
-    "carry_score": (0, 1, True),
-    "carry_decay": (0, 1, True),
-}
+#: Most of the settings that are numbers; the least is 0.
+_MOST = {"emphasis": 8, "box_trust": 8, "start_score": 1, "carry_score": 1, "carry_decay": 1}
 
 
 @dataclass(frozen=True)
@@ -28,9 +21,9 @@ class CausalConfig:
         emphasis: a frame counts in the mean by its best score to this power, in [0, 8]; with 0
             all frames count alike.
         patience: frames that a tubelet may miss before it ends, 0 or more.
-        box_weight: share of the new box in the smoothed one, in (0, 1]; 1 does not smooth.
-        box_trust: a box weaker than its tubelet has a smaller share: by the ratio of the best
-            scores to this power, in [0, 8].
+        box_trust: a box as strong as its tubelet is taken where it is; a weaker one moves the
+            tubelet by a share of the way, the ratio of the best scores to this power, in [0, 8];
+            with 0 all boxes are taken where they are.
         start_score: boxes whose best class is below it continue tubelets, but begin none; in
             [0, 1].
         carry_score: a tubelet that misses a frame is shown in it if its best class reaches this,
@@ -46,8 +39,7 @@ class CausalConfig:
     memory: int = 30
     emphasis: float = 0.5
     patience: int = 2
-    box_weight: float = 0.85
-    box_trust: float = 0.5
+    box_trust: float = 1.0
     start_score: float = 0.05
     carry_score: float = 0.2
     carry_decay: float = 0.9
@@ -61,14 +53,10 @@ class CausalConfig:
                     f"causal post-processing: {name} is {value!r}; expected a whole number from "
                     f"{first} on"
                 )
-        for name, (least, most, closed) in _RANGES.items():
+        for name, most in _MOST.items():
             value = getattr(self, name)
-            if (
-                not is_number(value)
-                or not least <= value <= most
-                or (value == least and not closed)
-            ):
-                expected = f"from {least} to {most}" if closed else f"above {least}, at most {most}"
+            if not is_number(value) or not 0 <= value <= most:
                 raise FaimError(
-                    f"causal post-processing: {name} is {value!r}; expected a number {expected}"
+                    f"causal post-processing: {name} is {value!r}; expected a number from 0 to "
+                    f"{most}"
                 )

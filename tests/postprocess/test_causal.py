@@ -14,7 +14,7 @@ from faim.postprocess.pairs import PairModel
 from faim.structures import ScoredBoxes
 
 #: Without what this module has beyond running means: all frames alike, nothing carried.
-PLAIN = {"emphasis": 0, "box_trust": 0, "start_score": 0, "carry_decay": 0, "box_weight": 0.7}
+PLAIN = {"emphasis": 0, "box_trust": 0, "start_score": 0, "carry_decay": 0}
 DEFAULTS = {name: getattr(CausalConfig(), name) for name in PLAIN}
 LEFT, RIGHT = [10.0, 10, 60, 60], [300.0, 10, 360, 60]
 
@@ -64,11 +64,10 @@ def test_sure_frames_count_more() -> None:
 
 def test_a_weak_box_moves_its_tubelet_less() -> None:
     frames = [scored((LEFT, [0.8, 0])), scored(([18.0, 10, 68, 60], [0.2, 0]))]
-    found, _ = run(frames, box_weight=0.8, box_trust=0.5)
-    # A quarter of the score, so half of the share.
-    assert found[1].boxes[0, 0].item() == pytest.approx(0.4 * 18 + 0.6 * 10)
-    found, _ = run(frames, box_weight=0.8, box_trust=4)
-    assert found[1].boxes[0, 0].item() == pytest.approx(0.2 * 18 + 0.8 * 10)
+    # A quarter of the score: half of the way, and never less than a fifth of it.
+    for trust, left in ((0.5, 14.0), (4, 11.6), (0, 18.0)):
+        found, _ = run(frames, box_trust=trust)
+        assert found[1].boxes[0, 0].item() == pytest.approx(left)
 
 
 def test_a_tubelet_is_carried_over_a_gap_where_it_was_last() -> None:
@@ -124,13 +123,14 @@ def test_new_boxes_stay_as_they_are_and_all_boxes_come_out_in_order() -> None:
     assert found[1].scores.flatten().tolist() == pytest.approx([0.1, 0.7, 0.6, 0.1])
 
 
-def test_boxes_are_smoothed_exponentially_and_the_last_detected_one_is_linked() -> None:
+def test_the_last_detected_box_is_linked() -> None:
     boxes = [[10.0 + 8 * frame, 10, 60 + 8 * frame, 60] for frame in range(3)]
-    found, state = run([scored((box, [0.9, 0.1])) for box in boxes], box_weight=0.75)
-    lefts = [10, 0.75 * 18 + 0.25 * 10, 0.75 * 26 + 0.25 * 16]
-    assert [frame.boxes[0, 0].item() for frame in found] == pytest.approx(lefts)
+    weak = [scored((box, [score, 0])) for box, score in zip(boxes, (0.9, 0.3, 0.9), strict=True)]
+    found, state = run(weak, box_trust=1)
+    # A third of the way to 18, and then all of it to a box that is stronger than the mean of 0.6.
+    assert [frame.boxes[0, 0].item() for frame in found] == pytest.approx([10, 10 + 8 / 3, 26])
     assert state.boxes[0, 0] == 26
-    sharp, _ = run([scored((box, [0.9, 0.1])) for box in boxes], box_weight=1)
+    sharp, _ = run(weak)
     assert [frame.boxes[0].tolist() for frame in sharp] == boxes
 
 
@@ -189,8 +189,7 @@ def test_weak_classes_become_zero_but_count() -> None:
         ({"memory": 0}, "memory is 0; expected a whole number from 1 on"),
         ({"patience": -1}, "patience is -1; expected a whole number from 0 on"),
         ({"patience": 1.5}, "patience is 1.5"),
-        ({"box_weight": 0}, "box_weight is 0; expected a number above 0, at most 1"),
-        ({"box_weight": float("nan")}, "box_weight is nan"),
+        ({"box_trust": float("nan")}, "box_trust is nan"),
         ({"box_trust": "1"}, "box_trust is '1'; expected a number from 0 to 8"),
         ({"emphasis": -1}, "emphasis is -1; expected a number from 0 to 8"),
         ({"start_score": True}, "start_score is True"),
