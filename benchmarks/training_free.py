@@ -50,6 +50,8 @@ from faim.structures import Detections
 
 BLUR_LENGTHS = (9, 15, 21)
 KINDS = ("clean", "blurred")
+#: Columns of the widest table, also where no terminal says how wide it is.
+_WIDTH = 140
 
 
 @dataclass
@@ -76,7 +78,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     Raises:
         FaimError: the weights or DAVIS are not as expected, or a package is missing.
     """
-    console = Console()
+    console = Console(width=max(Console().width, _WIDTH))
     if options.json:
         check_writable(options.json)
     detector = faim.load(
