@@ -25,9 +25,10 @@ from faim.structures import Detections, ScoredBoxes, TensorRecord
 LOW, HIGH, ACTIVATION = 0.1, 0.3, 0.25
 #: A video's frames, in order, to its detections; a method sees no frame before its turn but REPP.
 Method = Callable[[Sequence[Proposed]], Iterator[Detections]]
-#: Each mechanism of causal post-processing by itself switched off.
+#: Each mechanism of causal post-processing by itself switched off, or turned up.
 ABLATIONS: dict[str, dict[str, float]] = {
     "all frames count alike": {"emphasis": 0.0},
+    "frames count by their score": {"emphasis": 1.0},
     "boxes as they are": {"box_trust": 0.0},
     "gaps not bridged": {"carry_decay": 0.0},
     "any box begins a tubelet": {"start_score": 0.0},
@@ -48,8 +49,8 @@ def methods(detector: Detector, past: int, *, ablation: bool, trackers: bool) ->
     }
     if ablation:
         for name, change in ABLATIONS.items():
-            found[f"without: {name}"] = causal(detector, replace(config, **change))  # type: ignore[arg-type]
-        found["with affinity before it"] = causal(detector, config, past)
+            found[name] = causal(detector, replace(config, **change))  # type: ignore[arg-type]
+        found["affinity before it"] = causal(detector, config, past)
     if trackers:
         found["ByteTrack + DetectionsSmoother"] = lambda frames: _track(detector, frames, 0)
         found["ByteTrack, coasted boxes"] = lambda frames: _track(detector, frames, 5)

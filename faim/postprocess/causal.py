@@ -37,7 +37,7 @@ class CausalRepp:
     """Links, rescores, smooths and carries on a stream's detections with its past alone.
 
     A box that continues a tubelet gets the tubelet's mean scores so far, itself included, in which
-    a frame counts by its best score: a blurred frame takes little from a clear one. Its
+    a frame counts by a power of its best score: a blurred frame takes little from a clear one. Its
     place is smoothed exponentially, the more the weaker it is. A tubelet without a box in a frame
     is shown where it was last, with fading scores, for as long as it waits. A box that continues
     none stays as it is. There is no state; that of a stream goes in and comes out.

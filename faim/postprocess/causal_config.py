@@ -37,7 +37,7 @@ class CausalConfig:
 
     linking: LinkConfig = LinkConfig()  # noqa: RUF009 - it is frozen
     memory: int = 30
-    emphasis: float = 1.0
+    emphasis: float = 0.5
     patience: int = 2
     box_trust: float = 1.0
     start_score: float = 0.05

@@ -71,8 +71,8 @@ def test_repp_results_come_in_order_with_their_pixels(mode: Any) -> None:
 
 
 def mean(*values: float) -> float:
-    """Of the scores so far; each counts by itself."""
-    return sum(value**2 for value in values) / sum(values)
+    """Of the scores so far; each counts by its square root."""
+    return sum(value**1.5 for value in values) / sum(value**0.5 for value in values)
 
 
 def test_causal_gives_a_stream_the_mean_so_far() -> None:
