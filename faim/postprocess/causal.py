@@ -146,6 +146,8 @@ def _settle(places: Array, carried: Array, boxes: Array, scores: Array) -> None:
         boxes: (k, 4) detected ones.
         scores: (k, C) theirs, which are changed.
     """
+    if not len(places):
+        return
     overlap = pair_features(places[:, None], boxes[None], (1, 1))[..., _IOU]
     for row, column in zip(*np.nonzero(overlap >= _SAME), strict=True):
         weaker = carried[row] <= scores[column]
