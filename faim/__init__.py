@@ -41,7 +41,7 @@ def load(
     bank_frames: int | None = None,
     bank_policy: Literal["recent", "spread"] = "spread",
     scene_cuts: bool = True,
-    post: Literal["none", "repp", "causal"] = "none",
+    post: Literal["auto", "none", "repp", "causal"] = "auto",
     post_model: str | Path | None = None,
 ) -> Detector:
     """A detector from a file of weights, or from a folder that `faim export` wrote.
@@ -62,7 +62,8 @@ def load(
         bank_policy: "recent" the last of them; "spread" half of them the last, half over all of the
             past.
         scene_cuts: whether a stream forgets its past at a hard cut.
-        post: post-processing: "repp" with the modes global and frame, "causal" with mode stream.
+        post: post-processing: "repp" with the modes global and frame, "causal" with mode stream;
+            "auto" is "causal" in streams of weights that aggregate without training.
         post_model: its pair model, a file that `faim repp fit` wrote; the published one by default.
 
     Raises:

@@ -114,6 +114,7 @@ class ModeRunner:
         sampling: frames that global mode looks at together, see `frame_groups`.
         seed: of shuffled sampling.
         post: by mode, what is done to every video's boxes in the end.
+        in_stream: what joins the frames of a stream; the model's own aggregation by default.
         features: where the proposals that belong to objects go; those of global mode if it is run.
 
     Raises:
@@ -135,6 +136,7 @@ class ModeRunner:
         sampling: Sampling = "uniform",
         seed: int = 0,
         post: Mapping[Mode, VideoPost] | None = None,
+        in_stream: Aggregator | None = None,
         features: FeatureSample | None = None,
     ) -> None:
         """See the class."""
@@ -146,6 +148,7 @@ class ModeRunner:
         self.device = torch.device(device)
         check_sampling(sampling, seed)
         self.sampling, self.seed = sampling, seed
+        self.in_stream = model.aggregator if in_stream is None else in_stream
         self.post, self.features = dict(post or {}), features
         self._to_dataset = match_classes(model.config.class_names, data)
 
@@ -194,7 +197,7 @@ class ModeRunner:
         self._one_by_one(video, run, NoAggregation(), video.base_seconds, past=0)
 
     def _stream(self, video: _Video, run: ModeRun) -> None:
-        self._one_by_one(video, run, self.model.aggregator, video.propose_seconds, past=self.past)
+        self._one_by_one(video, run, self.in_stream, video.propose_seconds, past=self.past)
 
     def _one_by_one(
         self,

@@ -16,6 +16,7 @@ from faim.runtime.steps import Sampling, check_sampling
 Modes = Literal["frame", "stream", "global", "all"]
 #: Where post-processing works; the other modes run without it, but stream, which repp leaves out.
 POST_MODES: dict[PostName, tuple[Mode, ...]] = {
+    "auto": ("stream",),
     "none": (),
     "repp": ("frame", "global"),
     "causal": ("stream",),
@@ -50,7 +51,7 @@ class EvalOptions:
         frames: m, frames that global mode looks at together; the model's own by default.
         proposals: n, proposals a frame; the model's own by default.
         post: post-processing of every video: "repp" in the modes frame and global, "causal" in
-            stream.
+            stream; "auto" is "causal" where the aggregation is "affinity", and else "none".
         post_model: what boxes are linked by, as `faim repp fit` writes it; the published one by
             default.
         out: folder for the figures, the detections of every mode and proposal features.
@@ -75,7 +76,7 @@ class EvalOptions:
     bank_policy: PolicyName = "spread"
     frames: int | None = None
     proposals: int | None = None
-    post: PostName = "none"
+    post: PostName = "auto"
     post_model: Path | None = None
     out: Path | None = None
     detections: Path | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,9 @@ from faim.evaluation.report import check_writable, machine, missing_parts, print
 from faim.evaluation.results_file import read_detections
 from faim.evaluation.run_folder import prepare_run_folder, write_run_folder
 from faim.evaluation.subject import open_models
+from faim.models.aggregation import name_of
 from faim.runtime.checks import check_size, resolve_device
+from faim.runtime.post import resolve_post, stream_aggregator
 from faim.structures import Detections
 
 if TYPE_CHECKING:
@@ -66,6 +69,8 @@ def _evaluate_model(
     wanted = options.size or _experiment_size(experiment)
     asked = check_size(wanted) if wanted else None
     model, base = open_models(options, experiment, asked, with_base="frame" in options.modes)
+    in_stream = stream_aggregator(options.post, model.aggregator)
+    options = replace(options, post=resolve_post(options.post, name_of(model.aggregator)))
     features = FeatureSample(model) if options.out else None
     runner = ModeRunner(
         model,
@@ -80,6 +85,7 @@ def _evaluate_model(
         past=options.bank_frames,
         policy=options.bank_policy,
         post=_posts(options),
+        in_stream=in_stream,
         features=features,
     )
     with _progress(console) as progress:

@@ -67,3 +67,11 @@ class NoAggregation:
     def step(self, key: Proposals, bank: TensorRecord | None) -> tuple[Tensor, TensorRecord]:
         """See `Aggregator.step`."""
         return key.class_scores, TensorRecord()
+
+
+def name_of(aggregator: Aggregator) -> str:
+    """What joins the frames, as users know it: "ticam", "affinity" or "none"."""
+    name = type(aggregator).__name__
+    if name == "NoAggregation":
+        return "none"
+    return name.removeprefix("Graph").removesuffix("Aggregator").lower()

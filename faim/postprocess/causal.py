@@ -8,107 +8,39 @@ the same similarity, and gives its results without delay.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from faim.errors import FaimError
-from faim.postprocess.linking import LinkConfig, distances, greedy_pairs
-from faim.postprocess.pairs import Array, PairModel
+from faim.postprocess.causal_config import CausalConfig
+from faim.postprocess.causal_state import CausalState
+from faim.postprocess.linking import distances, greedy_pairs
+from faim.postprocess.pairs import Array, PairModel, pair_features
 from faim.structures import ScoredBoxes
 
+__all__ = ["CausalConfig", "CausalRepp", "CausalState"]
 
-@dataclass(frozen=True)
-class CausalConfig:
-    """The settings of `CausalRepp`; the defaults were chosen on DAVIS 2016's training videos.
-
-    Attributes:
-        linking: how pairs are found, and which scores count, as in REPP.
-        memory: frames over which scores are averaged; from then on older ones fade.
-        patience: frames that a tubelet may miss before it ends, 0 or more.
-        box_weight: share of the new box in the smoothed one, in (0, 1]; 1 does not smooth.
-
-    Raises:
-        FaimError: a value out of its range.
-    """
-
-    linking: LinkConfig = LinkConfig()  # noqa: RUF009 - it is frozen
-    memory: int = 30
-    patience: int = 2
-    box_weight: float = 0.7
-
-    def __post_init__(self) -> None:
-        """Check the values."""
-        for name, least in (("memory", 1), ("patience", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise FaimError(
-                    f"causal post-processing: {name} is {value!r}; expected a whole number from "
-                    f"{least} on"
-                )
-        if not isinstance(self.box_weight, (int, float)) or not 0 < self.box_weight <= 1:
-            raise FaimError(
-                f"causal post-processing: box_weight is {self.box_weight!r}; expected a number "
-                "above 0, at most 1"
-            )
-
-
-@dataclass(frozen=True)
-class CausalState:
-    """The live tubelets of a stream; a step makes a new one and leaves the old one as it was.
-
-    Attributes:
-        boxes: (t, 4) the last box of each as it was detected, in pixels.
-        smoothed: (t, 4) the same after smoothing.
-        means: (t, C) mean scores.
-        members: (t,) boxes in each, at most the memory.
-        missed: (t,) frames since the last.
-        size: height and width of the frames; None before the first.
-    """
-
-    boxes: Array
-    smoothed: Array
-    means: Array
-    members: Array
-    missed: NDArray[np.int64]
-    size: tuple[int, int] | None = None
-
-    @classmethod
-    def empty(cls, classes: int) -> CausalState:
-        """Before the first frame."""
-        return cls(
-            np.zeros((0, 4)), np.zeros((0, 4)), np.zeros((0, classes)), np.zeros(0),
-            np.zeros(0, np.int64),
-        )  # fmt: skip
-
-    def check(self) -> None:
-        """Raise ValueError where the arrays do not belong together."""
-        count = len(self.boxes)
-        shapes = (self.boxes.shape, self.smoothed.shape, self.means.shape[:1])
-        if shapes != ((count, 4), (count, 4), (count,)) or self.means.ndim != 2:
-            raise ValueError("the tubelets' boxes and scores do not match")
-        if self.members.shape != (count,) or self.missed.shape != (count,):
-            raise ValueError("the tubelets' counts do not match")
-        if any(array.dtype != np.float64 for array in (self.boxes, self.smoothed, self.means)):
-            raise ValueError("the tubelets are of another type")
-
-    def copy(self) -> CausalState:
-        """An independent state with the same past."""
-        return replace(
-            self,
-            boxes=self.boxes.copy(), smoothed=self.smoothed.copy(), means=self.means.copy(),
-            members=self.members.copy(), missed=self.missed.copy(),
-        )  # fmt: skip
+Ints = NDArray[np.int64]
+#: Least share of a new box in the smoothed one, however weak it is.
+_LEAST_SHARE = 0.2
+#: IoU from which two boxes of a class are one object, as in the final NMS.
+_SAME = 0.5
+#: Place of the IoU among the features of a pair.
+_IOU = 2
+_TINY = 1e-12
+#: Boxes that a tubelet has before it is carried over a gap.
+_CONFIRMED = 2
 
 
 class CausalRepp:
-    """Links, rescores and smooths a stream's detections with its past alone.
+    """Links, rescores, smooths and carries on a stream's detections with its past alone.
 
-    A box that continues a tubelet gets the mean scores of the tubelet so far, itself included, and
-    the exponentially smoothed box. A box that continues none is the first of a new one and stays as
-    it is. It has no state; that of a stream goes in and comes out.
+    A box that continues a tubelet gets the tubelet's mean scores so far, itself included, in which
+    a frame counts by a power of its best score: a blurred frame takes little from a clear one. Its
+    place is smoothed exponentially, the more the weaker it is. A tubelet without a box in a frame
+    is shown where it was last, with fading scores, for as long as it waits. A box that continues
+    none stays as it is. There is no state; that of a stream goes in and comes out.
 
     Args:
         config: the settings.
@@ -140,32 +72,31 @@ class CausalRepp:
             state: after the frame before; it is not changed.
 
         Returns:
-            As many boxes in the same order, types and device as given; and the state after it.
+            The boxes in the order given, and after them those of tubelets without one, types and
+            device as given; and the state after the frame.
         """
         if state.size != size or state.means.shape[1] != scored.scores.shape[1]:
             state = CausalState.empty(scored.scores.shape[1])
         boxes = scored.boxes.detach().cpu().double().numpy()
         scores = scored.scores.detach().cpu().double().numpy()
-        found = CausalState(
-            boxes, boxes.copy(), scores.copy(), np.ones(len(boxes)), np.zeros(len(boxes), np.int64),
-            size,
-        )  # fmt: skip
         old, new = self._link(state, boxes, scores, size)
-        members = np.minimum(state.members[old] + 1, self.config.memory)
-        found.members[new] = members
-        found.means[new] += (1 - 1 / members)[:, None] * (state.means[old] - scores[new])
-        found.smoothed[new] += (1 - self.config.box_weight) * (state.smoothed[old] - boxes[new])
-        linking = self.config.linking
-        shown = np.where(found.means >= linking.min_pred_score, found.means, 0)
+        found = self._continue(state, CausalState.of_frame(boxes, scores, size), old, new)
+        waiting = state.missed < self.config.patience
+        waiting[old] = False
+        places, carried = self._carry(state[waiting])
+        shown = self._visible(found.means)
+        _settle(places, carried, found.smoothed, shown)
         result = ScoredBoxes(
-            torch.from_numpy(found.smoothed).to(scored.boxes),
-            torch.from_numpy(shown).to(scored.scores),
+            torch.from_numpy(np.concatenate([found.smoothed, places])).to(scored.boxes),
+            torch.from_numpy(np.concatenate([shown, carried])).to(scored.scores),
         )
-        return result, self._live(state, old, found)
+        lasting = scores.max(axis=1, initial=0) >= self.config.start_score
+        lasting[new] = True
+        return result, found[lasting].joined(state[waiting].after_a_miss())
 
     def _link(
         self, state: CausalState, boxes: Array, scores: Array, size: tuple[int, int]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    ) -> tuple[Ints, Ints]:
         """Tubelets and boxes that belong together, (p,) indices of each."""
         linking = self.config.linking
         past, now = (state.boxes, state.means), (boxes, scores)
@@ -173,15 +104,52 @@ class CausalRepp:
         paired = np.array(pairs, np.int64).reshape(-1, 2)
         return paired[:, 0], paired[:, 1]
 
-    def _live(self, state: CausalState, old: NDArray[np.int64], found: CausalState) -> CausalState:
-        """The tubelets of this frame, and those that may still go on."""
-        waiting = state.missed < self.config.patience
-        waiting[old] = False
-        return CausalState(
-            np.concatenate([found.boxes, state.boxes[waiting]]),
-            np.concatenate([found.smoothed, state.smoothed[waiting]]),
-            np.concatenate([found.means, state.means[waiting]]),
-            np.concatenate([found.members, state.members[waiting]]),
-            np.concatenate([found.missed, state.missed[waiting] + 1]),
-            found.size,
+    def _continue(
+        self, state: CausalState, found: CausalState, old: Ints, new: Ints
+    ) -> CausalState:
+        """The tubelets of this frame; `found` are its boxes alone, and is changed."""
+        best = found.means.max(axis=1, initial=0)
+        found.weights[:] = best**self.config.emphasis
+        full = state.members[old] >= self.config.memory
+        past = state.weights[old] * np.where(full, 1 - 1 / self.config.memory, 1)
+        share = found.weights[new] / np.maximum(past + found.weights[new], _TINY)
+        found.weights[new] += past
+        found.means[new] += (1 - share)[:, None] * (state.means[old] - found.means[new])
+        found.members[new] = np.minimum(state.members[old] + 1, self.config.memory)
+        usual = np.maximum(state.means[old].max(axis=1, initial=0), _TINY)
+        trust = (best[new] / usual) ** self.config.box_trust
+        share = np.clip(trust, _LEAST_SHARE, 1)[:, None]
+        found.smoothed[new] += (1 - share) * (state.smoothed[old] - found.smoothed[new])
+        return found
+
+    def _carry(self, waiting: CausalState) -> tuple[Array, Array]:
+        """Boxes (c, 4) and scores (c, C) of tubelets that have none in this frame."""
+        shown = (waiting.members >= _CONFIRMED) & (
+            waiting.means.max(axis=1, initial=0) >= self.config.carry_score
         )
+        if not self.config.carry_decay:
+            shown[:] = False
+        fading = self.config.carry_decay ** (waiting.missed[shown] + 1.0)
+        return waiting.smoothed[shown], self._visible(waiting.means[shown] * fading[:, None])
+
+    def _visible(self, scores: Array) -> Array:
+        """A copy in which weak classes are 0."""
+        return np.where(scores >= self.config.linking.min_pred_score, scores, 0)
+
+
+def _settle(places: Array, carried: Array, boxes: Array, scores: Array) -> None:
+    """Of a carried and a detected box that are one object, the weaker loses the class.
+
+    Args:
+        places: (c, 4) carried boxes.
+        carried: (c, C) their scores, which are changed.
+        boxes: (k, 4) detected ones.
+        scores: (k, C) theirs, which are changed.
+    """
+    if not len(places):
+        return
+    overlap = pair_features(places[:, None], boxes[None], (1, 1))[..., _IOU]
+    for row, column in zip(*np.nonzero(overlap >= _SAME), strict=True):
+        weaker = carried[row] <= scores[column]
+        scores[column, ~weaker] = 0
+        carried[row, weaker] = 0

@@ -15,8 +15,9 @@ def add_post_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--post",
         choices=get_args(PostName),
-        default="none",
-        help="repp: with modes global and frame, after all frames; causal: with mode stream",
+        default="auto",
+        help="repp: with modes global and frame, after all frames; causal: with mode stream "
+        "(auto: causal in streams that aggregate without training)",
     )
     group.add_argument(
         "--post-model", type=path, metavar="JSON", help="what `faim repp fit` wrote (published)"

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from faim.data.transforms import LetterboxGeometry, letterbox, to_batch
 from faim.errors import FaimError
+from faim.models.aggregation import name_of
 from faim.models.faim import VideoDetector
 from faim.models.postprocess import detections_of
 from faim.postprocess.causal import CausalState
@@ -23,7 +24,7 @@ from faim.runtime.frames import Frame, FrameSource, Image
 from faim.runtime.global_mode import run_global
 from faim.runtime.memory import PolicyName, StreamState, make_policy
 from faim.runtime.opening import Mode, Source, no_end, open_ahead
-from faim.runtime.post import CausalPost, WholeVideoPost, check_post, make_post
+from faim.runtime.post import CausalPost, WholeVideoPost, check_post, make_post, stream_aggregator
 from faim.runtime.results import FrameResult, Proposed, to_supervision
 from faim.runtime.scene_cut import is_scene_cut, thumbnail
 from faim.runtime.steps import Sampling, check_sampling, to_detections, to_scored_boxes
@@ -53,7 +54,8 @@ class Detector:
             half spread evenly over all that came before.
         scene_cuts: whether a stream forgets its past at a hard cut.
         post: post-processing: "repp" in the modes global and frame, which then give their first
-            result after all frames; "causal", which is ours, in mode stream.
+            result after all frames; "causal", which is ours, in mode stream; "auto" is "causal" in
+            mode stream where the aggregation is "affinity", in the place of it.
         post_model: tells it whether two boxes are one object; the published model by default.
 
     Raises:
@@ -91,17 +93,15 @@ class Detector:
         self.bank_policy = make_policy(bank_policy, self.bank_frames)
         self.new_state()  # refuses a number of frames that no bank can have
         self.scene_cuts = scene_cuts
-        self.post, self.post_name = make_post(post, post_model), post
         self.device = resolve_device(device)
         self.model = model.to(self.device) if isinstance(model, torch.nn.Module) else model
+        self.post_name = post
+        self.post = make_post(post, post_model, self.aggregation)
 
     @property
     def aggregation(self) -> str:
         """What joins the frames: "ticam", "affinity" or "none"."""
-        name = type(self.model.aggregator).__name__
-        if name == "NoAggregation":
-            return "none"
-        return name.removeprefix("Graph").removesuffix("Aggregator").lower()
+        return name_of(self.model.aggregator)
 
     @property
     def backend(self) -> str:
@@ -228,7 +228,7 @@ class Detector:
     def _step(self, item: Proposed, state: StreamState) -> Detections:
         small = thumbnail(item.frame.image) if self.scene_cuts else None
         cut = small is not None and is_scene_cut(state.thumbnail, small)
-        aggregator = self.model.aggregator
+        aggregator = stream_aggregator(self.post_name, self.model.aggregator)
         bank = state.bank.padded() if aggregator.padded else state.bank.stacked()
         with torch.inference_mode():
             probabilities, entry = aggregator.step(item.proposals, None if cut else bank)

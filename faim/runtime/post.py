@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from faim.errors import FaimError
+from faim.models.aggregation import Aggregator, NoAggregation, name_of
 from faim.postprocess.causal import CausalRepp, CausalState
 from faim.postprocess.pairs import PairModel
 from faim.postprocess.repp import Repp
@@ -31,6 +32,30 @@ def check_post(post: str, mode: str) -> None:
             f"post: causal given with mode {mode}, but it is for streams; expected mode stream, or "
             "post repp"
         )
+
+
+def resolve_post(post: PostName, aggregation: str) -> PostName:
+    """What "auto" stands for beside an aggregation of this name; any other name is itself."""
+    if post != "auto":
+        return post
+    return "causal" if aggregation == "affinity" else "none"
+
+
+def stream_aggregator(post: PostName, aggregator: Aggregator) -> Aggregator:
+    """What joins the frames of a stream before post-processing.
+
+    Where "auto" stands for causal, its tubelets do all the work: affinity before them neither helps
+    nor harms (docs/results.md), and takes time.
+    """
+    tubelets = post == "auto" and resolve_post(post, name_of(aggregator)) == "causal"
+    return NoAggregation() if tubelets else aggregator
+
+
+def post_note(post: WholeVideoPost | CausalPost | None, mode: str) -> str:
+    """What a summary says of a mode's post-processing; nothing where there is none."""
+    if isinstance(post, CausalPost):
+        return ", post-processing causal" if mode == "stream" else ""
+    return "" if post is None else ", post-processing repp"
 
 
 class WholeVideoPost:
@@ -86,13 +111,16 @@ class CausalPost:
         return self._causal.step(scored, size, past)
 
 
-def make_post(name: PostName, model: PairModel | None = None) -> WholeVideoPost | CausalPost | None:
-    """Post-processing by name, None for "none".
+def make_post(
+    name: PostName, model: PairModel | None = None, aggregation: str = "none"
+) -> WholeVideoPost | CausalPost | None:
+    """Post-processing by name, None for "none"; beside an aggregation of this name.
 
     Raises:
         FaimError: no such name, or a pair model for nothing.
     """
     _check_name(name)
+    name = resolve_post(name, aggregation)
     if name == "none":
         if model is not None:
             raise FaimError("post model: given without post-processing; expected post repp, causal")

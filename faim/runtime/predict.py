@@ -33,7 +33,7 @@ from faim.runtime.memory import PolicyName
 from faim.runtime.opening import Mode, no_end
 from faim.runtime.outputs import check_outputs, open_sinks, output_names
 from faim.runtime.pipeline import DISPLAY_THRESHOLD, Detector
-from faim.runtime.post import check_post
+from faim.runtime.post import check_post, post_note
 from faim.runtime.sinks import Result, Sink, StopRun
 from faim.runtime.sources import FirstFrames, open_source
 
@@ -88,7 +88,7 @@ class PredictOptions:
     bank_frames: int | None = None
     bank_policy: PolicyName = "spread"
     scene_cuts: bool = True
-    post: PostName = "none"
+    post: PostName = "auto"
     post_model: Path | None = None
     limit: int | None = None
 
@@ -284,7 +284,7 @@ def _print_summary(
         + (", interrupted" if summary.interrupted else ""),
         f"weights {options.weights}, mode {options.mode}, aggregation {aggregation}, "
         f"size {height}x{width}, {detector.backend} on {detector.device}"
-        + (f", post-processing {options.post}" if options.post != "none" else ""),
+        + post_note(detector.post, options.mode),
     ]
     if options.jsonl is not None and str(options.jsonl) != "-":
         lines.append(f"JSON lines in {_listed(output_names(options.jsonl, sources))}")

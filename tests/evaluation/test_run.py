@@ -301,7 +301,7 @@ FILE = {"detections": Path("nowhere.json")}
         ({"sampling": "some"}, "sampling: 'some'"),
         ({"seed": -2}, "seed: -2"),
         ({"post": "seq-nms"}, "--post: 'seq-nms'"),
-        ({"post_model": Path("repp.json")}, "expected --post repp or causal"),
+        ({"post_model": Path("repp.json"), "post": "none"}, "expected --post repp or causal"),
         ({"post": "repp", "post_model": Path("nowhere.json")}, r"nowhere\.json"),
         ({"frames": 0}, "--frames: 0"),
         ({"proposals": 0}, "--proposals: 0"),

@@ -10,18 +10,20 @@ import numpy as np
 import pytest
 import supervision as sv
 import torch
-from runtime_helpers import FakeModel, flat_frames, write_video
+from runtime_helpers import FakeModel, MeanBrightness, flat_frames, write_video
 from safetensors import safe_open
 from safetensors.torch import save_file
 
 import faim
 from faim.errors import FaimError
+from faim.models.affinity import Affinity
+from faim.models.aggregation import NoAggregation
 from faim.postprocess.causal import CausalState
 from faim.postprocess.pairs import PairModel
 from faim.runtime.many import stream_many
 from faim.runtime.memory import StreamState
 from faim.runtime.pipeline import Detector
-from faim.runtime.post import ScoredStore, WholeVideoPost
+from faim.runtime.post import CausalPost, ScoredStore, WholeVideoPost
 from faim.runtime.predict import PredictOptions, run_predict
 from faim.runtime.sources import ArraySource
 from faim.structures import ScoredBoxes
@@ -68,9 +70,36 @@ def test_repp_results_come_in_order_with_their_pixels(mode: Any) -> None:
     assert [result.frame.image.max() for result in blank] == [0, 0, 0]
 
 
+def mean(*values: float) -> float:
+    """Of the scores so far; each counts by its square root."""
+    return sum(value**1.5 for value in values) / sum(value**0.5 for value in values)
+
+
 def test_causal_gives_a_stream_the_mean_so_far() -> None:
+    levels = (1.0, 0.2, 0.8, 0.4)
     found = detector("causal").predict(flat_frames(255, 51, 204, 102), "stream")
-    assert scores(found) == pytest.approx([1, 0.6, 2 / 3, 0.6], abs=1e-6)
+    means = [mean(*levels[: count + 1]) for count in range(4)]
+    assert scores(found) == pytest.approx(means, abs=1e-6)
+
+
+@pytest.mark.parametrize("aggregation", [Affinity, NoAggregation, MeanBrightness])
+def test_auto_is_causal_in_the_place_of_affinity(aggregation: Any) -> None:
+    model = FakeModel()
+    model.aggregator = aggregation()
+    made = Detector(model, post="auto", score_threshold=0.0, scene_cuts=False)  # type: ignore[arg-type]
+    frames = flat_frames(255, 51)
+    assert isinstance(made.post, CausalPost) == (aggregation is Affinity)
+    if aggregation is Affinity:
+        state = made.new_state()
+        found = [made.step(frame, state) for frame in frames]
+        assert found[1].scores.tolist() == pytest.approx([mean(1, 0.2)], abs=1e-6)
+        assert len(state.bank) == 0
+    assert [len(made.predict(frames, mode)) for mode in ("frame", "global")] == [2, 2]
+    asked = Detector(model, post="none", score_threshold=0.0, scene_cuts=False)  # type: ignore[arg-type]
+    assert asked.post is None
+    state = asked.new_state()
+    asked.step(frames[0], state)
+    assert len(state.bank) == (aggregation is not NoAggregation)
 
 
 def test_causal_streams_are_independent_and_resume(tmp_path: Path) -> None:
@@ -80,8 +109,8 @@ def test_causal_streams_are_independent_and_resume(tmp_path: Path) -> None:
     running.step_many([bright, dark], [first, second])
     branch = first.copy()
     first.save(tmp_path / "state")
-    loaded = StreamState.load(tmp_path / "state")
-    for state, score in ((first, 0.6), (second, 0.2), (branch, 0.6), (loaded, 0.6)):
+    loaded, after = StreamState.load(tmp_path / "state"), mean(1, 0.2)
+    for state, score in ((first, after), (second, 0.2), (branch, after), (loaded, after)):
         assert running.step(dark, state).scores.tolist() == pytest.approx([score], abs=1e-6)
     first.reset()
     assert first.post is None
@@ -105,8 +134,8 @@ def test_causal_serves_several_sources() -> None:
     found: dict[int, list[sv.Detections]] = {0: [], 1: []}
     for number, result in stream_many(detector("causal"), sources):
         found[number].append(result.detections)
-    assert scores(found[0]) == pytest.approx([1, 0.6], abs=1e-6)
-    assert scores(found[1]) == pytest.approx([0.2, 0.4], abs=1e-6)
+    assert scores(found[0]) == pytest.approx([1, mean(1, 0.2)], abs=1e-6)
+    assert scores(found[1]) == pytest.approx([0.2, mean(0.2, 0.6)], abs=1e-6)
 
 
 def test_a_pair_model_that_links_nothing() -> None:
@@ -131,7 +160,9 @@ def test_what_does_not_go_together() -> None:
     for mode in ("global", "frame"):
         with pytest.raises(FaimError, match=f"causal given with mode {mode}"):
             detector("causal").predict(frames, mode)
-    with pytest.raises(FaimError, match="post: 'seq' given; expected one of none, repp, causal"):
+    with pytest.raises(
+        FaimError, match="post: 'seq' given; expected one of auto, none, repp, causal"
+    ):
         detector("seq")
     with pytest.raises(FaimError, match="post model: given without post-processing"):
         detector("none", post_model=PairModel())
@@ -213,7 +244,7 @@ def test_predict_passes_it_on(tmp_path: Path, loaded: dict[str, Any], capsys: An
     for post, mode, expected in (
         ("repp", "global", [0.6, 0.6, 0.6, 0.6]),
         ("repp", "frame", [0.6, 0.6, 0.6, 0.6]),
-        ("causal", "stream", [1.0, 1.0, 0.733, 0.6]),
+        ("causal", "stream", [1.0, 1.0, mean(1, 1, 0.2), mean(1, 1, 0.2, 0.2)]),
     ):
         run_predict(
             PredictOptions(

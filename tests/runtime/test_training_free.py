@@ -1,0 +1,57 @@
+"""What a plain COCO checkpoint gives on real video by default."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import supervision as sv
+
+import faim
+from faim.runtime.sources import ArraySource
+
+SEQUENCE = "dog-agility"
+
+
+def test_a_stream_finds_what_single_frames_lose(shared: Path) -> None:
+    root = shared / "data" / "davis_train"
+    images = [_read(p) for p in sorted((root / "JPEGImages" / "360p" / SEQUENCE).glob("*.jpg"))]
+    boxes = [_box(p) for p in sorted((root / "Annotations" / "360p" / SEQUENCE).glob("*.png"))]
+    weights = shared / "weights" / "yolox_nano_coco.pth"
+    detector = faim.load(weights, size=416, device="cpu", backend="torch", conf=0.3)
+    found = {
+        mode: [
+            _finds(result.detections, box)
+            for result, box in zip(_results(detector, images, mode), boxes, strict=True)
+        ]
+        for mode in ("frame", "stream")
+    }
+    assert len(boxes) == 25
+    assert sum(found["frame"]) == 16
+    assert sum(found["stream"]) >= 23
+    # Once it is found it stays found.
+    assert sum(a != b for a, b in zip(found["stream"], found["stream"][1:], strict=False)) <= 1
+
+
+def _results(detector: Any, images: list[np.ndarray], mode: Any) -> Any:
+    return detector.stream(ArraySource(images), mode, images=False)
+
+
+def _finds(found: sv.Detections, box: np.ndarray) -> bool:
+    mine = found[found.data["class_name"] == "dog"]
+    return bool(len(mine) and (sv.box_iou_batch(box[None], mine.xyxy) >= 0.5).any())
+
+
+def _read(path: Path) -> np.ndarray:
+    image = cv2.imread(str(path))
+    assert image is not None
+    return image
+
+
+def _box(path: Path) -> np.ndarray:
+    mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    assert mask is not None
+    y, x = np.nonzero(mask)
+    return np.array([x.min(), y.min(), x.max() + 1, y.max() + 1], np.float32)
