@@ -56,11 +56,10 @@ def objective(
     embedding: Tensor,
     weight: Tensor,
     regularization: Tensor,
-    frames: Tensor,
 ) -> Tensor:
     """Eq. 2b of each sequence, (B,); for arguments see `solve`."""
     residuals = weight * (apply_filter(features, filters) - embedding)
-    fit = residuals.square().flatten(1).sum(1) / frames
+    fit = residuals.square().flatten(1).sum(1) / features.shape[1]
     return fit + regularization * filters.square().flatten(1).sum(1)
 
 
@@ -70,9 +69,7 @@ def solve(
     weight: Tensor,
     regularization: Tensor,
     iterations: int,
-    *,
     kernel: int = 3,
-    frames: Tensor | None = None,
 ) -> Tensor:
     """The filter z of Eq. 2b by steepest descent from zero, each step of the exact length.
 
@@ -81,29 +78,26 @@ def solve(
     Args:
         features: x, (B, T, D, H, W).
         embedding: e, (B, T, C, H, W).
-        weight: w, (B, T, C, H, W); zero on padding frames.
+        weight: w, (B, T, C, H, W).
         regularization: λ, a scalar of 0 or more.
         iterations: number of steps.
         kernel: K.
-        frames: (B,), the T of Eq. 2b where sequences differ in length; else T.
 
     Returns:
         (B, C, D, K, K).
     """
-    batch, length, dim, _, _ = features.shape
+    batch, frames, dim, _, _ = features.shape
     channels = embedding.shape[2]
-    count = features.new_full((batch,), length) if frames is None else frames.to(features.dtype)
-    scale = 1.0 / count.view(batch, 1, 1, 1, 1)
-    squared = weight.square()
+    squared = weight.square() / frames
     filters = features.new_zeros(batch, channels, dim, kernel, kernel)
     response = torch.zeros_like(embedding)
     for _ in range(iterations):
         # Half of the gradient, and half of the curvature along it: the halves cancel in the step.
         residuals = squared * (response - embedding)
-        gradient = scale * apply_transposed(features, residuals, kernel) + regularization * filters
+        gradient = apply_transposed(features, residuals, kernel) + regularization * filters
         along = apply_filter(features, gradient)
         length_squared = gradient.square().flatten(1).sum(1)
-        curvature = (squared * along.square()).flatten(1).sum(1) / count
+        curvature = (squared * along.square()).flatten(1).sum(1)
         curvature = curvature + regularization * length_squared
         step = (length_squared / curvature.clamp_min(_TINY)).view(batch, 1, 1, 1, 1)
         filters = filters - step * gradient
@@ -135,7 +129,6 @@ class SpatioTemporalAggregation(nn.Module):
         embedding: Tensor,
         weight: Tensor,
         iterations: int,
-        valid: Tensor | None = None,
     ) -> Tensor:
         """s, (B, T, C, H, W).
 
@@ -144,13 +137,8 @@ class SpatioTemporalAggregation(nn.Module):
             embedding: e, (B, T, C, H, W).
             weight: w, of the same shape.
             iterations: of the descent.
-            valid: (B, T) bool, at least one a sequence; what other frames hold does not count.
         """
-        frames = None
-        if valid is not None:
-            weight = weight * valid[:, :, None, None, None]
-            frames = valid.sum(1)
-        # The descent needs more digits than mixed precision has.
+        # In half precision the steps would not be exact any more.
         with torch.autocast(features.device.type, enabled=False):
             features = features.float()
             filters = solve(
@@ -159,7 +147,6 @@ class SpatioTemporalAggregation(nn.Module):
                 weight.float(),
                 self.regularization,
                 iterations,
-                kernel=self.kernel,
-                frames=frames,
+                self.kernel,
             )
             return apply_filter(features, filters)

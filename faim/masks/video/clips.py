@@ -2,40 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from faim.data.coco_vid import CocoVid
 from faim.data.images import KeptImages
-from faim.data.records import Annotation, FrameRecord, check_mask, read_mask
+from faim.data.records import read_mask
 from faim.data.sampling import derive_seed
 from faim.errors import FaimError
 from faim.masks.protocol import Image, Mask
 from faim.masks.video.augment import ClipAugment, ClipDraw
 from faim.masks.video.crop import Box, Crop, to_tensor
+from faim.masks.video.tracks import Track, tight_box
 
-#: Images (T, 3, h, w) in [0, 1] RGB, boxes (T, 4) in their pixels, masks (T, h, w) bool, and valid
-#: (T,) bool, False on copies that fill a clip of too short a track.
-Clip = tuple[Tensor, Tensor, Tensor, Tensor]
-
-
-@dataclass(frozen=True)
-class Track:
-    """One object of a video: the frames in which its mask has a pixel, in their order."""
-
-    frames: tuple[FrameRecord, ...]
-    annotations: tuple[Annotation, ...]
-
-    def __len__(self) -> int:
-        """Number of frames."""
-        return len(self.frames)
+#: Images (T, 3, h, w) in [0, 1] RGB, boxes (T, 4) in their pixels, and masks (T, h, w) bool.
+Clip = tuple[Tensor, Tensor, Tensor]
 
 
 class ClipDataset(Dataset[Clip]):
@@ -108,12 +93,10 @@ class ClipDataset(Dataset[Clip]):
         rng = np.random.default_rng(derive_seed(self.seed, epoch, index))
         chosen = choose_frames([f.frame_id for f in track.frames], self.frames, self.window, rng)
         draw = self.augment.draw(rng)
-        clip = [self._frame(track, i, draw) for i in chosen]
-        missing = self.frames - len(clip)
-        valid = torch.tensor([True] * len(clip) + [False] * missing)
-        clip += clip[:1] * missing
+        # Where there are fewer than T, some are seen twice.
+        clip = [self._frame(track, i, draw) for i in (chosen * self.frames)[: self.frames]]
         images, boxes, masks = (torch.stack(part) for part in zip(*clip, strict=True))
-        return images, boxes, masks, valid
+        return images, boxes, masks
 
     def _objects(self, epoch: int) -> list[Track]:
         """The object of each clip of an epoch."""
@@ -135,38 +118,6 @@ class ClipDataset(Dataset[Clip]):
         if draw.flip:
             seen, truth, inside = _mirrored(seen, truth, inside)
         return to_tensor(seen), torch.tensor(inside), torch.from_numpy(truth)
-
-
-def tracks_of(data: CocoVid) -> list[Track]:
-    """The objects of a data set; those of unknown identity are tracks of one frame.
-
-    Annotations whose mask has no pixel are left out.
-
-    Raises:
-        FaimError: a mask is missing or damaged.
-    """
-    return [track for video in data.videos for track in _video_tracks(video.frames)]
-
-
-def _video_tracks(frames: Sequence[FrameRecord]) -> Iterator[Track]:
-    found: dict[int, list[tuple[FrameRecord, Annotation]]] = {}
-    for frame in frames:
-        for annotation in frame.annotations:
-            if not _has_pixels(annotation, frame):
-                continue
-            if annotation.instance_id < 0:
-                yield Track((frame,), (annotation,))
-            else:
-                found.setdefault(annotation.instance_id, []).append((frame, annotation))
-    for pairs in found.values():
-        yield Track(*zip(*pairs, strict=True))
-
-
-def _has_pixels(annotation: Annotation, frame: FrameRecord) -> bool:
-    checked = check_mask(annotation, frame.height, frame.width)
-    if isinstance(checked, list):
-        return bool(read_mask(annotation, frame.height, frame.width).any())
-    return bool(checked[1::2].any())
 
 
 def choose_frames(
@@ -198,12 +149,6 @@ def apportion(total: int, weights: Sequence[float]) -> list[int]:
     """`total` split in proportion to the weights, into whole numbers of that sum."""
     ends = np.cumsum(np.asarray(weights, np.float64) / sum(weights)) * total
     return np.diff(np.rint(ends).astype(int), prepend=0).tolist()
-
-
-def tight_box(mask: Mask) -> Box:
-    """x1, y1, x2, y2 of the smallest box around a mask's pixels; it must have one."""
-    x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
-    return float(x), float(y), float(x + width), float(y + height)
 
 
 def _mirrored(image: Image, mask: Mask, box: Box) -> tuple[Image, npt.NDArray[np.bool_], Box]:

@@ -22,7 +22,7 @@ class BoxVosConfig:
         feature_dim: D, channels of x after the convolution that reduces them.
         encoding_dim: C, channels of e, w, m and s.
         mask_dim: channels of the object encoder's mask features.
-        decoder_dim: channels of the decoder.
+        decoder_dims: channels of each of these levels.
         kernel: K, of the filter z.
         train_iterations: steepest descent steps in training.
         test_iterations: the same in inference.
@@ -44,7 +44,7 @@ class BoxVosConfig:
     feature_dim: int = 512
     encoding_dim: int = 16
     mask_dim: int = 64
-    decoder_dim: int = 64
+    decoder_dims: tuple[int, ...] = (256, 128, 128, 64)
     kernel: int = 3
     train_iterations: int = 5
     test_iterations: int = 15
@@ -72,7 +72,12 @@ class BoxVosConfig:
             or sorted(set(strides))[::-1] != list(strides)
         ):
             raise FaimError(f"decoder_strides is {strides}; expected some of 32, 16, 8, 4, falling")
-        for name in ("feature_dim", "encoding_dim", "mask_dim", "decoder_dim", "frames"):
+        if len(self.decoder_dims) != len(strides) or min(self.decoder_dims) < 1:
+            raise FaimError(
+                f"decoder_dims is {self.decoder_dims}; expected {len(strides)} numbers from 1 on, "
+                "one for each of decoder_strides"
+            )
+        for name in ("feature_dim", "encoding_dim", "mask_dim", "frames"):
             self._at_least(name, 1)
         for name in ("train_iterations", "test_iterations", "interval"):
             self._at_least(name, 1)

@@ -15,9 +15,10 @@ from faim.data.coco_vid import CocoVid
 from faim.errors import FaimError
 from faim.masks.video.augment import ClipAugment
 from faim.masks.video.checkpoint import save_box_vos
-from faim.masks.video.clips import ClipDataset, tracks_of
+from faim.masks.video.clips import ClipDataset
 from faim.masks.video.config import BoxVosConfig
 from faim.masks.video.network import BoxVos
+from faim.masks.video.tracks import tracks_of
 from faim.training.common import CommonExperiment, at_least, share
 from faim.training.data_module import data_identity, read_data
 from faim.training.schedule import Steps, WarmupCosine
@@ -45,6 +46,8 @@ class BoxVosExperiment(CommonExperiment):
         train_frames: T in training.
         window: frames of the video, from the first of a clip to its last at most.
         iterations_per_epoch: length of an epoch.
+        loss: of Eq. 4, the Lovász extension of the Jaccard loss at |truth - probability|, or at the
+            hinge errors of the logits.
         learning_rate: of Adam, at its highest.
         weight_decay: of AdamW; 0 makes it Adam.
         decay: how the learning rate falls: in steps as in the paper, or by a cosine to
@@ -60,7 +63,7 @@ class BoxVosExperiment(CommonExperiment):
 
     model: dict[str, Any] = field(default_factory=dict)
     augment: dict[str, Any] = field(default_factory=dict)
-    train_ann: tuple[str, ...] = ("data/youtube_vos/train.json", "data/davis/train.json")
+    train_ann: tuple[str, ...] = ("data/youtube_vos/train.json", "data/davis2017/train.json")
     data_weights: tuple[float, ...] = (6.0, 1.0)
     backbone_weights: str = "coco-maskrcnn"
     backbone_rate: float = 0.0
@@ -69,6 +72,7 @@ class BoxVosExperiment(CommonExperiment):
     iterations_per_epoch: int = 1000
     max_epochs: int = 80
     batch_size: int = 4
+    loss: Literal["lovasz-sigmoid", "lovasz-hinge"] = "lovasz-sigmoid"
     learning_rate: float = 1e-2
     weight_decay: float = 0.0
     decay: Literal["steps", "cosine"] = "steps"
@@ -198,7 +202,7 @@ class BoxVosExperiment(CommonExperiment):
 
     def validation(self, annotation_file: str, progress: SaveProgress) -> Callback:
         """The mean Jaccard index."""
-        from faim.masks.video.training import ValidateMasks
+        from faim.masks.video.validation import ValidateMasks
 
         return ValidateMasks(annotation_file, progress, self)
 

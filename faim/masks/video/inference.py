@@ -111,10 +111,9 @@ def segment_track(
         missing = [position for position in window.frames if position not in known]
         known.update(encoder.encode(missing))
         sequence = FrameEncoding.stack([known[position][0] for position in window.frames])
-        logits = model.decode(
-            sequence.select(range(len(window.frames))), iterations=options.iterations
-        )[-1][0]
-        for position, frame_logits in zip(window.frames, logits.float().cpu(), strict=True):
+        sequence = sequence.map(lambda value: value.unsqueeze(0))
+        logits = model.decode(sequence, options.iterations)[-1][0].cpu()
+        for position, frame_logits in zip(window.frames, logits, strict=True):
             if position in window.new:
                 yield position, known[position][1].full_mask(frame_logits.numpy())
             uses[position] -= 1

@@ -13,11 +13,11 @@ from faim.masks.video.aggregation import SpatioTemporalAggregation
 from faim.masks.video.backbone import make_backbone
 from faim.masks.video.config import BoxVosConfig
 from faim.masks.video.decoder import Decoder
-from faim.masks.video.lovasz import lovasz_hinge
 from faim.masks.video.object_encoder import (
     EmbeddingEncoder,
     SecondaryEncoder,
     SingleFrameEncoder,
+    WeightHead,
     rasterize,
 )
 
@@ -52,10 +52,6 @@ class FrameEncoding:
             tuple(function(level) for level in self.levels),
         )
 
-    def select(self, indices: Sequence[int]) -> FrameEncoding:
-        """These frames, in this order, as one sequence: (1, T, …)."""
-        return self.map(lambda value: value[list(indices)].unsqueeze(0))
-
     @classmethod
     def stack(cls, frames: Sequence[FrameEncoding]) -> FrameEncoding:
         """Encodings one after the other, joined along their first dimension."""
@@ -83,8 +79,8 @@ class BoxVos(nn.Module):
         self.config = config
         self.freeze_backbone = False
         size, stride, channels = config.mask_dim, config.stride, config.encoding_dim
-        self.backbone = make_backbone(config.backbone, (stride, *config.decoder_strides))
-        self.reduce = nn.Conv2d(self.backbone.channels[stride], config.feature_dim, 3, 1, 1)
+        backbone = make_backbone(config.backbone, (stride, *config.decoder_strides))
+        self.reduce = nn.Conv2d(backbone.channels[stride], config.feature_dim, 3, 1, 1)
         dim, given = config.feature_dim, 0
         if config.single_frame:
             self.single_encoder = SingleFrameEncoder(dim, size, channels, stride)
@@ -95,9 +91,12 @@ class BoxVos(nn.Module):
             given += channels
         if config.iterative:
             self.secondary_encoder = SecondaryEncoder(size, channels, stride)
+            self.secondary_aggregation = SpatioTemporalAggregation(config.kernel)
         self.decoder = Decoder(
-            self.backbone.channels, config.decoder_strides, given, config.decoder_dim
+            backbone.channels, config.decoder_strides, config.decoder_dims, given
         )
+        self.apply(_initialize)
+        self.backbone = backbone  # only now: F keeps how its own family starts
 
     def train(self, mode: bool = True) -> Self:
         """As `nn.Module.train`; a frozen backbone keeps its batch statistics."""
@@ -110,7 +109,6 @@ class BoxVos(nn.Module):
         self,
         images: Tensor,
         boxes: Tensor,
-        valid: Tensor | None = None,
         iterations: int | None = None,
     ) -> list[Tensor]:
         """Logits of each pass, (B, T, h, w): the first, and the refined where there is one.
@@ -118,12 +116,11 @@ class BoxVos(nn.Module):
         Args:
             images: (B, T, 3, h, w) float, RGB in [0, 1].
             boxes: (B, T, 4), x1 y1 x2 y2 in pixels of these images.
-            valid: (B, T) bool, False on frames that only fill a sequence; None for all.
             iterations: of the descent; None takes the configuration's for this mode.
         """
         batch = images.shape[:2]
         encoded = self.encode(images.flatten(0, 1), boxes.flatten(0, 1))
-        return self.decode(encoded.map(lambda value: value.unflatten(0, batch)), valid, iterations)
+        return self.decode(encoded.map(lambda value: value.unflatten(0, batch)), iterations)
 
     def encode(self, images: Tensor, boxes: Tensor) -> FrameEncoding:
         """F and B on frames (N, 3, h, w) with boxes (N, 4)."""
@@ -156,14 +153,11 @@ class BoxVos(nn.Module):
         energy = reduced.square().sum((1, 2, 3), keepdim=True)
         return reduced * (patch / (energy + 1e-6)).sqrt()
 
-    def decode(
-        self, window: FrameEncoding, valid: Tensor | None = None, iterations: int | None = None
-    ) -> list[Tensor]:
+    def decode(self, window: FrameEncoding, iterations: int | None = None) -> list[Tensor]:
         """S and D, twice where the configuration is iterative.
 
         Args:
             window: encodings of (B, T) frames.
-            valid: see `forward`.
             iterations: see `forward`.
 
         Returns:
@@ -172,44 +166,33 @@ class BoxVos(nn.Module):
         if iterations is None:
             config = self.config
             iterations = config.train_iterations if self.training else config.test_iterations
-        passes = [self._decode(window, window.embedding, window.weight, valid, iterations)]
+        encoding = window.single
+        if self.config.multi_frame:
+            found = self.aggregation(window.features, window.embedding, window.weight, iterations)
+            encoding = torch.cat([found, encoding], 2)
+        passes = [self._decode(window, encoding)]
         if self.config.iterative:
             batch = passes[0].shape[:2]
             masks = passes[0].sigmoid().flatten(0, 1).unsqueeze(1)
             embedding, weight = (
                 value.unflatten(0, batch) for value in self.secondary_encoder(masks)
             )
-            passes.append(self._decode(window, embedding, weight, valid, iterations))
+            found = self.secondary_aggregation(window.features, embedding, weight, iterations)
+            passes.append(self._decode(window, torch.cat([found, window.single], 2)))
         return passes
 
-    def _decode(
-        self,
-        window: FrameEncoding,
-        embedding: Tensor,
-        weight: Tensor,
-        valid: Tensor | None,
-        iterations: int,
-    ) -> Tensor:
-        batch = window.features.shape[:2]
-        encoding = window.single
-        if self.config.multi_frame:
-            found = self.aggregation(window.features, embedding, weight, iterations, valid)
-            encoding = torch.cat([found, window.single], 2)
+    def _decode(self, window: FrameEncoding, encoding: Tensor) -> Tensor:
+        """D on encodings (B, T, C, H, W); logits (B, T, h, w)."""
         levels = [level.flatten(0, 1) for level in window.levels]
         logits = self.decoder(encoding.flatten(0, 1), levels, self.config.size)
-        return logits.float().unflatten(0, batch)
+        return logits.float().unflatten(0, encoding.shape[:2])
 
-    def losses(
-        self, logits: Sequence[Tensor], masks: Tensor, valid: Tensor | None = None
-    ) -> Tensor:
-        """Eq. 4: the mean over frames of the Lovász loss, summed over the passes.
 
-        Args:
-            logits: of each pass, (B, T, h, w).
-            masks: (B, T, h, w) bool.
-            valid: (B, T) bool; None for all.
-        """
-        counts = torch.ones_like(masks[..., 0, 0], dtype=torch.bool) if valid is None else valid
-        truth = masks[counts].flatten(1)
-        total = [lovasz_hinge(each[counts].flatten(1), truth).mean() for each in logits]
-        return torch.stack(total).sum()
+def _initialize(part: nn.Module) -> None:
+    """As the paper's [21] (He et al., 2015); parts come before what they are parts of."""
+    if isinstance(part, WeightHead):
+        part.trust_all()
+    elif isinstance(part, nn.Conv2d):
+        nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
+        if part.bias is not None:
+            nn.init.zeros_(part.bias)

@@ -71,15 +71,20 @@ def _head(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(inputs, outputs, 3, 1, 1), nn.ReLU(inplace=True))
 
 
-def _weight_head(inputs: int, outputs: int) -> nn.Sequential:
-    """As `_head`, but it starts by trusting every place the same."""
-    head = _head(inputs, outputs)
-    convolution = head[0]
-    assert isinstance(convolution, nn.Conv2d)
-    nn.init.zeros_(convolution.weight)
-    assert convolution.bias is not None
-    nn.init.ones_(convolution.bias)
-    return head
+class WeightHead(nn.Sequential):
+    """The head of w."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        """From `inputs` to `outputs` channels."""
+        super().__init__(nn.Conv2d(inputs, outputs, 3, 1, 1), nn.ReLU(inplace=True))
+
+    def trust_all(self) -> None:
+        """Start with w = 1 everywhere; the paper does not say how it starts."""
+        convolution = self[0]
+        assert isinstance(convolution, nn.Conv2d)
+        assert convolution.bias is not None
+        nn.init.zeros_(convolution.weight)
+        nn.init.ones_(convolution.bias)
 
 
 class BoxFeatures(nn.Module):
@@ -104,7 +109,7 @@ class EmbeddingEncoder(nn.Module):
         super().__init__()
         self.shared = BoxFeatures(feature_dim, mask_dim, stride)
         self.embedding = _head(mask_dim, encoding_dim)
-        self.weight = _weight_head(mask_dim, encoding_dim)
+        self.weight = WeightHead(mask_dim, encoding_dim)
 
     def forward(self, features: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
         """e and w, each (N, C, H, W) and 0 or more."""
@@ -134,7 +139,7 @@ class SecondaryEncoder(nn.Module):
         super().__init__()
         self.mask = MaskFeatures(mask_dim, stride)
         self.embedding = _head(mask_dim, encoding_dim)
-        self.weight = _weight_head(mask_dim, encoding_dim)
+        self.weight = WeightHead(mask_dim, encoding_dim)
 
     def forward(self, masks: Tensor) -> tuple[Tensor, Tensor]:
         """ê and ŵ, each (N, C, H, W), of masks (N, 1, h, w) in [0, 1]."""

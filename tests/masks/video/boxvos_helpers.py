@@ -11,7 +11,7 @@ SMALL = {
     "feature_dim": 8,
     "encoding_dim": 4,
     "mask_dim": 8,
-    "decoder_dim": 8,
+    "decoder_dims": (8, 8),
 }
 
 

@@ -23,7 +23,7 @@ def problem(seed=0, batch=2, frames=3, dim=2, channels=2, side=4):
     return draw(dim), draw(channels), draw(channels).abs() + 0.1
 
 
-def closed_form(features, embedding, weight, regularization, kernel, count=None):
+def closed_form(features, embedding, weight, regularization, kernel):
     """Each sequence and channel apart: the normal equations of a weighted ridge regression."""
     batch, frames, dim, _, _ = features.shape
     channels = embedding.shape[2]
@@ -32,7 +32,7 @@ def closed_form(features, embedding, weight, regularization, kernel, count=None)
         patches = F.unfold(features[b], kernel, padding=kernel // 2)
         rows = patches.transpose(1, 2).flatten(0, 1)
         for c in range(channels):
-            squared = weight[b, :, c].flatten().square() / (count[b] if count else frames)
+            squared = weight[b, :, c].flatten().square() / frames
             gram = rows.T @ (squared[:, None] * rows)
             gram += regularization * torch.eye(len(gram), dtype=gram.dtype)
             right = rows.T @ (squared * embedding[b, :, c].flatten())
@@ -44,7 +44,7 @@ def closed_form(features, embedding, weight, regularization, kernel, count=None)
 def test_the_descent_ends_in_the_closed_form(kernel):
     features, embedding, weight = problem()
     regularization = torch.tensor(0.5, dtype=torch.float64)
-    found = solve(features, embedding, weight, regularization, 500, kernel=kernel)
+    found = solve(features, embedding, weight, regularization, 500, kernel)
     expected = closed_form(features, embedding, weight, 0.5, kernel)
     assert torch.allclose(found, expected, atol=1e-7)
 
@@ -53,7 +53,7 @@ def test_one_step_of_a_problem_with_one_unknown_is_exact():
     # One 1x1 filter on one channel: steepest descent with the exact step needs a single one.
     features, embedding, weight = problem(batch=3, dim=1, channels=1)
     regularization = torch.tensor(0.3, dtype=torch.float64)
-    found = solve(features, embedding, weight, regularization, 1, kernel=1)
+    found = solve(features, embedding, weight, regularization, 1, 1)
     frames = features.shape[1]
     squared = weight.square()
     above = (squared * features * embedding).flatten(1).sum(1) / frames
@@ -64,10 +64,9 @@ def test_one_step_of_a_problem_with_one_unknown_is_exact():
 def test_every_step_lowers_the_objective_as_much_as_its_direction_can():
     features, embedding, weight = problem(seed=1)
     regularization = torch.tensor(0.1, dtype=torch.float64)
-    count = torch.full((2,), 3.0, dtype=torch.float64)
 
     def value(filters):
-        return objective(filters, features, embedding, weight, regularization, count)
+        return objective(filters, features, embedding, weight, regularization)
 
     steps = [solve(features, embedding, weight, regularization, n) for n in range(6)]
     values = [value(filters) for filters in steps]
@@ -91,21 +90,6 @@ def test_the_transposed_filter_is_the_adjoint():
     left = (apply_filter(features, filters) * embedding).sum()
     right = (filters * apply_transposed(features, embedding, 3)).sum()
     assert left.item() == pytest.approx(right.item(), rel=1e-12)
-
-
-def test_padding_frames_do_not_count():
-    features, embedding, weight = problem(seed=4)
-    valid = torch.tensor([[True, True, False], [True, True, True]])
-    weight = weight * valid[:, :, None, None, None]
-    regularization = torch.tensor(0.5, dtype=torch.float64)
-    found = solve(features, embedding, weight, regularization, 3000, frames=valid.sum(1))
-    expected = closed_form(features, embedding, weight, 0.5, 3, count=[2, 3])
-    assert torch.allclose(found, expected, atol=1e-7)
-    module = SpatioTemporalAggregation()
-    alone = module(*(v[:1, :2].float() for v in problem(seed=4)), 5)
-    junk = [v[:1].float() for v in problem(seed=4)]
-    padded = module(*junk, 5, valid[:1])
-    assert torch.allclose(padded[:, :2], alone, atol=1e-5)
 
 
 def test_frames_in_another_order_are_encoded_the_same():

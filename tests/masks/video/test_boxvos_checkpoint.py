@@ -7,12 +7,8 @@ from boxvos_helpers import small_config, small_network
 from safetensors.torch import load_file, save_file
 
 from faim.errors import FaimError
-from faim.masks.video.checkpoint import (
-    load_backbone,
-    load_box_vos,
-    make_box_vos,
-    save_box_vos,
-)
+from faim.masks.video.backbone_weights import load_backbone
+from faim.masks.video.checkpoint import load_box_vos, make_box_vos, save_box_vos
 from faim.weights import default_weights
 
 
@@ -84,7 +80,9 @@ def test_the_backbone_of_a_yolox_detector_gives_its_features():
     """The embedded checkpoint's detector and our backbone see the same in a frame."""
     from faim.models.checkpoint import load_model
 
-    model = make_box_vos(small_config(backbone="yolox_nano", decoder_strides=(32, 16, 8))).eval()
+    model = make_box_vos(
+        small_config(backbone="yolox_nano", decoder_strides=(32, 16, 8), decoder_dims=(8, 8, 8))
+    ).eval()
     load_backbone(model, str(default_weights()))
     detector = load_model(default_weights()).detector
     images = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))

@@ -19,9 +19,10 @@ from faim.data.coco_vid import CocoVid
 from faim.data.synth import generate
 from faim.errors import FaimError
 from faim.masks.video.checkpoint import load_box_vos, save_box_vos
-from faim.masks.video.clips import tracks_of
 from faim.masks.video.experiment import BoxVosExperiment
-from faim.masks.video.training import starting_model, track_overlaps
+from faim.masks.video.tracks import tracks_of
+from faim.masks.video.training import starting_model
+from faim.masks.video.validation import track_overlaps
 from faim.training.callbacks import TrainingStoppedError
 from faim.training.exp_file import load_any_experiment, load_experiment
 from faim.training.options import TrainRequest
@@ -155,7 +156,8 @@ def test_a_frozen_backbone_stays_bit_by_bit_and_the_rest_learns(
     after = fit(frozen, tmp_path)
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert not [name for name in changed if name.startswith("backbone.")]
-    assert {"reduce.weight", "decoder.predict.weight"} & changed
+    learnt = {"reduce.weight", "decoder.output.0.weight", "single_encoder.head.0.weight"}
+    assert learnt <= changed
     trained = fit(experiment, tmp_path / "trained")
     assert not torch.equal(
         trained["backbone.net.features.0.0.weight"], before["backbone.net.features.0.0.weight"]
@@ -174,7 +176,13 @@ def test_the_papers_numbers() -> None:
     assert exp.data_weights == (6.0, 1.0)
     assert (exp.backbone_weights, exp.backbone_rate) == ("coco-maskrcnn", 0.0)
     config = exp.config()
-    assert (config.backbone, config.size, config.encoding_dim) == ("resnet50", (480, 832), 16)
+    assert (config.backbone, config.size, config.stride) == ("resnet50", (480, 832), 16)
+    assert (config.feature_dim, config.encoding_dim, config.kernel) == (512, 16, 3)
+    assert (config.train_iterations, config.test_iterations) == (5, 15)
+    assert (config.frames, config.interval, config.crop_factor) == (9, 15, 4)
+    augment = exp._augment()
+    assert (augment.crop, augment.flip) == ((5, 5), 0.5)
+    assert (augment.hue, augment.saturation, augment.brightness, augment.box_jitter) == (0,) * 4
     light = load_any_experiment("exps/boxvos_light.py")
     light.validate()
     assert light.name == "boxvos_light"

@@ -1,16 +1,25 @@
 """The Lovász hinge against its definition."""
 
+import math
 from itertools import product
 
 import pytest
 import torch
 
-from faim.masks.video.lovasz import lovasz_hinge
+from faim.masks.video.lovasz import lovasz_hinge, lovasz_sigmoid
 
 
-def by_definition(logits, truth):
-    """The Lovász extension of the Jaccard loss, at the hinge errors."""
-    errors = [max(0.0, 1 - z * (1 if t else -1)) for z, t in zip(logits, truth, strict=True)]
+def hinge(logit, truth):
+    return max(0.0, 1 - logit * (1 if truth else -1))
+
+
+def distance(logit, truth):
+    return abs(truth - 1 / (1 + math.exp(-logit)))
+
+
+def by_definition(error, logits, truth):
+    """The Lovász extension of the Jaccard loss, at these errors."""
+    errors = [error(z, t) for z, t in zip(logits, truth, strict=True)]
     order = sorted(range(len(errors)), key=lambda i: -errors[i])
 
     def loss(wrong):
@@ -27,12 +36,14 @@ def by_definition(logits, truth):
     return total
 
 
-def test_it_is_the_lovasz_extension():
+@pytest.mark.parametrize(("loss", "error"), [(lovasz_hinge, hinge), (lovasz_sigmoid, distance)])
+def test_it_is_the_lovasz_extension(loss, error):
     generator = torch.Generator().manual_seed(0)
     for truth in product([False, True], repeat=4):
         logits = torch.randn(1, 4, generator=generator, dtype=torch.float64) * 2
-        found = lovasz_hinge(logits, torch.tensor([truth]))
-        assert found.item() == pytest.approx(by_definition(logits[0].tolist(), truth), abs=1e-12)
+        found = loss(logits, torch.tensor([truth]))
+        expected = by_definition(error, logits[0].tolist(), truth)
+        assert found.item() == pytest.approx(expected, abs=1e-12)
 
 
 def test_at_confident_masks_it_is_the_jaccard_loss_times_the_margin():
@@ -42,6 +53,7 @@ def test_at_confident_masks_it_is_the_jaccard_loss_times_the_margin():
     assert lovasz_hinge(logits, truth).item() == pytest.approx(1.0)
     right = torch.where(truth, 5.0, -5.0)
     assert lovasz_hinge(right, truth).item() == 0.0
+    assert lovasz_sigmoid(50 * logits, truth).item() == pytest.approx(0.5)
 
 
 def test_images_do_not_mix():

@@ -80,9 +80,7 @@ class Rectangles(torch.nn.Module):
         none = masks[:, :0]
         return FrameEncoding(masks, none, none, none, ())
 
-    def decode(
-        self, window: FrameEncoding, valid: Tensor | None = None, iterations: int | None = None
-    ) -> list[Tensor]:
+    def decode(self, window: FrameEncoding, iterations: int | None = None) -> list[Tensor]:
         masks = window.features[:, :, 0]
         return [torch.zeros_like(masks), masks - 0.5]
 
