@@ -28,11 +28,12 @@ from rich.console import Console
 from rich.table import Table
 
 from faim.arguments import path, whole
-from faim.data.coco_vid import Annotation, CocoVid, FrameRecord, read_frame, read_json, read_mask
+from faim.data.coco_vid import CocoVid, read_frame, read_json, read_mask
 from faim.data.synth import generate
 from faim.errors import FaimError
 from faim.evaluation.report import check_writable, machine, write_json
 from faim.masks.box import pixels_of
+from faim.masks.evaluation.jaccard import jaccard
 from faim.masks.grabcut import GrabCutMasks
 from faim.masks.protocol import Boxes, Image, Mask
 from faim.masks.run import MaskRequest, run_masks
@@ -137,7 +138,9 @@ def compare(data: Path, count: int) -> dict[str, Any]:
             started = time.perf_counter()
             mask = cut(image, box)
             seconds[place] += time.perf_counter() - started
-            overlaps[place] += _jaccard(mask, annotation, frame)
+            if mask is not None and annotation.segmentation:
+                truth = read_mask(annotation, frame.height, frame.width)
+                overlaps[place] += jaccard(mask, truth)
     crop, whole_frame = (1000 * value / len(pairs) for value in seconds)
     known = all(annotation.segmentation for _, annotation in pairs)
     return {
@@ -159,14 +162,6 @@ def naive(image: Image, box: Boxes, iterations: int) -> Mask:
     rectangle = (x1, y1, x2 - x1, y2 - y1)
     cv2.grabCut(image, labels, rectangle, *models, iterations, cv2.GC_INIT_WITH_RECT)
     return (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
-
-
-def _jaccard(mask: Mask | None, annotation: Annotation, frame: FrameRecord) -> float:
-    """Intersection over union with the true mask; 0 where there is none."""
-    if mask is None or not annotation.segmentation:
-        return 0.0
-    true = read_mask(annotation, frame.height, frame.width)
-    return float((mask & true).sum() / max((mask | true).sum(), 1))
 
 
 def _print(figures: dict[str, Any], console: Console) -> None:

@@ -18,7 +18,7 @@ SIZE = 256
 TRAIN_FRAMES = 8  # m
 TRAINING = (
     f"frame_stride=1 sizes=({SIZE},) model.test_size=({SIZE},{SIZE}) "
-    f"model.train_frames={TRAIN_FRAMES} model.max_mask_rois=12 optimizer=adamw "
+    f"model.train_frames={TRAIN_FRAMES} model.max_mask_rois=6 optimizer=adamw "
     "warmup_iters=50 grad_clip=5 ema_decay=0.99 ema_ramp=50 cache=True "
     "workers=0 devices=1 accelerator=cpu log_every=20"
 )

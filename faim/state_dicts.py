@@ -27,12 +27,31 @@ _NUMPY_NUMBERS: list[Any] = [
 ]
 
 
-def check_is_there(path: Path) -> None:
-    """FaimError unless it is a file with something in it."""
+def read_weights(path: Path, expected: str) -> StateDict:
+    """The weights in a `.safetensors`, or in a file of torch's, itself or under "model".
+
+    Args:
+        path: the file.
+        expected: what it should be, for the errors.
+
+    Raises:
+        FaimError: missing, empty, damaged, not of tensors, or with weights that are not finite.
+    """
+    check_is_there(path, expected)
+    is_ours = path.suffix == ".safetensors"
+    state = read_safetensors(path)[1] if is_ours else read_pth(path, expected)
+    if not state:
+        raise FaimError(f"{path}: holds no weights by name; expected {expected}")
+    check_finite(state, path)
+    return state
+
+
+def check_is_there(path: Path, expected: str = "a checkpoint (.safetensors or .pth)") -> None:
+    """FaimError, which says what was expected, unless it is a file with something in it."""
     if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for a name too long
-        raise FaimError(f"{path}: no such file; expected a checkpoint (.safetensors or .pth)")
+        raise FaimError(f"{path}: no such file; expected {expected}")
     if path.stat().st_size == 0:
-        raise FaimError(f"{path}: the file is empty; expected a checkpoint")
+        raise FaimError(f"{path}: the file is empty; expected {expected}")
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, str], StateDict]:
@@ -49,8 +68,14 @@ def read_safetensors(path: Path) -> tuple[dict[str, str], StateDict]:
         raise FaimError(f"{path}: not a safetensors checkpoint ({error})") from error
 
 
-def read_pth(path: Path) -> StateDict | None:
+def read_pth(
+    path: Path, expected: str = "a .pth of tensors or a faim .safetensors"
+) -> StateDict | None:
     """The state dict in a `.pth`, itself or under "model"; None if it holds something else.
+
+    Args:
+        path: the file.
+        expected: what it should be, for the error.
 
     Raises:
         FaimError: the file is damaged, or needs more unpickled than tensors and numbers.
@@ -62,8 +87,7 @@ def read_pth(path: Path) -> StateDict | None:
             content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged files raise errors of every kind
         raise FaimError(
-            f"{path}: not a checkpoint, or one with more than numbers in it; expected a .pth of "
-            "tensors or a faim .safetensors"
+            f"{path}: not a checkpoint, or one with more than numbers in it; expected {expected}"
         ) from error
     if isinstance(content, dict) and isinstance(content.get("model"), dict):
         content = content["model"]
@@ -82,8 +106,19 @@ def check_finite(state: StateDict, path: Path) -> None:
         )
 
 
-def load_weights(model: nn.Module, state: StateDict, path: str | Path) -> None:
+def load_weights(
+    model: nn.Module,
+    state: StateDict,
+    path: str | Path,
+    expected: str = "the model of its config",
+) -> None:
     """Copy a state dict into a model of exactly its shape.
+
+    Args:
+        model: gets the weights.
+        state: all of them.
+        path: where they are from, for the error.
+        expected: whose weights they should be, for the error.
 
     Raises:
         FaimError: keys or shapes differ; the sentence names the first.
@@ -92,7 +127,7 @@ def load_weights(model: nn.Module, state: StateDict, path: str | Path) -> None:
     for name in sorted(own.keys() | state.keys()):
         if name not in state or name not in own:
             where = "is missing" if name not in state else "has no place in the model"
-            raise FaimError(f"{path}: weight {name} {where}; expected the model of its config")
+            raise FaimError(f"{path}: weight {name} {where}; expected {expected}")
         if own[name].shape != state[name].shape:
             raise FaimError(
                 f"{path}: weight {name} has shape {tuple(state[name].shape)}; expected "

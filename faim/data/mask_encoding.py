@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco_mask
@@ -16,12 +17,19 @@ Box = tuple[float, float, float, float]
 
 def encode(mask: npt.NDArray[Any]) -> tuple[dict[str, Any], Box] | None:
     """The compressed RLE of a mask (h, w), and its box x1, y1, x2, y2; None without a pixel."""
-    if not mask.any():
-        return None
-    rle = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
-    x, y, w, h = coco_mask.toBbox(rle).tolist()
-    counts = rle["counts"].decode("ascii")
-    return {"size": list(mask.shape), "counts": counts}, (x, y, x + w, y + h)
+    return (encode_mask(mask), tight_box(mask)) if mask.any() else None
+
+
+def encode_mask(mask: npt.NDArray[Any]) -> dict[str, Any]:
+    """The compressed RLE of a mask (h, w), of which every value but 0 is the object."""
+    rle = coco_mask.encode(np.asfortranarray(mask, dtype=np.bool_).view(np.uint8))
+    return {"size": list(mask.shape), "counts": rle["counts"].decode("ascii")}
+
+
+def tight_box(mask: npt.NDArray[Any]) -> Box:
+    """x1, y1, x2, y2 in pixels of the smallest box around a mask (h, w); without a pixel all 0."""
+    x, y, w, h = cv2.boundingRect(np.ascontiguousarray(mask, dtype=np.bool_).view(np.uint8))
+    return float(x), float(y), float(x + w), float(y + h)
 
 
 def encode_polygon(points: npt.NDArray[np.float64], height: int, width: int) -> dict[str, Any]:

@@ -58,6 +58,7 @@ class AlignedMasks:
     name: ClassVar[str] = "aligned"
     version: ClassVar[int] = 1
     needs_frames: ClassVar[bool] = True
+    exact: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Validate."""

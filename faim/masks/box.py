@@ -19,6 +19,7 @@ class BoxMasks:
     version: ClassVar[int] = 1
     needs_frames: ClassVar[bool] = False
     parallel: ClassVar[bool] = True
+    exact: ClassVar[bool] = True
 
     @property
     def parameters(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
-from faim.data.mask_encoding import encode
+from faim.data.mask_encoding import encode_mask
 from faim.errors import FaimError
 from faim.masks.box import pixels_of
 from faim.masks.protocol import Boxes, Image, Mask
@@ -86,11 +86,9 @@ def finish(
         x1, y1, x2, y2 = pixels_of(box, size)
         crop, source = (x1, y1, np.ones((y2 - y1, x2 - x1), bool)), "box"
     x, y, inside = crop
-    whole = np.zeros(size, np.uint8, order="F")
+    whole = np.zeros(size, bool, order="F")
     whole[y : y + inside.shape[0], x : x + inside.shape[1]] = inside
-    encoded = encode(whole)
-    assert encoded is not None
-    return Finished(encoded[0], int(np.count_nonzero(inside)), source)
+    return Finished(encode_mask(whole), int(np.count_nonzero(inside)), source)
 
 
 def cut_out(mask: Mask, box: Boxes, finishing: Finishing) -> tuple[int, int, Mask] | None:

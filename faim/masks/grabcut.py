@@ -48,6 +48,7 @@ class GrabCutMasks:
     version: ClassVar[int] = 1
     needs_frames: ClassVar[bool] = True
     parallel: ClassVar[bool] = True
+    exact: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Validate."""

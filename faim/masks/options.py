@@ -59,13 +59,13 @@ def _add_finishing(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--holes",
         type=share,
-        help="fill holes of at most this share of the object (1)",
+        help="fill holes of at most this share of the object (1; not with box)",
     )
     group.add_argument(
         "--least",
         type=share,
         help="a mask of less than this share of its box has failed: then GrabCut's, then the box "
-        "(0.05)",
+        "(0.05; not with box)",
     )
 
 
@@ -94,14 +94,21 @@ def _make(parsed: argparse.Namespace) -> Path:
     overrides = list(parsed.overrides)
     if parsed.checkpoint is not None:
         overrides.append(f"checkpoint={parsed.checkpoint}")
-    given = {name: getattr(parsed, name) for name in ("margin", "holes", "least")}
+    method = make_method(parsed.method, overrides)
+    names = ("margin", "holes", "least")
+    given = {name: value for name in names if (value := getattr(parsed, name)) is not None}
+    if getattr(method, "exact", False) and (useless := given.keys() & {"holes", "least"}):
+        raise FaimError(
+            f"--{min(useless)}: method {method.name} makes exact masks, in which no hole is filled "
+            "and none is too small; expected --margin alone"
+        )
     out = parsed.out or parsed.annotations.with_suffix(".masks.json")
     request = MaskRequest(
         annotations=parsed.annotations,
         out=out,
-        method=make_method(parsed.method, overrides),
+        method=method,
         images=parsed.images,
-        finishing=Finishing(**{name: value for name, value in given.items() if value is not None}),
+        finishing=Finishing(**given),
         workers=parsed.workers,
         strict=parsed.strict,
         existing="replace" if parsed.replace else "keep" if parsed.keep else "refuse",

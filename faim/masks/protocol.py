@@ -82,13 +82,18 @@ class MaskMethod(Protocol):
         name: as on the command line.
         version: raised when the same input gives other masks.
         needs_frames: whether it looks at pixels at all.
-        parallel: whether several processes may run it at once; not those that run a network.
+        exact: whether its masks are right as they are: no hole in them is filled, and only one
+            without a pixel has failed.
     """
 
     name: ClassVar[str]
     version: ClassVar[int]
     needs_frames: ClassVar[bool]
-    parallel: ClassVar[bool]
+    exact: ClassVar[bool]
+
+    @property
+    def parallel(self) -> bool:
+        """Whether several processes may run it at once; not where it runs a network."""
 
     @property
     def parameters(self) -> dict[str, Any]:

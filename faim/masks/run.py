@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ class MaskRequest:
         out: the JSON file to write, another one.
         method: makes the masks.
         images: where relative `file_name`s start; by default the folder of `annotations`.
-        finishing: what is done to every mask.
+        finishing: what is done to every mask; see `finishing_of`.
         workers: processes; None takes as many as the method and the machine can use.
         strict: the first problem is an error.
         existing: what becomes of masks that the file has.
@@ -76,7 +76,7 @@ def run_masks(request: MaskRequest, console: Console | None = None) -> MaskSumma
     workers = _workers(request)
     _check_out(request)
     listed = read_worklist(request.annotations, request.images, request.existing, request.strict)
-    _check_info(request.annotations, listed)
+    _check_content(request.annotations, listed)
     try:
         with Unfinished(request.out) as unfinished:
             summary = _run(request, listed, workers, unfinished, console)
@@ -108,7 +108,7 @@ def _run(
         logger.info(
             f"goes on after {done} of {len(keys)} videos; to start anew, delete {unfinished.folder}"
         )
-    work = partial(mask_video, request.method, request.finishing, request.strict)
+    work = partial(mask_video, request.method, finishing_of(request), request.strict)
     try:
         with closing(run_jobs(work, todo, len(keys), workers, console, ordered=False)) as results:
             for key, line in results:
@@ -119,13 +119,22 @@ def _run(
         raise
     summary = MaskSummary(request.out, request.method.name, len(keys))
     summary.kept, summary.crowds, summary.problems = listed.kept, listed.crowds, listed.problems
-    content = _filled(request, listed, unfinished.read(keys), summary)
+    annotations = _annotations(request, listed, unfinished.read(keys), summary)
     if not summary.sources.total() and not summary.kept:
         return summary
+    info = _info(request, listed, summary)
+    content = {**listed.content, "annotations": annotations, "info": info}
     whole = unfinished.folder / "whole.json"
     whole.write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")
     whole.replace(request.out)
     return summary
+
+
+def finishing_of(request: MaskRequest) -> Finishing:
+    """What is asked for; in masks of an exact method no hole is filled, and none is too small."""
+    if not getattr(request.method, "exact", False):
+        return request.finishing
+    return replace(request.finishing, holes=0.0, least=0.0)
 
 
 def provenance(request: MaskRequest) -> dict[str, Any]:
@@ -135,15 +144,15 @@ def provenance(request: MaskRequest) -> dict[str, Any]:
         "method": method.name,
         "version": method.version,
         "parameters": method.parameters,
-        "finishing": asdict(request.finishing),
+        "finishing": asdict(finishing_of(request)),
         "faim": __version__,
     }
 
 
-def _filled(
+def _annotations(
     request: MaskRequest, listed: Worklist, lines: Iterator[dict[str, Any]], summary: MaskSummary
-) -> Entry:
-    """The file's content with the masks; `summary` is filled."""
+) -> list[Any]:
+    """The file's annotations with the masks of `lines`, which are counted in `summary`."""
     annotations = list(listed.content["annotations"])
     if request.existing == "replace":
         annotations = [_without_mask(entry) for entry in annotations]
@@ -156,12 +165,17 @@ def _filled(
                     annotations[place] = {**annotations[place], **new}
                     summary.sources[mask["source"]] += 1
     summary.without = len(annotations) - summary.sources.total() - summary.kept - summary.crowds
+    return annotations
+
+
+def _info(request: MaskRequest, listed: Worklist, summary: MaskSummary) -> Entry:
+    """The file's `info` with how the masks were made."""
     info = dict(listed.content.get("info") or {})
     made = {**provenance(request), "counts": summary.counts}
     if request.existing == "keep" and "masks" in info:
         made["before"] = info["masks"]
     info["masks"] = made
-    return {**listed.content, "annotations": annotations, "info": info}
+    return info
 
 
 def _without_mask(entry: Any) -> Any:
@@ -172,7 +186,7 @@ def _without_mask(entry: Any) -> Any:
 
 
 def _workers(request: MaskRequest) -> int:
-    if getattr(request.method, "parallel", False):
+    if request.method.parallel:
         wanted = request.workers
         return min(os.cpu_count() or 1, MOST_WORKERS) if wanted is None else wanted
     if request.workers is not None and request.workers > 1:
@@ -191,7 +205,8 @@ def _check_out(request: MaskRequest) -> None:
     check_writable(request.out)
 
 
-def _check_info(annotation_file: Path, listed: Worklist) -> None:
+def _check_content(annotation_file: Path, listed: Worklist) -> None:
+    """FaimError unless the file's `info` can be written in, and a box has a mask or can get one."""
     info = listed.content.get("info")
     if info is not None and not isinstance(info, dict):
         kind = type(info).__name__

@@ -21,8 +21,9 @@ from faim.masks.prompts import (
     missing_package,
 )
 from faim.masks.protocol import Boxes, Frames, Image, ObjectMask, TrackIds
-from faim.masks.weight_files import StateDict, identity, load_weights, read_tensors
+from faim.masks.weight_files import identity
 from faim.runtime.checks import resolve_device
+from faim.state_dicts import StateDict, load_weights, read_weights
 
 #: Channels of the image encoder of each model.
 WIDTHS = {"vit_b": 768, "vit_l": 1024, "vit_h": 1280}
@@ -60,6 +61,8 @@ class SamMasks:
     name: ClassVar[str] = "sam"
     version: ClassVar[int] = 1
     needs_frames: ClassVar[bool] = True
+    parallel: ClassVar[bool] = False
+    exact: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Validate."""
@@ -84,10 +87,10 @@ class SamMasks:
         except ImportError as error:
             raise missing_package(self.name, "segment-anything", "sam") from error
         device = resolve_device(self.device)
-        state = read_tensors(self.checkpoint, _WHERE)
+        state = read_weights(Path(self.checkpoint), _WHERE)
         model = self._model_of(state)
         network = segment_anything.sam_model_registry[model]()
-        load_weights(network, state, self.checkpoint, f"those of {model}")
+        load_weights(network, state, self.checkpoint, f"weights of {model}")
         return segment_anything.SamPredictor(network.to(device).eval())
 
     def generate(

@@ -23,8 +23,9 @@ from faim.masks.prompts import (
     to_rgb,
 )
 from faim.masks.protocol import Boxes, Frames, Image, ObjectMask, TrackIds
-from faim.masks.weight_files import identity, load_weights, read_tensors
+from faim.masks.weight_files import identity
 from faim.runtime.checks import resolve_device
+from faim.state_dicts import load_weights, read_weights
 
 _WHERE = (
     "a file such as sam2.1_hiera_large.pt of "
@@ -66,6 +67,8 @@ class Sam2Masks:
     name: ClassVar[str] = "sam2"
     version: ClassVar[int] = 1
     needs_frames: ClassVar[bool] = True
+    parallel: ClassVar[bool] = False
+    exact: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Validate."""
@@ -96,7 +99,7 @@ class Sam2Masks:
         network = build_sam2_video_predictor(settings, device="cpu")
         # The library fills holes by a CUDA extension that its wheel lacks.
         network.fill_hole_area = 0
-        load_weights(network, read_tensors(path, _WHERE), path, f"those of {model}")
+        load_weights(network, read_weights(path, _WHERE), path, f"weights of {model}")
         return network.to(device).eval()
 
     @cached_property

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
-from unittest import mock
 
+import torch
 from torch import Tensor
 
 from faim.masks.prompts import to_rgb
@@ -16,6 +16,16 @@ from faim.masks.protocol import Boxes, Frames, ObjectMask
 
 #: Boxes of a track that its memory keeps; the library would keep, and look at, all of them.
 _PROMPTS_KEPT = 4
+#: Parts of the library's state of a video that begin empty.
+_EMPTY_AT_FIRST = (
+    "cached_features",
+    "constants",
+    "point_inputs_per_obj",
+    "mask_inputs_per_obj",
+    "output_dict_per_obj",
+    "temp_output_dict_per_obj",
+    "frames_tracked_per_obj",
+)
 
 
 @dataclass(frozen=True)
@@ -89,28 +99,59 @@ def follow(
 
 
 def _new_state(network: Any, inputs: _Inputs, size: tuple[int, int]) -> dict[str, Any]:
-    """The library's state of a video, whose frames it would read, all at once, from a folder."""
-    with _in_library(load_video_frames=lambda **_: (inputs, *size)):
-        state: dict[str, Any] = network.init_state(
-            "", offload_video_to_cpu=True, offload_state_to_cpu=True
-        )
-    return state
+    """The state that `network.init_state` makes, which would first read all frames from a folder.
+
+    Args:
+        network: the library's `SAM2VideoPredictor`.
+        inputs: the frames.
+        size: height and width in pixels of the masks to come.
+    """
+    state: dict[str, Any] = {name: {} for name in _EMPTY_AT_FIRST}
+    return {
+        **state,
+        "images": inputs,
+        "num_frames": len(inputs),
+        "video_height": size[0],
+        "video_width": size[1],
+        "offload_video_to_cpu": True,
+        "offload_state_to_cpu": True,
+        "device": network.device,
+        "storage_device": torch.device("cpu"),
+        "obj_id_to_idx": OrderedDict(),
+        "obj_idx_to_id": OrderedDict(),
+        "obj_ids": [],
+    }
 
 
+@torch.inference_mode()
 def _step(network: Any, state: dict[str, Any], index: int) -> list[tuple[int, Tensor]]:
-    """One frame further: the state's tracks with their logits (1, H, W) there."""
-    with _in_library(tqdm=lambda order, desc: order):  # a progress bar for every frame
-        steps = network.propagate_in_video(state, start_frame_idx=index, max_frame_num_to_track=0)
-        [(_, tracks, logits)] = steps
-    return list(zip(tracks, logits, strict=True))
+    """One frame further: the state's tracks with their logits (1, H, W) there.
 
-
-@contextmanager
-def _in_library(**names: Any) -> Iterator[None]:
-    from sam2 import sam2_video_predictor
-
-    with mock.patch.multiple(sam2_video_predictor, **names):
-        yield
+    What `network.propagate_in_video` does in a frame, which has a progress bar for every call.
+    """
+    network.propagate_in_video_preflight(state)
+    found = []
+    for number, track in state["obj_idx_to_id"].items():
+        outputs = state["output_dict_per_obj"][number]
+        if index in outputs["cond_frame_outputs"]:
+            logits = outputs["cond_frame_outputs"][index]["pred_masks"].to(network.device)
+        else:
+            out, logits = network._run_single_frame_inference(
+                inference_state=state,
+                output_dict=outputs,
+                frame_idx=index,
+                batch_size=1,
+                is_init_cond_frame=False,
+                point_inputs=None,
+                mask_inputs=None,
+                reverse=False,
+                run_mem_encoder=True,
+            )
+            outputs["non_cond_frame_outputs"][index] = out
+        state["frames_tracked_per_obj"][number][index] = {"reverse": False}
+        _, [whole] = network._get_orig_video_res_output(state, logits)
+        found.append((track, whole))
+    return found
 
 
 def _forget(network: Any, state: dict[str, Any], index: int) -> None:

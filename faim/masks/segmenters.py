@@ -13,11 +13,12 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from faim.data.mask_encoding import tight_box
 from faim.data.records import Annotation, read_mask
 from faim.data.rules import is_finite
 from faim.errors import FaimError
 from faim.masks.protocol import Boxes, Image, Mask
-from faim.masks.weight_files import load_weights, read_tensors
+from faim.state_dicts import load_weights, read_weights
 
 #: torchvision's models that give masks.
 MODELS = ("maskrcnn_resnet50_fpn_v2", "maskrcnn_resnet50_fpn")
@@ -73,7 +74,7 @@ class Results:
         if row.get("bbox") is not None:
             x, y, width, height = row["bbox"]
             return [x, y, x + width, y + height]
-        return box_of(self._mask(number, row, size))
+        return list(tight_box(self._mask(number, row, size)))
 
     def _mask(self, number: int, row: dict[str, Any], size: tuple[int, int]) -> Mask:
         annotation = Annotation((0.0, 0.0, 0.0, 0.0), 0, -1, row["segmentation"])
@@ -82,14 +83,6 @@ class Results:
         except FaimError as error:
             reason = str(error).partition(": ")[2]
             raise FaimError(f"{self.path}: entry {number}: {reason}") from error
-
-
-def box_of(mask: Mask) -> list[float]:
-    """The tight box of a mask, x1 y1 x2 y2 in pixels; of one without a pixel, a point."""
-    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
-    if not len(columns):
-        return [0.0] * 4
-    return [float(columns[0]), float(rows[0]), float(columns[-1]) + 1, float(rows[-1]) + 1]
 
 
 def read_results(path: Path) -> Results:
@@ -158,7 +151,7 @@ def load_mask_rcnn(checkpoint: str, model: str, device: torch.device) -> nn.Modu
 
     if Path(checkpoint).is_file():
         expected = f"weights of torchvision's {model}"
-        state = read_tensors(checkpoint, expected)
+        state = read_weights(Path(checkpoint), expected)
         if _CLASSES_ARE_IN not in state:
             raise FaimError(
                 f"{checkpoint}: no weights of Mask R-CNN (no {_CLASSES_ARE_IN}); expected "

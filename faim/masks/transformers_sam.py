@@ -57,6 +57,8 @@ class TransformersSamMasks:
     name: ClassVar[str] = "sam-hf"
     version: ClassVar[int] = 1
     needs_frames: ClassVar[bool] = True
+    parallel: ClassVar[bool] = False
+    exact: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Validate."""

@@ -45,7 +45,7 @@ def mask_video(
     frames = VideoFrames(video.frames)
     sound = list(range(len(frames)))
     if method.needs_frames:
-        sound = [index for index in sound if _can_be_read(frames, index, problems)]
+        sound = _readable(frames, problems)
     made = iter(()) if not sound else _make(method, finishing, video, frames, sound)
     masks: list[list[dict[str, Any] | None]] = [[None] * len(f.annotations) for f in video.frames]
     for index, number, mask in made:
@@ -59,13 +59,17 @@ def mask_video(
     return digest, json.dumps(kept, separators=(",", ":"), allow_nan=False).encode()
 
 
-def _can_be_read(frames: VideoFrames, index: int, problems: Problems) -> bool:
-    try:
-        frames[index]
-    except FaimError as error:
-        problems.add("image missing, broken or of another size", str(error))
-        return False
-    return True
+def _readable(frames: VideoFrames, problems: Problems) -> list[int]:
+    """The frames that can be decoded, in order; from the last to the first, which are then kept."""
+    broken: dict[int, str] = {}
+    for index in reversed(range(len(frames))):
+        try:
+            frames[index]
+        except FaimError as error:
+            broken[index] = str(error)
+    for index in sorted(broken):
+        problems.add("image missing, broken or of another size", broken[index])
+    return [index for index in range(len(frames)) if index not in broken]
 
 
 def _make(

@@ -17,11 +17,12 @@ from torchvision.models.detection import MaskRCNN, faster_rcnn, mask_rcnn
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.ops import MultiScaleRoIAlign
 
+from faim.data.mask_encoding import tight_box
 from faim.errors import FaimError
 from faim.masks import aligned, segmenters
 from faim.masks.aligned import AlignedMasks, align
 from faim.masks.protocol import ArrayFrames, Mask
-from faim.masks.segmenters import MODELS, Found, box_of, read_results
+from faim.masks.segmenters import MODELS, Found, read_results
 
 
 def block(x1: int, y1: int, x2: int, y2: int) -> Mask:
@@ -36,7 +37,7 @@ def rle(mask: Mask) -> dict[str, Any]:
 
 
 def row(mask: Mask, score: float = 0.9, image: int = 0, **more: Any) -> dict[str, Any]:
-    x1, y1, x2, y2 = box_of(mask)
+    x1, y1, x2, y2 = tight_box(mask)
     bbox = [x1, y1, x2 - x1, y2 - y1]
     return {
         "image_id": image,

@@ -254,7 +254,7 @@ def test_no_space_left(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("faim.masks.run._filled", full)
+        patch.setattr("faim.masks.run._annotations", full)
         with pytest.raises(FaimError, match="No space left"):
             run(path)
     log = tmp_path / "log"
