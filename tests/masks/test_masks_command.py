@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import re
 import shlex
@@ -89,8 +90,9 @@ def training_files(folder, true):
     """What the guide's commands for the video method read."""
     for image in true["images"]:
         image["file_name"] = str((folder / "mydata" / image["file_name"]).resolve())
-    for name in ("youtube_vos/train.json", "davis2017/train.json", "davis2016.json"):
-        target = folder / "data" / name
+    names = ("youtube_vos/train", "davis2017/train", "davis2016", "synthvid/annotations")
+    for name in names:
+        target = folder / f"data/{name}.json"
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(json.dumps(true))
     state = load_checkpoint(default_weights())[1]
@@ -99,11 +101,16 @@ def training_files(folder, true):
 
 
 def test_the_guide_has_every_method_and_default():
-    methods = GUIDE.split("## The video method")[0]
-    rows = dict(re.findall(r"\| `([\w-]+)` \| ([^|]*) \|", methods))
-    assert rows.keys() >= METHODS.keys()
-    defaults = GrabCutMasks().parameters
-    assert {name: float(rows[name]) for name in defaults} == defaults
+    methods, *tables = GUIDE.split("## The video method")[0].split("` | default | |\n")
+    assert re.findall(r"\| `(\w[\w-]*)` \|", methods) == list(METHODS)
+    names = re.findall(r"\| `([\w-]+)` \| default \| \|\n", GUIDE)[: len(tables)]
+    assert names == ["grabcut", "aligned", "sam", "sam2", "sam-hf"]
+    for name, table in zip(names, tables, strict=True):
+        rows = dict(re.findall(r"\| `(\w+)` \| ([^|]*) \|", table))
+        method = make_method(name, ["results=found.json"] if name == "aligned" else [])
+        defaults = {field.name: field.default for field in dataclasses.fields(method)}
+        shown = {key: "none" if value in (None, "") else value for key, value in defaults.items()}
+        assert rows == {key: str(value) for key, value in shown.items()}
 
 
 def test_links_of_the_guide():
@@ -112,10 +119,19 @@ def test_links_of_the_guide():
 
 
 def test_finishing_from_the_command_line(path):
-    line = f"masks {path} --method box --margin 0.5 --holes 0 --least 1 --out small.json"
-    assert faim(line) == 0
+    options = "--margin 0.5 --holes 0 --least 1 --workers 1 --out small.json"
+    assert faim(f"masks {path} --method grabcut {options}") == 0
     made = json.loads(Path("small.json").read_text())["info"]["masks"]
     assert made["finishing"] == {"margin": 0.5, "holes": 0.0, "least": 1.0}
+
+
+@pytest.mark.parametrize("option", ["holes", "least"])
+def test_an_exact_method_is_not_finished(path, option, capsys):
+    assert faim(f"masks {path} --method box --out small.json") == 0
+    made = json.loads(Path("small.json").read_text())["info"]["masks"]
+    assert made["finishing"] == {"margin": 0.05, "holes": 0.0, "least": 0.0}
+    assert faim(f"masks {path} --method box --{option} 0.5") == 2
+    assert f"--{option}: method box makes exact masks" in capsys.readouterr().err
 
 
 def test_settings_before_and_after_options(path):
