@@ -1,7 +1,7 @@
 """The box-to-mask network on YOLOX-Nano's backbone, for two CPU cores: SynthVID and DAVIS 2016.
 
 F starts from the embedded weights, which saw synthetic video alone. A YOLOX checkpoint of COCO is
-the better start: `backbone_weights=yolox_nano.pth backbone_rate=0`, as in the paper F is frozen then.
+the better start, with F frozen as in the paper: `backbone_weights=yolox_nano.pth backbone_rate=0`.
 """
 
 from faim.masks.video.experiment import BoxVosExperiment

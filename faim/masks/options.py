@@ -97,10 +97,10 @@ def _make(parsed: argparse.Namespace) -> Path:
     method = make_method(parsed.method, overrides)
     names = ("margin", "holes", "least")
     given = {name: value for name in names if (value := getattr(parsed, name)) is not None}
-    if getattr(method, "exact", False) and (useless := given.keys() & {"holes", "least"}):
+    if method.exact and (useless := given.keys() & {"holes", "least"}):
         raise FaimError(
             f"--{min(useless)}: method {method.name} makes exact masks, in which no hole is filled "
-            "and none is too small; expected --margin alone"
+            "and none is too small; expected neither --holes nor --least"
         )
     out = parsed.out or parsed.annotations.with_suffix(".masks.json")
     request = MaskRequest(

@@ -132,7 +132,7 @@ def _run(
 
 def finishing_of(request: MaskRequest) -> Finishing:
     """What is asked for; in masks of an exact method no hole is filled, and none is too small."""
-    if not getattr(request.method, "exact", False):
+    if not request.method.exact:
         return request.finishing
     return replace(request.finishing, holes=0.0, least=0.0)
 

@@ -41,7 +41,7 @@ class SamMasks:
     The image is embedded once a frame, whatever number of boxes it has.
 
     Attributes:
-        checkpoint: a file of the project's own.
+        checkpoint: path of one of the project's files; the library has no names for them.
         model: vit_h, vit_l or vit_b; auto reads it off the file.
         batch: boxes at once.
         device: auto, cpu or a GPU as torch names it.

@@ -11,7 +11,7 @@ from faim.errors import FaimError
 from faim.models.checkpoint import load_base_weights, load_checkpoint
 from faim.models.faim import build_model
 from faim.models.ticam_detector import TicamDetector, VideoModel
-from faim.state_dicts import load_weights
+from faim.state_dicts import is_folded, load_weights
 from faim.training.experiment import BaseExperiment, Experiment, FaimExperiment
 
 #: The base detector's keys, and those whose leading dimension is the class, in a checkpoint.
@@ -41,7 +41,7 @@ def starting_model(experiment: Experiment, class_names: tuple[str, ...]) -> Vide
         logger.info("no -c: starts from random weights")
         return model
     config, state = load_checkpoint(experiment.ckpt)
-    if isinstance(experiment, BaseExperiment) and not experiment.freeze_norm and _is_folded(state):
+    if isinstance(experiment, BaseExperiment) and not experiment.freeze_norm and is_folded(state):
         raise FaimError(
             f"{experiment.ckpt}: its batch norms are folded into the convolutions, so training "
             "would not start from what it knows; expected freeze_norm=True, or the weights as they "
@@ -75,13 +75,6 @@ def _load_base(
     if frozen:
         logger.warning(f"{experiment.ckpt}: its class names are not those of the data")
     load_base_weights(model, experiment.ckpt)
-
-
-def _is_folded(state: dict[str, Tensor]) -> bool:
-    """Whether all batch norms do nothing but add a bias, as after an export."""
-    means = [tensor for name, tensor in state.items() if name.endswith(".running_mean")]
-    biases = [tensor for name, tensor in state.items() if name.endswith(".bn.bias")]
-    return not any(mean.any() for mean in means) and any(bias.any() for bias in biases)
 
 
 def _base_part(state: dict[str, Tensor]) -> dict[str, Tensor]:

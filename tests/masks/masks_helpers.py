@@ -98,6 +98,7 @@ class ToldMasks:
     version: ClassVar[int] = 3
     needs_frames: ClassVar[bool] = True
     parallel: ClassVar[bool] = True
+    exact: ClassVar[bool] = False
 
     @property
     def parameters(self):

@@ -1,15 +1,27 @@
 import json
+from functools import partial
 
 import cv2
 import numpy as np
 import pytest
-from masks_helpers import HEIGHT, WIDTH, ToldMasks, content, masks_of, run, truth, write
+from masks_helpers import (
+    HEIGHT,
+    WIDTH,
+    ToldMasks,
+    content,
+    decoded,
+    masks_of,
+    run,
+    truth,
+    write,
+)
 
 from faim.data.coco_vid import CocoVid, read_frame
 from faim.errors import FaimError
 from faim.masks.box import BoxMasks
 from faim.masks.frames import VideoFrames
 from faim.masks.grabcut import GrabCutMasks
+from faim.masks.methods import METHODS, make_method
 from faim.masks.run import MaskRequest, run_masks
 
 WITHOUT = ("segmentation", "area")
@@ -83,6 +95,35 @@ def test_box_does_not_need_the_images(tmp_path):
     assert masks[10].sum() == w * h - 25
     assert masks[8].sum() == 25  # hidden by the first of the two: its box
     assert dict(summary.sources) == {"method": 6, "box": 1}
+
+
+def test_box_in_a_box(tmp_path):
+    """A hole that a smaller box left is not filled, and what is left of a box is its mask."""
+    rows = {1: [10, 10, 80, 80], 2: [40, 40, 20, 20], 3: [40, 40, 10, 20], 4: [50, 40, 10, 19]}
+    entries = content((1, 1))
+    for image in entries["images"]:
+        image.update(width=100, height=100)
+    common = {"category_id": 4, "iscrowd": 0, "instance_id": -1}
+    entries["annotations"] = [
+        {**common, "id": image * 10 + number, "image_id": image, "bbox": rows[number]}
+        for image, numbers in ((1, (1, 2)), (2, (4, 2, 3, 1)))
+        for number in numbers
+    ]
+    path = tmp_path / "ann.json"
+    path.write_text(json.dumps(entries))
+    summary = run(path, BoxMasks())
+    made = written(path)["annotations"]
+    areas = {entry["id"]: entry["area"] for entry in made}
+    assert areas == {11: 6000, 12: 400, 24: 190, 23: 200, 22: 10, 21: 6000}
+    whole = [decoded(entry["segmentation"], (100, 100)) for entry in made]
+    assert {each["id"]: mask.sum() for each, mask in zip(made, whole, strict=True)} == areas
+    assert not (whole[0] & whole[1]).any()
+    assert dict(summary.sources) == {"method": 6}
+    assert written(path)["info"]["masks"]["finishing"] == {
+        "margin": 0.05,
+        "holes": 0.0,
+        "least": 0.0,
+    }
 
 
 def bad_content():
@@ -225,6 +266,16 @@ def test_a_network_runs_in_one_process(tmp_path):
     assert len(ids_with_masks(path)) == 5
 
 
+def test_which_methods_run_in_several_processes_and_make_exact_masks():
+    values = {"aligned": ["results=found.json"], "sam": [], "video": ["checkpoint=w"]}
+    methods = [make_method(name, values.get(name, ())) for name in METHODS]
+    assert [each.name for each in methods] == list(METHODS)
+    assert [each.name for each in methods if each.parallel] == ["box", "grabcut", "aligned"]
+    assert not make_method("aligned", ["checkpoint=w"]).parallel
+    exact = [each.name for each in methods if getattr(each, "exact", False)]
+    assert exact == ["box"]
+
+
 def test_files_that_cannot_be_used(tmp_path):
     path = write(tmp_path, content())
     cases = (
@@ -281,3 +332,18 @@ def test_frames_are_kept_as_far_as_there_is_room(tmp_path, monkeypatch):
         frames[4]
     with pytest.raises(ValueError, match="read-only"):
         frames[0][0, 0] = 1
+
+
+def test_of_a_long_video_the_first_frames_are_decoded_once(tmp_path, monkeypatch):
+    path = write(tmp_path, content((4,)))
+    reads = []
+
+    def read(frame):
+        reads.append(frame.image_id)
+        return read_frame(frame)
+
+    monkeypatch.setattr("faim.masks.frames.read_frame", read)
+    kept = partial(VideoFrames, kept_bytes=2 * HEIGHT * WIDTH * 3)
+    monkeypatch.setattr("faim.masks.work.VideoFrames", kept)
+    run(path, GrabCutMasks())
+    assert reads == [4, 3, 2, 1, 3, 4]

@@ -133,12 +133,16 @@ def test_a_checkpoint_of_another_model_is_told(checkpoint: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"no pickle", "no checkpoint, a damaged one"),
-        (b"", "no checkpoint, a damaged one"),
+        (b"no pickle", "not a checkpoint, or one with more than numbers.*expected sam_vit_h"),
+        (b"", "the file is empty; expected sam_vit_h"),
         ({"weight": 3}, "holds no weights by name"),
         ({}, "holds no weights by name"),
         ({"weight": torch.zeros(3)}, "no weights of Segment Anything"),
-        ({"image_encoder.pos_embed": torch.zeros(1, 4, 4, 16)}, "weights of another network"),
+        (
+            {"image_encoder.pos_embed": torch.zeros(1, 4, 4, 16)},
+            r"weight \S+ is missing; expected weights of small",
+        ),
+        ({"image_encoder.pos_embed": torch.full((1, 4, 4, 16), torch.nan)}, "weights are not fin"),
         ({"code": Path("a")}, "more than numbers"),
     ],
 )

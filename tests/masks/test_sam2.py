@@ -137,6 +137,18 @@ def test_a_track_is_followed_as_the_library_follows_it(method: Sam2Masks, tmp_pa
     assert len({mask.tobytes() for mask in expected.values()}) > count / 2
 
 
+def test_the_state_is_what_the_library_begins_with(method: Sam2Masks, tmp_path: Path) -> None:
+    (tmp_path / "0.jpg").write_bytes(cv2.imencode(".png", noise(1)[0])[1].tobytes())
+    network = method.network
+    theirs = network.init_state(str(tmp_path), offload_video_to_cpu=True, offload_state_to_cpu=True)
+    inputs = sam2_video._Inputs(noise(1), method.predictor._transforms)
+    ours = sam2_video._new_state(network, inputs, SIZE)
+    assert ours.keys() == theirs.keys()
+    for name in theirs.keys() - {"images", "cached_features"}:
+        assert (ours[name], type(ours[name])) == (theirs[name], type(theirs[name])), name
+    assert ours["images"][0].shape == theirs["images"][0].shape
+
+
 def test_what_is_forgotten_is_not_looked_at(
     method: Sam2Masks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -259,7 +271,7 @@ def test_a_name_on_the_hub_is_downloaded(checkpoint: Path, monkeypatch: pytest.M
 
 
 def test_a_checkpoint_that_does_not_fit(checkpoint: Path) -> None:
-    with pytest.raises(FaimError, match=r"weights of another network.*those of sam2.1_hiera_tiny"):
+    with pytest.raises(FaimError, match=r"weight .*; expected .*weights of sam2.1_hiera_tiny"):
         _ = Sam2Masks(checkpoint, model="sam2.1_hiera_tiny").network
     other = checkpoint.rename(checkpoint.with_name("mine.pt"))
     with pytest.raises(FaimError, match=r"name does not tell the model.*sam2.1_hiera_large"):

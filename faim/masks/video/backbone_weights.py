@@ -9,14 +9,7 @@ from torch import nn
 from faim.errors import FaimError
 from faim.masks.video.config import BoxVosConfig
 from faim.masks.video.network import BoxVos
-from faim.state_dicts import (
-    StateDict,
-    check_finite,
-    check_is_there,
-    load_weights,
-    read_pth,
-    read_safetensors,
-)
+from faim.state_dicts import StateDict, load_weights, read_weights
 
 #: Where a backbone's weights may lie in a checkpoint: a classifier of torchvision, a detector of
 #: its, a detector of YOLOX, one of ours.
@@ -37,7 +30,11 @@ def load_backbone(model: BoxVos, source: str) -> None:
     Raises:
         FaimError: no such file, or no such backbone in it; the download fails.
     """
-    state = _mask_rcnn(model.config) if source == MASK_RCNN else _read_state(Path(source))
+    state = (
+        _mask_rcnn(model.config)
+        if source == MASK_RCNN
+        else read_weights(Path(source), "a checkpoint of tensors")
+    )
     own = model.backbone.net.state_dict()
     # Statistics of batch norm need no counter, which some networks leave out.
     needed = {name for name in own if not name.endswith("num_batches_tracked")}
@@ -62,15 +59,6 @@ def _without_epsilon(state: StateDict) -> StateDict:
         name: (value - epsilon).clamp(min=0) if name.endswith("running_var") else value
         for name, value in state.items()
     }
-
-
-def _read_state(path: Path) -> StateDict:
-    check_is_there(path)
-    state = read_safetensors(path)[1] if path.suffix == ".safetensors" else read_pth(path)
-    if state is None:
-        raise FaimError(f"{path}: no state dict in it; expected a checkpoint of tensors")
-    check_finite(state, path)
-    return state
 
 
 def _mask_rcnn(config: BoxVosConfig) -> StateDict:

@@ -11,13 +11,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from faim.data.images import KeptImages
+from faim.data.mask_encoding import tight_box
 from faim.data.records import read_mask
 from faim.data.sampling import derive_seed
 from faim.errors import FaimError
 from faim.masks.protocol import Image, Mask
 from faim.masks.video.augment import ClipAugment, ClipDraw
 from faim.masks.video.crop import Box, Crop, to_tensor
-from faim.masks.video.tracks import Track, tight_box
+from faim.masks.video.tracks import Track
 
 #: Images (T, 3, h, w) in [0, 1] RGB, boxes (T, 4) in their pixels, and masks (T, h, w) bool.
 Clip = tuple[Tensor, Tensor, Tensor]

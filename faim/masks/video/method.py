@@ -53,6 +53,7 @@ class VideoMasks:
     version: ClassVar[int] = 1
     needs_frames: ClassVar[bool] = True
     parallel: ClassVar[bool] = False
+    exact: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Validate."""

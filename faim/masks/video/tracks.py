@@ -5,13 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import cv2
-import numpy as np
-
 from faim.data.coco_vid import CocoVid
 from faim.data.records import Annotation, FrameRecord, check_mask, read_mask
-from faim.masks.protocol import Mask
-from faim.masks.video.crop import Box
 
 
 @dataclass(frozen=True)
@@ -56,9 +51,3 @@ def _has_pixels(annotation: Annotation, frame: FrameRecord) -> bool:
     if isinstance(checked, list):
         return bool(read_mask(annotation, frame.height, frame.width).any())
     return bool(checked[1::2].any())
-
-
-def tight_box(mask: Mask) -> Box:
-    """x1, y1, x2, y2 of the smallest box around a mask's pixels; it must have one."""
-    x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
-    return float(x), float(y), float(x + width), float(y + height)

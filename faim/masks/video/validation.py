@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from faim.data.coco_vid import CocoVid
+from faim.data.mask_encoding import tight_box
 from faim.data.records import read_frame, read_mask
 from faim.masks.evaluation.jaccard import jaccard
 from faim.masks.video.experiment import BoxVosExperiment
 from faim.masks.video.inference import TrackOptions, plan_windows, segment_track
 from faim.masks.video.network import BoxVos
-from faim.masks.video.tracks import Track, tight_box, tracks_of
+from faim.masks.video.tracks import Track, tracks_of
 from faim.training.checkpoints import SaveProgress
 from faim.training.validation import EpochEvaluation
 

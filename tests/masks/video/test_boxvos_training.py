@@ -18,7 +18,8 @@ from faim.cli import main
 from faim.data.coco_vid import CocoVid
 from faim.data.synth import generate
 from faim.errors import FaimError
-from faim.masks.video.checkpoint import load_box_vos, save_box_vos
+from faim.masks.video.checkpoint import load_box_vos, make_box_vos, save_box_vos
+from faim.masks.video.config import BoxVosConfig
 from faim.masks.video.experiment import BoxVosExperiment
 from faim.masks.video.tracks import tracks_of
 from faim.masks.video.training import starting_model
@@ -301,3 +302,22 @@ def _imports(file: Path) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield node.module or ""
+
+
+def test_folded_norms_are_for_a_frozen_backbone_alone(
+    experiment: BoxVosExperiment, tmp_path: Path
+) -> None:
+    levels = {**SMALL, "backbone": "yolox_nano"}
+    model = make_box_vos(BoxVosConfig(**levels))
+    state = model.backbone.net.state_dict()
+    for name, value in state.items():
+        if name.endswith(".bn.bias"):
+            value.fill_(0.1)
+    torch.save(state, tmp_path / "folded.pth")
+    one = replace(experiment, model=levels, backbone_weights=str(tmp_path / "folded.pth"))
+    with pytest.raises(FaimError, match="folded"):
+        starting_model(one)
+    frozen = starting_model(replace(one, backbone_rate=0.0))
+    assert torch.equal(
+        frozen.backbone.net.state_dict()["stem.conv.bn.bias"], state["stem.conv.bn.bias"]
+    )

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
 from faim.data.coco_vid import CocoVid
+from faim.data.mask_encoding import tight_box
 from faim.errors import FaimError
 from faim.masks.video.augment import ClipAugment
 from faim.masks.video.clips import ClipDataset, apportion, choose_frames
-from faim.masks.video.tracks import tight_box, tracks_of
+from faim.masks.video.tracks import tracks_of
 
 ROWS, COLUMNS = 72, 120
 SIZE = (96, 160)
