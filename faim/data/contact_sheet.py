@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -98,14 +99,15 @@ def write_sheet(path: Path, sheet: Image) -> None:
         FaimError: it cannot be written, and an older file stays; or its ending is no image
             format's.
     """
-    try:
-        done, content = cv2.imencode(path.suffix, sheet)
-    except cv2.error:
-        done = False
-    if not done:
+    content = None
+    if path.suffix.isascii():  # OpenCV crashes at what is not UTF-8
+        with suppress(cv2.error):
+            done, encoded = cv2.imencode(path.suffix, sheet)
+            content = encoded.tobytes() if done else None
+    if content is None:
         raise FaimError(f"{path}: cannot be written; expected a name ending in .png or .jpg")
     check_writable(path)
-    write_whole(path, lambda part: part.write_bytes(content.tobytes()))
+    write_whole(path, lambda part: part.write_bytes(content))
 
 
 def _cell(frame: FrameRecord, classes: Sequence[str]) -> Image:

@@ -89,6 +89,8 @@ def read_image(path: Path) -> np.ndarray:
     """
     if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for names too long
         raise FaimError(f"{path}: no such image")
+    if str(path).encode(errors="replace").decode() != str(path):  # OpenCV crashes on such names
+        raise FaimError(f"{str(path)!a}: a name that is not UTF-8; expected one for an image")
     try:
         image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     except cv2.error:

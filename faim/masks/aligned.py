@@ -58,6 +58,7 @@ class AlignedMasks:
     name: ClassVar[str] = "aligned"
     version: ClassVar[int] = 1
     needs_frames: ClassVar[bool] = True
+    parallel: ClassVar[bool] = False  # every process would read the results, which takes longest
     exact: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -77,11 +78,6 @@ class AlignedMasks:
                 f"method aligned: {count} of results and checkpoint given; expected "
                 "results=FILE.json of a segmenter, or checkpoint=… of torchvision's Mask R-CNN"
             )
-
-    @property
-    def parallel(self) -> bool:
-        """Whether several processes may run it: without a network."""
-        return self.results is not None
 
     @property
     def parameters(self) -> dict[str, Any]:

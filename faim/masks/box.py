@@ -31,7 +31,7 @@ class BoxMasks:
     ) -> Iterator[ObjectMask]:
         """See `MaskMethod`."""
         for index, (size, here) in enumerate(zip(frames.sizes, boxes, strict=True)):
-            for number, mask in enumerate(box_masks(here, size)):
+            for number, mask in enumerate(each_mask(here, size)):
                 yield ObjectMask(index, number, mask)
 
 
@@ -40,13 +40,20 @@ def box_masks(boxes: Boxes, size: tuple[int, int]) -> list[Mask]:
 
     Of boxes of one area the first is in front.
     """
-    owner = np.full(size, -1)
+    return list(each_mask(boxes, size))
+
+
+def each_mask(boxes: Boxes, size: tuple[int, int]) -> Iterator[Mask]:
+    """The same one at a time: all masks of a large image may be more than the memory holds."""
+    nobody = len(boxes)
+    owner = np.full(size, nobody, np.min_scalar_type(nobody))
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     back_to_front = np.argsort(areas, kind="stable")[::-1]
     for number in back_to_front:
         x1, y1, x2, y2 = pixels_of(boxes[number], size)
         owner[y1:y2, x1:x2] = number
-    return [owner == number for number in range(len(boxes))]
+    for number in range(len(boxes)):
+        yield owner == number
 
 
 def pixels_of(box: Boxes, size: tuple[int, int]) -> tuple[int, int, int, int]:

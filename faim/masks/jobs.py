@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Container
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from faim.data.contents import Contents, Listener, read_contents
 from faim.data.converters.items import Problems
@@ -112,7 +112,8 @@ class _Boxes:
     ) -> None:
         self.existing, self.problems = existing, problems
         self.dense = {number: i for i, number in enumerate(found.categories)}
-        self.listed = {e["id"] for e in content["images"] if isinstance(e, dict) and "id" in e}
+        ids = [each.get("id") for each in content["images"] if isinstance(each, dict)]
+        self.listed: set[Any] = {each for each in ids if isinstance(each, int | float)}
         frames = [frame for video in found.videos for frame in video.frames]
         self.frames = {frame.image_id: frame for frame in frames}
         self.by_image: dict[int, list[tuple[int, Annotation]]] = {each: [] for each in self.frames}

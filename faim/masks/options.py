@@ -102,6 +102,8 @@ def _make(parsed: argparse.Namespace) -> Path:
             f"--{min(useless)}: method {method.name} makes exact masks, in which no hole is filled "
             "and none is too small; expected neither --holes nor --least"
         )
+    if not parsed.annotations.name:
+        raise FaimError(f"{parsed.annotations}: is a folder; expected a CocoVID or COCO file")
     out = parsed.out or parsed.annotations.with_suffix(".masks.json")
     request = MaskRequest(
         annotations=parsed.annotations,

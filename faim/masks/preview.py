@@ -19,7 +19,8 @@ def check_preview(sheet: Path) -> None:
         FaimError: no folder that can be written to, or no image format's ending.
     """
     try:
-        known = cv2.haveImageWriter(sheet.name)
+        # OpenCV crashes at names that are not UTF-8; the kind of file is all that it is asked for.
+        known = sheet.suffix.isascii() and cv2.haveImageWriter(f"sheet{sheet.suffix}")
     except cv2.error:
         known = False
     if not known:

@@ -93,7 +93,10 @@ class MaskMethod(Protocol):
 
     @property
     def parallel(self) -> bool:
-        """Whether several processes may run it at once; not where it runs a network."""
+        """Whether several processes may run it at once.
+
+        Not where it runs a network, or where each process would read a large file.
+        """
 
     @property
     def parameters(self) -> dict[str, Any]:

@@ -191,8 +191,8 @@ def _workers(request: MaskRequest) -> int:
         return min(os.cpu_count() or 1, MOST_WORKERS) if wanted is None else wanted
     if request.workers is not None and request.workers > 1:
         raise FaimError(
-            f"--workers {request.workers}: method {request.method.name} runs a network, in one "
-            "process; expected 1"
+            f"--workers {request.workers}: method {request.method.name} runs in one process; "
+            "expected 1"
         )
     return 1
 

@@ -65,13 +65,21 @@ def convert(value: Any, hint: Any) -> Any:
             return None
     elif hint is float:
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if number and math.isfinite(value):
+        if number and _is_finite(value):
             return float(value)
     elif hint is str and isinstance(value, PurePath):
         return str(value)
     elif isinstance(hint, type) and type(value) is hint:
         return value
     raise ValueError
+
+
+def _is_finite(value: float) -> bool:
+    """False also for a whole number that no float holds."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def describe(hint: Any) -> str:

@@ -221,13 +221,12 @@ def test_values_out_of_range(values: dict[str, Any], message: str) -> None:
 def test_its_parameters(tmp_path: Path) -> None:
     results = write(tmp_path / "results.json", [])
     method = AlignedMasks(results)
-    assert method.parallel
+    assert not method.parallel
     found = method.parameters
     assert len(found.pop("sha256")) == 64
     assert found == {"results": "results.json", "min_iou": 0.5, "min_score": 0.05}
     assert pickle.loads(pickle.dumps(method)) == method
     named = AlignedMasks(checkpoint=MODELS[1])
-    assert not named.parallel
     assert named.parameters == {
         "checkpoint": "maskrcnn_resnet50_fpn", "model": "maskrcnn_resnet50_fpn_v2",
         "min_iou": 0.5, "min_score": 0.05,

@@ -1,8 +1,10 @@
+import tracemalloc
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faim.masks.box import BoxMasks, box_masks, pixels_of
+from faim.masks.box import BoxMasks, box_masks, each_mask, pixels_of
 from faim.masks.protocol import ArrayFrames
 
 
@@ -28,6 +30,24 @@ def test_of_boxes_of_one_size_the_first_is_in_front():
 def test_a_hidden_box_gets_no_pixel():
     hidden, *_ = box_masks(boxes([0, 0, 4, 2], [0, 0, 2, 2], [2, 0, 4, 2]), (4, 4))
     assert not hidden.any()
+
+
+def test_as_many_boxes_as_a_byte_can_count_and_more():
+    for count in (254, 255, 256, 300):
+        in_a_row = boxes(*[[x, 0, x + 1, 1] for x in range(count)])
+        for number, mask in enumerate(box_masks(in_a_row, (1, count + 1))):
+            assert np.flatnonzero(mask).tolist() == [number]
+
+
+def test_the_memory_does_not_grow_with_the_boxes():
+    height, width, count = 300, 400, 300
+    many = boxes(*[[x, x, x + 20, x + 20] for x in range(count - 20)])
+    tracemalloc.start()
+    pixels = sum(int(mask.sum()) for mask in each_mask(many, (height, width)))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert pixels == 20 * 20 + (count - 21) * 39
+    assert most < 6 * height * width
 
 
 def test_each_pixel_that_a_box_touches():

@@ -17,6 +17,7 @@ from faim.errors import FaimError
 from faim.masks.evaluation.evaluate import evaluate_masks
 from faim.masks.evaluation.matching import match_annotations
 from faim.masks.evaluation.options import MasksEvalOptions, add_arguments, run_masks_eval
+from faim.masks.evaluation.overlay import file_names
 
 WIDTH, HEIGHT = 64, 48
 #: x, y, width, height of a mask and its box; None: annotated without mask.
@@ -298,3 +299,37 @@ def test_videos_need_images_and_a_name(two_files: tuple[Path, Path], tmp_path: P
         run_masks_eval(MasksEvalOptions(*two_files, video=tmp_path / "all.gif"))
     with pytest.raises(FaimError, match=r"00000\.jpg: no such image"):
         run_masks_eval(MasksEvalOptions(*two_files, video=tmp_path / "all.mp4"))
+
+
+def test_an_older_video_outlives_missing_images(
+    two_files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    old = tmp_path / "old.mp4"
+    old.write_bytes(b"older work")
+    with pytest.raises(FaimError, match="no such image"):
+        run_masks_eval(MasksEvalOptions(*two_files, tmp_path / "nope", video=old))
+    assert old.read_bytes() == b"older work"
+
+
+def test_inputs_are_not_written(two_files: tuple[Path, Path], tmp_path: Path) -> None:
+    before = [file.read_bytes() for file in two_files]
+    link = tmp_path / "link.json"
+    link.symlink_to(two_files[1])
+    for place in (*two_files, link):
+        with pytest.raises(FaimError, match="is one of the files to compare; expected another"):
+            run_masks_eval(MasksEvalOptions(*two_files, json=place))
+    assert [file.read_bytes() for file in two_files] == before
+
+
+def test_files_without_a_common_image(tmp_path: Path) -> None:
+    truth = _write(tmp_path / "truth.json", {"a": [[(1, A, A)]]})
+    content = json.loads(truth.read_text())
+    content["images"][0]["id"] = content["annotations"][0]["image_id"] = 7
+    (tmp_path / "other.json").write_text(json.dumps(content))
+    with pytest.raises(FaimError, match=r"other\.json: has no image of .*truth\.json; expected"):
+        evaluate_masks(tmp_path / "other.json", truth)
+
+
+def test_videos_of_one_name_get_files_of_their_own() -> None:
+    names = file_names(["a/b", "c", "a_b", "A_B", "a_b-2"])
+    assert names == ["a_b.mp4", "c.mp4", "a_b-2.mp4", "A_B-3.mp4", "a_b-2-2.mp4"]

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from masks_helpers import ToldMasks, content, masks_of, run, write
 
+from faim.data.converters.unfinished import Unfinished
+from faim.errors import FaimError
 from faim.masks.finish import Finishing
 from faim.masks.grabcut import GrabCutMasks
 from faim.masks.run import MaskRequest, run_masks
@@ -63,6 +65,30 @@ def test_another_box_does_not_go_on(tmp_path):
     write(tmp_path, entries)
     run(path, ToldMasks(log=str(log)))
     assert log.read_text() == "[1]\n[1]\n[2]\n"
+
+
+def test_one_run_at_a_time(tmp_path):
+    path = write(tmp_path, content((1, 1)))
+    with Unfinished(tmp_path / "out.json") as first:
+        first.append("a", b"[1]")
+        with pytest.raises(FaimError, match="part: another run writes there; expected one at a"):
+            run(path)
+        first.append("b", b"[2]")
+        assert list(first.read(["b", "a"])) == [[2], [1]]
+    assert not (tmp_path / "out.json").exists()
+    run(path)
+    assert len(masks_of(tmp_path / "out.json")) == 2
+
+
+def test_a_line_that_another_program_changed_is_not_taken(tmp_path):
+    with Unfinished(tmp_path / "out.json") as unfinished:
+        unfinished.append("a", b"[1]")
+        unfinished.append("b", b"[2]")
+        file = unfinished.folder / "videos.jsonl"
+        file.write_bytes(file.read_bytes().replace(b'"a"', b'"c"'))
+        assert list(unfinished.read(["b"])) == [[2]]
+        with pytest.raises(FaimError, match="was changed during the run; expected no other"):
+            list(unfinished.read(["a"]))
 
 
 KILLED = """

@@ -255,12 +255,12 @@ def test_all_masks_kept(tmp_path):
     assert written(path)["annotations"] == entries["annotations"]
 
 
-def test_a_network_runs_in_one_process(tmp_path):
+def test_a_method_that_is_not_parallel_runs_in_one_process(tmp_path):
     class Network(ToldMasks):
         parallel = False
 
     path = write(tmp_path, content())
-    with pytest.raises(FaimError, match="--workers 2: method told runs a network"):
+    with pytest.raises(FaimError, match="--workers 2: method told runs in one process"):
         run_masks(MaskRequest(path, tmp_path / "out.json", Network(), workers=2))
     run_masks(MaskRequest(path, tmp_path / "out.json", Network()))
     assert len(ids_with_masks(path)) == 5
@@ -270,8 +270,7 @@ def test_which_methods_run_in_several_processes_and_make_exact_masks():
     values = {"aligned": ["results=found.json"], "sam": [], "video": ["checkpoint=w"]}
     methods = [make_method(name, values.get(name, ())) for name in METHODS]
     assert [each.name for each in methods] == list(METHODS)
-    assert [each.name for each in methods if each.parallel] == ["box", "grabcut", "aligned"]
-    assert not make_method("aligned", ["checkpoint=w"]).parallel
+    assert [each.name for each in methods if each.parallel] == ["box", "grabcut"]
     exact = [each.name for each in methods if getattr(each, "exact", False)]
     assert exact == ["box"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -11,6 +12,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from faim.data.converters.items import Category, Job
+from faim.errors import FaimError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 #: Changed when the lines or what goes into them changes.
 FORMAT = 1
@@ -21,6 +28,7 @@ class Unfinished:
 
     A line counts only for the same fingerprint: the job and all that decides what comes of it. What
     the files that it names held is not compared: after a change to the data, delete the folder.
+    Only one run at a time can have it.
 
     Attributes:
         folder: `<out>.part`.
@@ -30,6 +38,7 @@ class Unfinished:
         """Look at what an earlier run left; a cut off last line is dropped.
 
         Raises:
+            FaimError: another run has it.
             OSError: the folder cannot be made or read.
         """
         self.folder = out.with_name(out.name + ".part")
@@ -37,7 +46,12 @@ class Unfinished:
         self._path = self.folder / "videos.jsonl"
         self._lines: dict[str, int] = {}
         self._file: IO[bytes] = self._path.open("a+b")
-        self._scan()
+        try:
+            self._lock()
+            self._scan()
+        except BaseException:
+            self._file.close()
+            raise
 
     def __contains__(self, fingerprint: str) -> bool:
         """Whether the job of this fingerprint is done."""
@@ -50,10 +64,20 @@ class Unfinished:
         self._file.flush()
 
     def read(self, fingerprints: Sequence[str]) -> Iterator[dict[str, Any]]:
-        """The values kept for these jobs, in this order."""
+        """The values kept for these jobs, in this order.
+
+        Raises:
+            FaimError: the file was changed meanwhile.
+        """
         for fingerprint in fingerprints:
             self._file.seek(self._lines[fingerprint])
-            yield json.loads(self._file.readline())[1]
+            found, value = _parse(self._file.readline())
+            if found != fingerprint:
+                raise FaimError(
+                    f"{self._path}: was changed during the run; expected no other program to "
+                    "write there"
+                )
+            yield value
 
     def __enter__(self) -> Unfinished:
         """Itself."""
@@ -61,23 +85,45 @@ class Unfinished:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Close the file; without an exception, or with nothing to keep, the folder goes."""
-        self._file.close()
+        if fcntl is None:
+            self._file.close()  # Windows deletes no open file
         if kind is None or not self._lines:
             shutil.rmtree(self.folder, ignore_errors=True)
+        self._file.close()  # only now may another run begin
+
+    def _lock(self) -> None:
+        """FaimError if another run has the file, or has just deleted it; ends with the process."""
+        if fcntl is None:
+            return
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            free = os.fstat(self._file.fileno()).st_nlink > 0
+        except BlockingIOError:
+            free = False
+        except OSError:  # a file system without locks
+            return
+        if not free:
+            raise FaimError(f"{self.folder}: another run writes there; expected one at a time")
 
     def _scan(self) -> None:
         self._file.seek(0)
         start = 0
         for line in self._file:
-            try:
-                fingerprint, _ = json.loads(line) if line.endswith(b"\n") else ("", None)
-            except (ValueError, TypeError):
-                fingerprint = ""
+            fingerprint, _ = _parse(line)
             if not fingerprint:
                 break
             self._lines[fingerprint] = start
             start += len(line)
         self._file.truncate(start)
+
+
+def _parse(line: bytes) -> tuple[str, Any]:
+    """Fingerprint and value of a line; an empty one if the line is cut off or damaged."""
+    try:
+        fingerprint, value = json.loads(line) if line.endswith(b"\n") else ("", None)
+    except (ValueError, TypeError):
+        return "", None
+    return (fingerprint, value) if isinstance(fingerprint, str) else ("", None)
 
 
 def fingerprints(

@@ -35,6 +35,7 @@ from faim.data.converters.davis2017 import read_indices
 from faim.data.converters.masked_video import read_masked_video
 from faim.data.mask_encoding import encode
 from faim.data.records import read_json
+from faim.data.rules import is_small
 from faim.errors import FaimError
 
 #: The class of objects without one.
@@ -122,9 +123,20 @@ def read_video(job: YouTubeJob, strict: bool) -> tuple[VideoItem | None, Problem
     if video is None:
         problems.note("video without annotation")
     elif all(frame.file.stem.isdecimal() for frame in video.frames):
-        frames = (replace(frame, frame_id=int(frame.file.stem)) for frame in video.frames)
-        video = replace(video, frames=tuple(frames))
+        video = _numbered(video, problems)
     return video, problems
+
+
+def _numbered(video: VideoItem, problems: Problems) -> VideoItem | None:
+    """The video with its files' numbers, without frames whose number is too large for CocoVID."""
+    frames = []
+    for frame in video.frames:
+        number = int(frame.file.stem)
+        if is_small(number):
+            frames.append(replace(frame, frame_id=number))
+        else:
+            problems.add("frame number too large", f"{frame.file} (expected below 2^53)")
+    return replace(video, frames=tuple(frames)) if frames else None
 
 
 def _image_folder(folder: Path) -> Path:

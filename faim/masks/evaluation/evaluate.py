@@ -41,7 +41,7 @@ def evaluate_masks(
 
     Raises:
         FaimError: a file is damaged; a mask is damaged or not of its image's size; the files are
-            of different images; the truth has no mask.
+            of different images, or have none in common; the truth has no mask.
 
     Example:
         >>> evaluate_masks("masks.json", "annotations.json").means.jaccard  # doctest: +SKIP
@@ -50,6 +50,11 @@ def evaluate_masks(
     ours = predicted if isinstance(predicted, CocoVid) else CocoVid(Path(predicted))
     theirs = truth if isinstance(truth, CocoVid) else CocoVid(Path(truth))
     frames = match_frames(ours, theirs)
+    if not frames:
+        raise FaimError(
+            f"{ours.annotation_file}: has no image of {theirs.annotation_file}; expected masks of "
+            "the same images"
+        )
     notes: Counter[str] = Counter()
     if beyond := len(ours.frames) - len(frames):
         notes["predicted image that the truth does not have"] = beyond

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from faim.arguments import path
+from faim.errors import FaimError
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,8 @@ def run_masks_eval(options: MasksEvalOptions, console: Console | None = None) ->
         What the JSON file holds: `MaskScores.to_json`, the two files and the machine.
 
     Raises:
-        FaimError: see `evaluate_masks` and `OverlayWriter`, or a file cannot be written.
+        FaimError: see `evaluate_masks` and `OverlayWriter`, or a file cannot be written or is one
+            of the two that are compared.
     """
     from faim.data.coco_vid import CocoVid
     from faim.evaluation.report import check_writable, machine, write_json
@@ -74,6 +77,7 @@ def run_masks_eval(options: MasksEvalOptions, console: Console | None = None) ->
     from faim.masks.evaluation.progress import bar
     from faim.masks.evaluation.table import print_scores
 
+    _keep_inputs(options)
     console = console or Console(highlight=False, soft_wrap=True)
     if options.json:
         check_writable(options.json)
@@ -95,3 +99,10 @@ def run_masks_eval(options: MasksEvalOptions, console: Console | None = None) ->
             written = writer.write(predicted, truth, scores, done)
         console.print(f"wrote {', '.join(map(str, written))}", markup=False)
     return content
+
+
+def _keep_inputs(options: MasksEvalOptions) -> None:
+    inputs = {os.path.realpath(each) for each in (options.predicted, options.truth)}
+    for output in (options.json, options.video):
+        if output is not None and os.path.realpath(output) in inputs:
+            raise FaimError(f"{output}: is one of the files to compare; expected another to write")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from itertools import chain, count, islice
 from pathlib import Path
 
 import cv2
@@ -71,12 +72,17 @@ class OverlayWriter:
         if self.as_file:
             every = (image for _, images in drawn for image in images)
             return [_write(self.place, every, done)]
-        return [_write(self.place / _file_name(video), images, done) for video, images in drawn]
+        names = file_names([video.name for video in truth.videos])
+        return [
+            _write(self.place / name, images, done)
+            for name, (_, images) in zip(names, drawn, strict=True)
+        ]
 
 
 def _write(path: Path, images: Iterator[Image], done: Callable[[], object] | None) -> Path:
+    first = list(islice(images, 1))  # an image that is missing must not cost an older video
     with closing(VideoSink(path, FPS)) as sink:
-        for index, image in enumerate(images):
+        for index, image in enumerate(chain(first, images)):
             frame = Frame(index, index / FPS, image)
             sink.write(FrameResult(frame, sv.Detections.empty()))
             if done:
@@ -155,5 +161,17 @@ def _detections(masks: list[Mask], numbers: list[int]) -> sv.Detections:
     )
 
 
-def _file_name(video: VideoRecord) -> str:
-    return video.name.replace("/", "_") + ".mp4"
+def file_names(videos: Sequence[str]) -> list[str]:
+    """A file's name for each video; from the second of a name on, -2, -3 … are added.
+
+    Names that differ in upper and lower case alone are the same.
+    """
+    taken: set[str] = set()
+    names = []
+    for video in videos:
+        stem = video.replace("/", "_")
+        tries = chain([stem], (f"{stem}-{number}" for number in count(2)))
+        name = next(each for each in tries if each.casefold() not in taken)
+        taken.add(name.casefold())
+        names.append(f"{name}.mp4")
+    return names

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -19,6 +18,7 @@ from faim.state_dicts import (
     load_weights,
     read_safetensors,
 )
+from faim.training.typed import check_values
 
 FORMAT = "faim box-to-mask"
 
@@ -66,10 +66,8 @@ def load_box_vos(path: Path, device: str | torch.device = "cpu") -> BoxVos:
 
 def _read_config(text: str, path: Path) -> BoxVosConfig:
     try:
-        values: dict[str, Any] = json.loads(text)
-        lists = {name: tuple(v) for name, v in values.items() if isinstance(v, list)}
-        return BoxVosConfig(**{**values, **lists})
-    except (TypeError, ValueError, AttributeError) as error:
+        return BoxVosConfig(**check_values(json.loads(text), BoxVosConfig))
+    except (TypeError, ValueError, AttributeError, RecursionError) as error:
         raise FaimError(f"{path}: a damaged config ({error}); expected BoxVosConfig's") from error
     except FaimError as error:
         raise FaimError(f"{path}: {error}") from error

@@ -9,6 +9,9 @@ from faim.errors import FaimError
 
 BackboneName = Literal["resnet18", "resnet50", "mobilenet_v3_large", "yolox_nano"]
 
+#: Bounds of what a network is made of, so that a damaged config asks for no endless memory or time.
+MAX_SIDE, MAX_DIM, MAX_KERNEL, MAX_COUNT, MAX_CROP = 8192, 4096, 31, 10_000, 1000
+
 
 @dataclass(frozen=True)
 class BoxVosConfig:
@@ -61,8 +64,10 @@ class BoxVosConfig:
             names = ", ".join(get_args(BackboneName))
             raise FaimError(f"backbone is {self.backbone!r}; expected one of {names}")
         height, width = self.size
-        if min(self.size) < 32 or height % 32 or width % 32:
-            raise FaimError(f"size is {self.size}; expected multiples of 32 pixels")
+        if min(self.size) < 32 or max(self.size) > MAX_SIDE or height % 32 or width % 32:
+            raise FaimError(
+                f"size is {self.size}; expected multiples of 32 pixels, at most {MAX_SIDE}"
+            )
         if self.stride not in (8, 16):
             raise FaimError(f"stride is {self.stride}; expected 8 or 16")
         strides = self.decoder_strides
@@ -72,25 +77,27 @@ class BoxVosConfig:
             or sorted(set(strides))[::-1] != list(strides)
         ):
             raise FaimError(f"decoder_strides is {strides}; expected some of 32, 16, 8, 4, falling")
-        if len(self.decoder_dims) != len(strides) or min(self.decoder_dims) < 1:
+        dims = self.decoder_dims
+        if len(dims) != len(strides) or min(dims) < 1 or max(dims) > MAX_DIM:
             raise FaimError(
-                f"decoder_dims is {self.decoder_dims}; expected {len(strides)} numbers from 1 on, "
+                f"decoder_dims is {dims}; expected {len(strides)} numbers from 1 to {MAX_DIM}, "
                 "one for each of decoder_strides"
             )
-        for name in ("feature_dim", "encoding_dim", "mask_dim", "frames"):
-            self._at_least(name, 1)
-        for name in ("train_iterations", "test_iterations", "interval"):
-            self._at_least(name, 1)
-        if self.kernel < 1 or self.kernel % 2 == 0:
-            raise FaimError(f"kernel is {self.kernel}; expected an odd number from 1 on")
-        if self.crop_factor < 1:
-            raise FaimError(f"crop_factor is {self.crop_factor}; expected at least 1")
+        for name in ("feature_dim", "encoding_dim", "mask_dim"):
+            self._within(name, MAX_DIM)
+        for name in ("train_iterations", "test_iterations", "frames", "interval"):
+            self._within(name, MAX_COUNT)
+        if not (1 <= self.kernel <= MAX_KERNEL and self.kernel % 2):
+            raise FaimError(
+                f"kernel is {self.kernel}; expected an odd number from 1 to {MAX_KERNEL}"
+            )
+        self._within("crop_factor", MAX_CROP)
         if not (self.single_frame or self.multi_frame):
             raise FaimError("single_frame and multi_frame are both false; expected one of them")
         if self.iterative and not self.multi_frame:
             raise FaimError("iterative is true without multi_frame, which it repeats")
 
-    def _at_least(self, name: str, low: int) -> None:
+    def _within(self, name: str, high: int) -> None:
         value = getattr(self, name)
-        if value < low:
-            raise FaimError(f"{name} is {value}; expected at least {low}")
+        if not 1 <= value <= high:
+            raise FaimError(f"{name} is {value}; expected a number from 1 to {high}")

@@ -133,13 +133,21 @@ class BoxVosExperiment(CommonExperiment):
             raise FaimError(f"augment: {error}; expected fields of ClipAugment") from error
 
     def read_data(self) -> tuple[CocoVid, ...]:
-        """The training data sets, all of them with masks."""
+        """The training data sets, all of them with masks, and so is the validation data.
+
+        Raises:
+            FaimError: a file is missing or damaged, or no object to validate on has a mask.
+        """
         data = tuple(read_data(path, "training", "--data") for path in self.train_ann)
         for each in data:
             each.check(num_classes=None, masks_required=True)
         if self.val_ann is not None:
             validation = read_data(self.val_ann, "validation", "--val")
             validation.check(num_classes=None, masks_required=True)
+            if not tracks_of(validation):
+                raise FaimError(
+                    f"{self.val_ann}: no object with a mask; expected validation data with masks"
+                )
         return data
 
     def dataset(self, data: Sequence[CocoVid]) -> ClipDataset:

@@ -129,6 +129,19 @@ def test_damaged_parts_are_counted(root: Path, tmp_path: Path) -> None:
         convert_youtube_vos(root, tmp_path / "b.json", strict=True)
 
 
+def test_frame_numbers_beyond_2_to_the_53_are_counted(root: Path, tmp_path: Path) -> None:
+    for number in (2**53 - 1, 2**53, 10**30 - 1):
+        write_palette(root / f"train/Annotations/0b-dog/{number}.png", rectangle(1, 2, 3, 4))
+        write_image(root / f"train/JPEGImages/0b-dog/{number}.jpg")
+    summary = convert_youtube_vos(root, tmp_path / "a.json")
+    assert summary.problems.counts == {"frame number too large": 2}
+    assert f"{2**53}.jpg (expected below 2^53)" in summary.problems.examples.popitem()[1]
+    frames = CocoVid(tmp_path / "a.json").videos[1].frames
+    assert [frame.frame_id for frame in frames] == [0, 5, 2**53 - 1]
+    with pytest.raises(FaimError, match="frame number too large"):
+        convert_youtube_vos(root, tmp_path / "b.json", strict=True)
+
+
 def test_wrong_folders_are_one_sentence(root: Path, tmp_path: Path) -> None:
     with pytest.raises(FaimError, match="valid/JPEGImages: no such folder; expected YouTube-VOS"):
         convert_youtube_vos(root, tmp_path / "a.json", split="valid")

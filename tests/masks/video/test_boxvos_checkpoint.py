@@ -1,5 +1,8 @@
 """Checkpoints of the box-to-mask network, and weights for its backbone."""
 
+import dataclasses
+import json
+
 import pytest
 import torch
 import torchvision
@@ -53,6 +56,41 @@ def test_wrong_files_are_told(tmp_path):
     state["reduce.bias"][0] = 0
     save_file(state, path, metadata={"format": "faim box-to-mask", "config": '{"depth": 3}'})
     with pytest.raises(FaimError, match="damaged config"):
+        load_box_vos(path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("feature_dim", 16.0, "feature_dim is 16.0; expected a whole number"),
+        ("feature_dim", 10**9, "feature_dim is 1000000000; expected a number from 1 to 4096"),
+        ("decoder_dims", [8, 10**9], "decoder_dims is .8, 1000000000.; expected 2 numbers from 1"),
+        ("kernel", 3.0, "kernel is 3.0; expected a whole number"),
+        ("kernel", 10**9 + 1, "kernel is 1000000001; expected an odd number from 1 to 31"),
+        ("crop_factor", float("nan"), "crop_factor is nan; expected a number"),
+        ("crop_factor", 10**400, "crop_factor is 10+; expected a number"),
+        ("size", [64.0, 96.0], "size is .64.0, 96.0.; expected values separated by commas"),
+        ("size", [64, 9600], "size is .64, 9600.; expected multiples of 32 pixels, at most 8192"),
+        ("single_frame", "no", "single_frame is 'no'; expected true or false"),
+        ("frames", True, "frames is True; expected a whole number"),
+        ("frames", 10**9, "frames is 1000000000; expected a number from 1 to 10000"),
+    ],
+)
+def test_a_damaged_config_is_one_sentence(tmp_path, field, value, sentence):
+    path = tmp_path / "w.safetensors"
+    model = small_network()
+    config = json.dumps({**dataclasses.asdict(model.config), field: value})
+    save_file(model.state_dict(), path, metadata={"format": "faim box-to-mask", "config": config})
+    with pytest.raises(FaimError, match=rf"w\.safetensors: {sentence}"):
+        load_box_vos(path)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "[]", "[1]", "null", '"size"', ""])
+def test_a_config_that_is_no_dictionary_of_fields(tmp_path, text):
+    path = tmp_path / "w.safetensors"
+    state = small_network().state_dict()
+    save_file(state, path, metadata={"format": "faim box-to-mask", "config": text})
+    with pytest.raises(FaimError, match="a damaged config"):
         load_box_vos(path)
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -246,6 +247,7 @@ def test_a_checkpoint_is_gone_on_with(experiment: BoxVosExperiment, tmp_path: Pa
         ({"train_ann": ()}, "train_ann is .*; expected annotation files"),
         ({"train_ann": ("a", "b", "c")}, "data_weights is .*; expected 3 numbers"),
         ({"data_weights": (0.0, 1.0)}, "data_weights is .*; expected numbers above 0"),
+        ({"learning_rate": 10**400}, "learning_rate is 10+; expected a number"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0; expected a number above 0"),
         ({"train_frames": 0}, "train_frames is 0; expected at least 1"),
         ({"lr_factor": 2.0}, "lr_factor is 2.0; expected a number from 0 to 1"),
@@ -274,6 +276,20 @@ def test_wrong_data_and_weights_end_in_one_sentence(
         assert error.startswith("faim: ")
         assert sentence in error
     assert not (tmp_path / "out").exists()
+
+
+def test_validation_data_of_empty_masks_is_refused(
+    experiment: BoxVosExperiment, annotations: Path
+) -> None:
+    content = json.loads(annotations.read_text())
+    sizes = {image["id"]: [image["height"], image["width"]] for image in content["images"]}
+    for entry in content["annotations"]:
+        size = sizes[entry["image_id"]]
+        entry["segmentation"] = {"size": size, "counts": [size[0] * size[1]]}
+    empty = annotations.with_name("empty.json")
+    empty.write_text(json.dumps(content))
+    with pytest.raises(FaimError, match=r"empty\.json: no object with a mask; expected validation"):
+        replace(experiment, val_ann=str(empty)).read_data()
 
 
 def test_an_evaluation_of_detectors_refuses_the_experiment() -> None:
