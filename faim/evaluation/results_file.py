@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from faim.data.coco_vid import CocoVid
+from faim.data.records import read_json_list
 from faim.data.rules import is_finite
 from faim.errors import FaimError
 from faim.files import write_whole
@@ -72,7 +73,9 @@ def read_detections(path: Path, data: CocoVid) -> dict[int, Detections]:
         FaimError: the file is missing or no such list, or names an image or category that the
             dataset does not have.
     """
-    content = _read(path)
+    content = read_json_list(
+        Path(path), "detections, each with image_id, category_id, bbox and score"
+    )
     dense = {number: index for index, number in enumerate(data.category_ids)}
     images = {frame.image_id for frame in data.frames}
     grouped: dict[int, list[tuple[float, ...]]] = {}
@@ -94,23 +97,6 @@ def read_detections(path: Path, data: CocoVid) -> dict[int, Detections]:
             torch.from_numpy(table[:, 5].astype(np.int64)),
         )
     return found
-
-
-def _read(path: Path) -> list[Any]:
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FaimError(
-            f"{path}: cannot be read ({error.strerror}); expected a JSON list of detections"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise FaimError(f"{path}: is not JSON ({error}); expected a list of detections") from error
-    if not isinstance(content, list):
-        raise FaimError(
-            f"{path}: holds a {type(content).__name__}; expected a list of detections, each with "
-            "image_id, category_id, bbox and score"
-        )
-    return content
 
 
 def _problem(row: Any, images: set[int], dense: Mapping[int, int], annotations: Path) -> str | None:

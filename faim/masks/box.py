@@ -35,16 +35,12 @@ class BoxMasks:
                 yield ObjectMask(index, number, mask)
 
 
-def box_masks(boxes: Boxes, size: tuple[int, int]) -> list[Mask]:
+def each_mask(boxes: Boxes, size: tuple[int, int]) -> Iterator[Mask]:
     """The visible part of each box, as masks of height and width `size`.
 
-    Of boxes of one area the first is in front.
+    Of boxes of one area the first is in front. One mask at a time, as all those of a large image
+    may be more than the memory holds.
     """
-    return list(each_mask(boxes, size))
-
-
-def each_mask(boxes: Boxes, size: tuple[int, int]) -> Iterator[Mask]:
-    """The same one at a time: all masks of a large image may be more than the memory holds."""
     nobody = len(boxes)
     owner = np.full(size, nobody, np.min_scalar_type(nobody))
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])

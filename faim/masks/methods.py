@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import difflib
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,7 +11,7 @@ from typing import Any, get_args
 
 from faim.errors import FaimError
 from faim.masks.protocol import MaskMethod
-from faim.training.typed import convert, describe, field_hints
+from faim.training.typed import convert, describe, field_hints, literal
 
 #: Where each class is.
 METHODS: dict[str, str] = {
@@ -71,14 +70,8 @@ def parse_fields(kind: type, overrides: Sequence[str], what: str) -> dict[str, A
 
 def _parse_value(text: str, hint: Any, what: str) -> Any:
     """The text as `hint`; what Python reads as a value of another type may still be a text."""
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        value = {"true": True, "false": False, "none": None}.get(text.lower(), text)
-        if isinstance(value, str) and "," in value:
-            value = tuple(part.strip() for part in value.split(","))
     file = (Path(text),) if Path in (hint, *get_args(hint)) else ()
-    for candidate in (value, text, *file):
+    for candidate in (literal(text), text, *file):
         with suppress(ValueError):
             return candidate if isinstance(candidate, Path) else convert(candidate, hint)
     raise FaimError(f"{what}; expected {describe(hint)}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ import torch
 from torch import nn
 
 from faim.data.mask_encoding import tight_box
-from faim.data.records import Annotation, read_mask
+from faim.data.records import Annotation, read_json_list, read_mask
 from faim.data.rules import is_finite
 from faim.errors import FaimError
 from faim.masks.protocol import Boxes, Image, Mask
@@ -93,19 +92,7 @@ def read_results(path: Path) -> Results:
     Raises:
         FaimError: the file is missing or no such list.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FaimError(
-            f"{path}: cannot be read ({error.strerror}); expected a JSON list of results with masks"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise FaimError(f"{path}: is not JSON ({error}); expected a list of results") from error
-    if not isinstance(content, list):
-        raise FaimError(
-            f"{path}: holds a {type(content).__name__}; expected a list of results, each with "
-            "image_id, segmentation and score"
-        )
+    content = read_json_list(path, "results, each with image_id, segmentation and score")
     rows: dict[int, list[tuple[int, dict[str, Any]]]] = {}
     for number, row in enumerate(content):
         problem = _problem(row)

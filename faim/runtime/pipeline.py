@@ -97,11 +97,18 @@ class Detector:
         self.model = model.to(self.device) if isinstance(model, torch.nn.Module) else model
         self.post_name = post
         self.post = make_post(post, post_model, self.aggregation)
+        self._in_stream = stream_aggregator(post, self.model.aggregator)
 
     @property
     def aggregation(self) -> str:
-        """What joins the frames: "ticam", "affinity" or "none"."""
+        """What the model joins frames with: "ticam", "affinity" or "none"."""
         return name_of(self.model.aggregator)
+
+    def aggregation_in(self, mode: Mode) -> str:
+        """What joins the frames in a mode, as post-processing may take the model's place."""
+        if mode == "frame":
+            return "none"
+        return name_of(self._in_stream) if mode == "stream" else self.aggregation
 
     @property
     def backend(self) -> str:
@@ -228,10 +235,9 @@ class Detector:
     def _step(self, item: Proposed, state: StreamState) -> Detections:
         small = thumbnail(item.frame.image) if self.scene_cuts else None
         cut = small is not None and is_scene_cut(state.thumbnail, small)
-        aggregator = stream_aggregator(self.post_name, self.model.aggregator)
-        bank = state.bank.padded() if aggregator.padded else state.bank.stacked()
+        bank = state.bank.padded() if self._in_stream.padded else state.bank.stacked()
         with torch.inference_mode():
-            probabilities, entry = aggregator.step(item.proposals, None if cut else bank)
+            probabilities, entry = self._in_stream.step(item.proposals, None if cut else bank)
             detections, post = self._conclude(item, probabilities, None if cut else state.post)
         if cut:
             state.reset()

@@ -275,7 +275,7 @@ def _print_summary(
     summary: PredictSummary,
     sources: int,
 ) -> None:
-    aggregation = "none" if options.mode == "frame" else detector.aggregation
+    aggregation = detector.aggregation_in(options.mode)
     height, width = detector.size
     lines = [
         f"{summary.frames} frames, {summary.detections} detections from score {options.conf:g}, "

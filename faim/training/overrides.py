@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import difflib
 from collections.abc import Sequence
 from typing import Any
 
 from faim.errors import FaimError
 from faim.training.common import CommonExperiment
-from faim.training.typed import convert, describe, field_hints
+from faim.training.typed import convert, describe, field_hints, literal
 
 
 def apply_overrides(experiment: CommonExperiment, overrides: Sequence[str]) -> None:
@@ -48,13 +47,7 @@ def parse_value(key: str, text: str, hint: Any) -> Any:
     if hint is str:
         return text
     try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        value = {"true": True, "false": False, "none": None}.get(text.lower(), text)
-        if isinstance(value, str) and "," in value:
-            value = tuple(part.strip() for part in value.split(","))
-    try:
-        return convert(value, hint)
+        return convert(literal(text), hint)
     except ValueError:
         raise FaimError(f"override {key}={text}: expected {describe(hint)}") from None
 

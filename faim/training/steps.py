@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import lightning
@@ -13,7 +14,7 @@ from faim.training.common import CommonExperiment
 from faim.training.errors import agree
 
 
-class TrainingModule(lightning.LightningModule):
+class TrainingModule(lightning.LightningModule, ABC):
     """A model, its losses and its optimiser."""
 
     def __init__(
@@ -25,9 +26,9 @@ class TrainingModule(lightning.LightningModule):
         self.experiment = experiment
         self.steps_per_epoch = steps_per_epoch
 
+    @abstractmethod
     def losses(self, *batch: Any) -> dict[str, Tensor]:
         """The family's losses; `total` carries the gradient."""
-        raise NotImplementedError
 
     def training_step(self, batch: tuple[Any, ...] | FaimError, batch_index: int) -> Tensor:
         """The total loss of a batch, each part logged.

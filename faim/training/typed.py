@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import math
 import types
 from collections.abc import Mapping
@@ -38,6 +39,20 @@ def check_values(values: Mapping[str, Any], kind: type, prefix: str = "") -> dic
                 f"{prefix}{name} is {value!r}; expected {describe(hints[name])}"
             ) from None
     return checked
+
+
+def literal(text: str) -> Any:
+    """What a text of the command line stands for: a Python value, true, false, none, or a text.
+
+    Texts separated by commas are a tuple.
+    """
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        value = {"true": True, "false": False, "none": None}.get(text.lower(), text)
+    if isinstance(value, str) and "," in value:
+        return tuple(part.strip() for part in value.split(","))
+    return value
 
 
 def convert(value: Any, hint: Any) -> Any:

@@ -71,7 +71,7 @@ def test_damaged_files(make_data: MakeData, tmp_path: Path, content: Any, messag
 
 def test_no_such_file_and_no_json(make_data: MakeData, tmp_path: Path) -> None:
     data = make_data([[(0, BOX, 1)]])
-    with pytest.raises(FaimError, match="cannot be read"):
+    with pytest.raises(FaimError, match="no such file; expected a JSON list of detections"):
         read_detections(tmp_path / "nowhere.json", data)
     (tmp_path / "text.json").write_text("[{")
     with pytest.raises(FaimError, match="is not JSON"):

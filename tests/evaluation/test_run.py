@@ -308,7 +308,7 @@ FILE = {"detections": Path("nowhere.json")}
         ({"weights": None}, "--ckpt: not given"),
         ({"post": "repp", "mode": "stream"}, "repp given with mode stream"),
         ({"post": "causal", "mode": "global"}, "causal given with mode global"),
-        ({**FILE, "weights": None}, r"nowhere\.json: cannot be read"),
+        ({**FILE, "weights": None}, r"nowhere\.json: no such file"),
         (FILE, r"--ckpt: .*w\.safetensors given with --detections; expected it without"),
         ({**FILE, "weights": None, "mode": "stream"}, "--mode: stream given with --detections"),
         ({**FILE, "weights": None, "post": "repp"}, "--post: repp given with"),

@@ -198,7 +198,7 @@ def test_damaged_masks(tmp_path: Path, segmentation: Any, message: str) -> None:
 
 def test_files_that_are_no_json(tmp_path: Path) -> None:
     (tmp_path / "broken.json").write_text("[{")
-    for name, message in (("nowhere.json", "cannot be read"), ("broken.json", "is not JSON")):
+    for name, message in (("nowhere.json", "no such file"), ("broken.json", "is not JSON")):
         with pytest.raises(FaimError, match=message):
             masks_of(AlignedMasks(tmp_path / name), noise(1), [BOXES])
 

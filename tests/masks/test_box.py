@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faim.masks.box import BoxMasks, box_masks, each_mask, pixels_of
+from faim.masks.box import BoxMasks, each_mask, pixels_of
 from faim.masks.protocol import ArrayFrames
 
 
@@ -13,7 +13,7 @@ def boxes(*rows):
 
 
 def test_a_smaller_box_is_in_front():
-    large, small = box_masks(boxes([0, 0, 6, 4], [2, 1, 5, 3]), (5, 8))
+    large, small = each_mask(boxes([0, 0, 6, 4], [2, 1, 5, 3]), (5, 8))
     assert large.sum() == 24 - 6
     assert small.sum() == 6
     assert small[1:3, 2:5].all()
@@ -21,21 +21,21 @@ def test_a_smaller_box_is_in_front():
 
 
 def test_of_boxes_of_one_size_the_first_is_in_front():
-    first, second = box_masks(boxes([0, 0, 4, 4], [2, 0, 6, 4]), (4, 6))
+    first, second = each_mask(boxes([0, 0, 4, 4], [2, 0, 6, 4]), (4, 6))
     assert first.sum() == 16
     assert second.sum() == 8
     assert second[:, 4:].all()
 
 
 def test_a_hidden_box_gets_no_pixel():
-    hidden, *_ = box_masks(boxes([0, 0, 4, 2], [0, 0, 2, 2], [2, 0, 4, 2]), (4, 4))
+    hidden, *_ = each_mask(boxes([0, 0, 4, 2], [0, 0, 2, 2], [2, 0, 4, 2]), (4, 4))
     assert not hidden.any()
 
 
 def test_as_many_boxes_as_a_byte_can_count_and_more():
     for count in (254, 255, 256, 300):
         in_a_row = boxes(*[[x, 0, x + 1, 1] for x in range(count)])
-        for number, mask in enumerate(box_masks(in_a_row, (1, count + 1))):
+        for number, mask in enumerate(each_mask(in_a_row, (1, count + 1))):
             assert np.flatnonzero(mask).tolist() == [number]
 
 
@@ -78,7 +78,7 @@ def test_the_masks_share_out_what_the_boxes_cover(rows):
     covered = np.zeros((20, 20), int)
     for x, y, w, h in rows:
         covered[y : y + h, x : x + w] = 1
-    assert (sum(mask.astype(int) for mask in box_masks(given_boxes, (20, 20))) == covered).all()
+    assert (sum(mask.astype(int) for mask in each_mask(given_boxes, (20, 20))) == covered).all()
 
 
 def test_video_without_looking_at_it():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -17,11 +17,12 @@ from safetensors.torch import save_file
 import faim
 from faim.errors import FaimError
 from faim.models.affinity import Affinity
-from faim.models.aggregation import NoAggregation
+from faim.models.aggregation import NoAggregation, name_of
 from faim.postprocess.causal import CausalState
 from faim.postprocess.pairs import PairModel
 from faim.runtime.many import stream_many
 from faim.runtime.memory import StreamState
+from faim.runtime.opening import Mode
 from faim.runtime.pipeline import Detector
 from faim.runtime.post import CausalPost, ScoredStore, WholeVideoPost
 from faim.runtime.predict import PredictOptions, run_predict
@@ -89,6 +90,11 @@ def test_auto_is_causal_in_the_place_of_affinity(aggregation: Any) -> None:
     made = Detector(model, post="auto", score_threshold=0.0, scene_cuts=False)  # type: ignore[arg-type]
     frames = flat_frames(255, 51)
     assert isinstance(made.post, CausalPost) == (aggregation is Affinity)
+    name = name_of(aggregation())
+    in_stream = "none" if aggregation is Affinity else name
+    assert [made.aggregation_in(m) for m in get_args(Mode)] == [
+        {"stream": in_stream, "global": name, "frame": "none"}[m] for m in get_args(Mode)
+    ]
     if aggregation is Affinity:
         state = made.new_state()
         found = [made.step(frame, state) for frame in frames]
