@@ -61,12 +61,17 @@ class FaimConfig:
         attention_scale: factor on the cosine similarities before the softmax.
         similarity_threshold: cosine similarity of values above which two proposals are averaged
             in TICAM's second round.
+        guide_cls: whether class scores guide the class attention (YOLOV); False is for ablations.
         guide_ins: whether objectness guides the instance attention, as class scores guide the
             class attention; the public YOLOV implementation does not.
+        affinity_average: whether TICAM has a second round, which averages over references alike
+            (YOLOV's affinity average); without it, the first round decides.
         affinity_threshold: cosine similarity above which training-free aggregation averages.
         mask_levels: pyramid levels whose F_ins the mask head pools.
         mask_roi_size: side of the RoIAlign output.
         mask_loss: binary cross entropy or Dice.
+        class_agnostic_masks: one mask a proposal in the place of one a class, of which TICAM's
+            class decides (Eq. 5; FAIM, Table 5c).
         mask_weight: lambda of Eq. III.
         max_mask_rois: proposals a training step gives to the mask head, best IoU first.
         match_iou: IoU from which a proposal belongs to a ground truth.
@@ -89,11 +94,14 @@ class FaimConfig:
     num_heads: int = 4
     attention_scale: float = 25.0
     similarity_threshold: float = 0.75
+    guide_cls: bool = True
     guide_ins: bool = False
+    affinity_average: bool = True
     affinity_threshold: float = 0.7
     mask_levels: tuple[MaskLevel, ...] = ("P5",)
     mask_roi_size: int = 32
     mask_loss: Literal["bce", "dice"] = "bce"
+    class_agnostic_masks: bool = False
     mask_weight: float = 1.0
     max_mask_rois: int = 128
     match_iou: float = 0.6
@@ -152,6 +160,11 @@ class FaimConfig:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise FaimError(f"config: {name} is {value!r}; expected a whole number above 0")
+        for name in ("guide_cls", "guide_ins", "affinity_average", "class_agnostic_masks"):
+            if not isinstance(getattr(self, name), bool):
+                raise FaimError(
+                    f"config: {name} is {getattr(self, name)!r}; expected true or false"
+                )
         if self.num_proposals > self.top_k:
             raise FaimError(
                 f"config: num_proposals is {self.num_proposals}; expected at most top_k "
@@ -183,6 +196,11 @@ class FaimConfig:
     def feature_dim(self) -> int:
         """D: channels of the stem features, F_cls and F_ins."""
         return int(256 * self.scales[1])
+
+    @property
+    def mask_classes(self) -> int:
+        """Masks that the mask head predicts of a proposal: 1 or C."""
+        return 1 if self.class_agnostic_masks else self.num_classes
 
     @property
     def learns_masks(self) -> bool:

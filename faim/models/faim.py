@@ -58,10 +58,11 @@ class FAIM(TicamDetector):
 
     def add_parts(self, config: FaimConfig) -> None:
         """IFEM, TICAM and the mask head."""
-        channels, classes = config.feature_dim, config.num_classes
-        self.ifem = IFEM(channels, config.scales[2])
+        self.ifem = IFEM(config.feature_dim, config.scales[2])
         super().add_parts(config)
-        self.mask_head = MaskHead(channels, classes, config.mask_levels, config.mask_roi_size)
+        self.mask_head = MaskHead(
+            config.feature_dim, config.mask_classes, config.mask_levels, config.mask_roi_size
+        )
 
     @property
     def parts(self) -> dict[TrainablePart, nn.Module]:

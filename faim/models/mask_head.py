@@ -24,7 +24,7 @@ class MaskHead(nn.Module):
         levels: tuple[str, ...] = ("P5",),
         roi_size: int = 32,
     ) -> None:
-        """`levels` are names among P3, P4, P5."""
+        """`num_classes` masks a proposal; `levels` are names among P3, P4, P5."""
         super().__init__()
         self.levels = sorted(LEVELS.index(name) for name in levels)
         self.roi_size = roi_size

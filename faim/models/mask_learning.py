@@ -36,10 +36,10 @@ def instance_mask_loss(
     """L_mask of matched proposals against the pseudo masks cropped to their boxes.
 
     Args:
-        mask_head: predicts C masks of a proposal.
+        mask_head: predicts C masks of a proposal, or one.
         features: F_ins, per level (m, D, H, W).
         made: the step's decisions; of a proposal's masks the one of its class counts (Eq. 5).
-        config: `mask_loss`, `max_mask_rois` and `match_iou` of it are read.
+        config: `mask_loss`, `class_agnostic_masks`, `max_mask_rois` and `match_iou` are read.
 
     Returns:
         A scalar, without lambda; 0 with a gradient of 0 where no matched proposal has a mask.
@@ -47,6 +47,8 @@ def instance_mask_loss(
     frames, slots, chosen = _shown(made, config)
     predicted = mask_head(features, made.picks.boxes[frames, slots], frames)
     classes = made.logits[frames, slots].argmax(dim=-1)
+    if config.class_agnostic_masks:
+        classes = torch.zeros_like(classes)
     predicted = predicted[torch.arange(len(frames), device=classes.device), classes]
     if not len(frames):
         return mask_loss(predicted, predicted.detach(), config.mask_loss)

@@ -43,7 +43,7 @@ class TICAM(nn.Module):
     The two attention maps are averaged and applied to the values (of F_cls). A second round
     averages the result over the references whose values are alike (mean cosine over heads above
     the threshold), the affinity average of YOLOV (Shi et al., AAAI 2023), and a linear classifier
-    reads the class off.
+    reads the class off. Guidance and second round can be switched off, to see what they are worth.
 
     The second round needs the attention map itself, which `F.scaled_dot_product_attention` does not
     hand out, hence the plain matrix products.
@@ -57,10 +57,14 @@ class TICAM(nn.Module):
         scale: float = 25.0,
         similarity_threshold: float = 0.75,
         guide_ins: bool = False,
+        guide_cls: bool = True,
+        affinity_average: bool = True,
     ) -> None:
         """`dim` is D, a multiple of `num_heads`."""
         super().__init__()
         self.guide_ins = guide_ins
+        self.guide_cls = guide_cls
+        self.affinity_average = affinity_average
         self.num_heads = num_heads
         self.scale = scale
         self.similarity_threshold = similarity_threshold
@@ -114,8 +118,9 @@ class TICAM(nn.Module):
             dim=-1,
         ).unflatten(-1, (5, self.num_heads, -1))
         query_cls, key_cls, value, query_ins, key_ins = _unit(vectors).unbind(1)
-        cls_guide = proposals.class_scores.amax(dim=-1)
         objectness = proposals.objectness
+        best = proposals.class_scores.amax(dim=-1)
+        cls_guide = best if self.guide_cls else torch.ones_like(best)
         ins_guide = objectness if self.guide_ins else torch.ones_like(objectness)
         # The guides weigh the references, so they can be a part of the keys.
         guides = (self.scale * torch.stack([cls_guide, ins_guide], dim=1)).to(dtype)
@@ -158,6 +163,8 @@ class TICAM(nn.Module):
         self, attention: list[Tensor], own: TicamEntry, references: list[TicamEntry]
     ) -> Tensor:
         """Average over similar references, then classify: (q, C) logits."""
+        if not self.affinity_average:
+            return self._classify(own.first_round, own)
         averaged, total = torch.zeros(()), torch.zeros(())
         for part_attention, part in zip(attention, references, strict=True):
             similarity = own.unit_values.flatten(1) @ part.unit_values.flatten(1).T / self.num_heads
@@ -165,7 +172,9 @@ class TICAM(nn.Module):
             weights = part_attention.mean(dim=0).exp() * alike
             total = total + weights.sum(dim=-1, keepdim=True)
             averaged = averaged + (weights.to(part.first_round.dtype) @ part.first_round).float()
-        averaged = (averaged / total.clamp(min=1e-12)).to(own.first_round.dtype)
+        return self._classify((averaged / total.clamp(min=1e-12)).to(own.first_round.dtype), own)
+
+    def _classify(self, averaged: Tensor, own: TicamEntry) -> Tensor:
         joined = torch.cat([averaged, own.first_round], dim=-1)
         return self.classifier(self.linear2(joined)).float()
 

@@ -76,6 +76,8 @@ class TicamDetector(VideoModel):
             config.attention_scale,
             config.similarity_threshold,
             config.guide_ins,
+            config.guide_cls,
+            config.affinity_average,
         )
 
     @property

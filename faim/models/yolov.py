@@ -62,9 +62,10 @@ class YolovIfem(YOLOV):
     def add_parts(self, config: FaimConfig) -> None:
         """TICAM, and IFEM and the mask head for training."""
         super().add_parts(config)
-        channels, classes = config.feature_dim, config.num_classes
-        self.ifem = IFEM(channels, config.scales[2])
-        self.mask_head = MaskHead(channels, classes, config.mask_levels, config.mask_roi_size)
+        self.ifem = IFEM(config.feature_dim, config.scales[2])
+        self.mask_head = MaskHead(
+            config.feature_dim, config.mask_classes, config.mask_levels, config.mask_roi_size
+        )
 
     @property
     def parts(self) -> dict[TrainablePart, nn.Module]:

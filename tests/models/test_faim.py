@@ -103,3 +103,11 @@ def test_mask_of_the_class_that_ticam_predicts(kind):
 def test_every_batch_norm_is_yoloxs():
     norms = [m for m in FAIM(CONFIG).modules() if isinstance(m, torch.nn.BatchNorm2d)]
     assert {(m.eps, m.momentum) for m in norms} == {(1e-3, 0.03)}
+
+
+def test_one_mask_a_proposal():
+    model = FAIM(replace(CONFIG, class_agnostic_masks=True)).train()
+    assert model.mask_head.predict.out_channels == 1
+    losses = model.training_losses(make_sample())
+    losses["mask"].backward()
+    assert model.ifem.conv.dconv.conv.weight.grad.abs().sum() > 0

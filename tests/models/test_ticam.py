@@ -1,10 +1,11 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch.nn import functional as F
 
-from faim.models.ticam import TICAM
+from faim.models.ticam import TICAM, TicamEntry
 from faim.structures import Proposals
 
 M, N, D, C = 5, 6, 16, 3
@@ -163,3 +164,30 @@ def test_score_guidance():
     queries, own = guided._project(proposals.map(lambda t: t.flatten(0, 1)))
     [attention], _ = guided._first_round(queries, own, [own])
     assert attention[0, 0, 0].item() == pytest.approx((softmax(5, 0) + softmax(12.5, 0)) / 2)
+
+
+def test_guidance_and_second_round_can_be_switched_off(ticam):
+    proposals = make_proposals(like=0.9)
+    switches = ({}, {"guide_cls": False}, {"affinity_average": False})
+    kinds = [TICAM(D, C, num_heads=4, **switch).eval() for switch in switches]
+    for kind in kinds:
+        kind.load_state_dict(ticam.state_dict())
+    whole, unguided, one_round = (kind(proposals) for kind in kinds)
+    assert not torch.allclose(whole, unguided)
+    assert not torch.allclose(whole, one_round)
+    # Unguided, a reference counts by its looks alone.
+    louder = replace(proposals, class_scores=proposals.class_scores / 2)
+    assert torch.equal(kinds[1](louder), unguided)
+    assert not torch.allclose(kinds[0](louder), whole)
+    # In one round a proposal stays itself, however alike the others are.
+    queries, own = kinds[2]._project(proposals.map(lambda t: t.flatten(0, 1)))
+    _, own = kinds[2]._first_round(queries, own, [own])
+    joined = own.first_round.repeat(1, 2)
+    expected = kinds[2].classifier(kinds[2].linear2(joined)).unflatten(0, (M, N))
+    assert torch.equal(one_round, expected)
+    last, bank = None, None
+    for frame in range(M):
+        last, entry = kinds[2].step(proposals[frame], bank)
+        grown = [entry] if bank is None else [*(bank[i] for i in range(len(bank.valid))), entry]
+        bank = TicamEntry.stack(grown)
+    torch.testing.assert_close(last, one_round[-1])
