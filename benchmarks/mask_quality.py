@@ -16,26 +16,17 @@ other methods too.
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import torch
 from kept_results import Kept
 from mask_quality_plan import (
-    Job,
     Source,
     check_training,
-    digest,
     evaluation,
     generation,
     masking,
@@ -43,12 +34,12 @@ from mask_quality_plan import (
     starting,
     training,
 )
-from mask_quality_report import LEVELS, MODES, Figures, print_report, summary
+from mask_quality_report import Figures, print_report, summary
 from rich.console import Console
+from training_jobs import Job, command, digest, read_figures, results, train_and_score
 
 from faim.arguments import path, whole
 from faim.cli import EXIT_INTERRUPTED, EXIT_WRONG_INPUT
-from faim.cli import main as faim
 from faim.data.coco_vid import read_json
 from faim.errors import FaimError
 from faim.evaluation.report import check_writable, machine, write_json
@@ -91,7 +82,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     starts = make_starts(options, kept)
     masks = {each.name: make_masks(each, options.out, kept) for each in found if each.is_made}
     jobs = [training(each, seed, options) for seed in seeds for each in found]
-    rows = collect(results(jobs, options.jobs, kept), jobs)
+    rows = collect(results(jobs, options.jobs, kept, read_ap), jobs)
     report = {
         "summary": {name: summary(row, rows["none"]) for name, row in rows.items()},
         "data": data,
@@ -140,7 +131,7 @@ def make_starts(options: argparse.Namespace, kept: Kept) -> dict[str, Any]:
     found = {"base": kept.get("base", [digest(weights), shlex.join(score)], make)}
     if options.start_steps:
         job = starting(options)
-        found["start"] = kept.get("start", job.recipe, partial(train_and_score, job))
+        found["start"] = kept.get("start", job.recipe, partial(train_and_score, job, read_ap))
     return found
 
 
@@ -164,73 +155,13 @@ def collect(
     done = {job.run: content["modes"] for job, content in found}
     rows: dict[str, dict[str, Figures]] = {}
     for job in jobs:
-        rows.setdefault(job.source, {})[str(job.seed)] = done[job.run]
+        rows.setdefault(job.row, {})[str(job.seed)] = done[job.run]
     return rows
 
 
-def results(
-    jobs: Sequence[Job], workers: int, kept: Kept
-) -> Iterator[tuple[Job, Mapping[str, Any]]]:
-    """The jobs with their results: first what is kept, then each as it is finished."""
-    todo = []
-    for job in jobs:
-        found = kept.find(f"rows/{job.run.name}", job.recipe)
-        if found is None:
-            todo.append(job)
-        else:
-            yield job, found
-    for count, (job, content) in enumerate(_done(todo, workers), 1):
-        ap = ", ".join(f"{mode} {content['modes'][mode]['ap50']:.1f}" for mode in MODES)
-        seconds = f"{content['seconds']:.0f} s"
-        print(
-            f"{count}/{len(todo)} {job.source}, seed {job.seed}: AP50 {ap} ({seconds})", flush=True
-        )
-        yield job, kept.add(f"rows/{job.run.name}", job.recipe, content)
-
-
-def _done(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, dict[str, Any]]]:
-    if workers == 1:
-        yield from ((job, train_and_score(job)) for job in jobs)
-        return
-    threads = max(1, (os.cpu_count() or 1) // workers)
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (threads,))
-    try:
-        running = {pool.submit(train_and_score, job): job for job in jobs}
-        for future in as_completed(running):
-            yield running[future], future.result()
-    except BrokenProcessPool as error:
-        raise FaimError(
-            f"--jobs {workers}: a process died; expected memory for as many trainings"
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def train_and_score(job: Job) -> dict[str, Any]:
-    """Run a job's commands, what they print in its log; returns figures and seconds."""
-    started = time.monotonic()
-    check_writable(job.log)
-    with job.log.open("w", encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
-        for line in job.commands:
-            command(line, f" (see {job.log})")
-    return {**read_figures(job.figures), "seconds": time.monotonic() - started}
-
-
-def command(line: Sequence[str], hint: str = "") -> dict[str, Any]:
-    """Run a `faim` command; FaimError, with a hint, where it fails."""
-    print(f"$ faim {shlex.join(line)}", flush=True)
-    status = faim(line)
-    if status == EXIT_INTERRUPTED:
-        raise KeyboardInterrupt
-    if status:
-        raise FaimError(f"faim {line[0]}: exit status {status}; expected 0{hint}")
-    return {}
-
-
-def read_figures(file: Path) -> dict[str, Any]:
-    """Average precision of every mode, from what `faim eval` wrote."""
-    modes = read_json(file)["modes"]
-    return {"modes": {mode: {level: modes[mode][level] for level in LEVELS} for mode in modes}}
+def read_ap(job: Job) -> dict[str, Any]:
+    """A job's result: average precision of stream and global mode."""
+    return read_figures(job.figures)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import math
 import os
 import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
+
+from training_jobs import Job, digest
 
 from faim.errors import FaimError
 from faim.masks.methods import make_method
@@ -82,35 +83,6 @@ class Source:
         for file in self.checkpoints:
             if not os.path.isfile(file):  # noqa: PTH113 - Path.is_file raises for a name too long
                 raise FaimError(f"{file}: no such file; expected weights of {self.method}")
-
-
-@dataclass(frozen=True)
-class Job:
-    """One training and its evaluation.
-
-    Attributes:
-        source: name of the masks' source.
-        seed: of the training.
-        commands: of `faim`, in order.
-        recipe: what decides the result.
-        run: the training's folder; log and figures are beside it.
-    """
-
-    source: str
-    seed: int
-    commands: tuple[list[str], ...]
-    recipe: list[str]
-    run: Path
-
-    @property
-    def log(self) -> Path:
-        """What the commands print."""
-        return self.run.with_name(f"{self.run.name}.log")
-
-    @property
-    def figures(self) -> Path:
-        """What the evaluation writes."""
-        return self.run.with_name(f"{self.run.name}.json")
 
 
 def sources(options: argparse.Namespace) -> list[Source]:
@@ -212,12 +184,3 @@ def _job(name: str, source: Source, seed: int, options: argparse.Namespace, star
     recipe = [shlex.join(train), shlex.join(score)]
     recipe += map(digest, (options.exp_file, start, data))
     return Job(source.name, seed, (train, score), recipe, run)
-
-
-def digest(file: Path) -> str:
-    """SHA-256 of a file; FaimError if it cannot be read."""
-    try:
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise FaimError(f"{file}: cannot be read ({error.strerror}); expected a file") from error

@@ -8,9 +8,9 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from training_jobs import LEVELS
 
 MODES = ("stream", "global")
-LEVELS = {"ap50": "AP50", "ap75": "AP75", "ap50_95": "AP50:95"}
 
 #: Average precision in percent, by mode and level.
 Figures = Mapping[str, Mapping[str, float]]

@@ -19,13 +19,13 @@ BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 def modules():
     sys.path.insert(0, str(BENCHMARKS))
     try:
-        names = "mask_quality", "mask_quality_plan", "mask_quality_report", "kept_results"
+        names = "mask_quality", "mask_quality_plan", "mask_quality_report", "training_jobs"
         return [importlib.import_module(name) for name in names]
     finally:
         sys.path.remove(str(BENCHMARKS))
 
 
-quality, plan, reporting, kept_results = modules()
+quality, plan, reporting, training_jobs = modules()
 
 
 def options(tmp_path, *more):
@@ -104,7 +104,7 @@ class FakeFaim:
 @pytest.fixture
 def fake(monkeypatch):
     command = FakeFaim({"none": 0, "box": 1, "grabcut": 2, "true": 4})
-    monkeypatch.setattr(quality, "faim", command)
+    monkeypatch.setattr(training_jobs, "faim", command)
     monkeypatch.setattr(quality, "load_model", lambda *a, **k: None)
     monkeypatch.setattr(quality, "save_checkpoint", lambda path, model: path.write_bytes(b"base"))
     return command
@@ -289,7 +289,7 @@ def test_the_folder_may_move(tmp_path, fake):
 
 
 def test_kept_results_are_timed_once(tmp_path):
-    kept = kept_results.Kept(tmp_path)
+    kept = training_jobs.Kept(tmp_path)
     made = kept.add("a/b", ["train"], {"x": 1, "seconds": 7.5})
     assert kept.find("a/b", ["train"]) == made
     assert kept.find("a/c", ["train"]) is None

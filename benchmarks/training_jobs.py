@@ -1,0 +1,140 @@
+"""Trainings and their evaluations as `faim` commands: several at once, each result kept."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+from kept_results import Kept
+
+from faim.cli import EXIT_INTERRUPTED
+from faim.cli import main as faim
+from faim.data.coco_vid import read_json
+from faim.errors import FaimError
+from faim.evaluation.report import check_writable
+
+LEVELS = {"ap50": "AP50", "ap75": "AP75", "ap50_95": "AP50:95"}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training and its evaluation.
+
+    Attributes:
+        row: of the table that it belongs to.
+        seed: of the training.
+        commands: of `faim`, in order.
+        recipe: what decides the result.
+        run: the training's folder; log and figures are beside it.
+    """
+
+    row: str
+    seed: int
+    commands: tuple[list[str], ...]
+    recipe: list[str]
+    run: Path
+
+    @property
+    def log(self) -> Path:
+        """What the commands print."""
+        return self.run.with_name(f"{self.run.name}.log")
+
+    @property
+    def figures(self) -> Path:
+        """What the evaluation writes."""
+        return self.run.with_name(f"{self.run.name}.json")
+
+
+#: From a job whose commands have run to its result, with figures by mode as `modes`.
+Reader = Callable[[Job], Mapping[str, Any]]
+
+
+def results(
+    jobs: Sequence[Job], workers: int, kept: Kept, read: Reader
+) -> Iterator[tuple[Job, Mapping[str, Any]]]:
+    """The jobs with their results: first what is kept, then each as it is finished.
+
+    Raises:
+        FaimError: see `train_and_score`; a worker process that died.
+    """
+    todo = []
+    for job in jobs:
+        found = kept.find(f"rows/{job.run.name}", job.recipe)
+        if found is None:
+            todo.append(job)
+        else:
+            yield job, found
+    for count, (job, content) in enumerate(_done(todo, workers, read), 1):
+        ap = ", ".join(f"{mode} {found['ap50']:.1f}" for mode, found in content["modes"].items())
+        seconds = f"{content['seconds']:.0f} s"
+        print(f"{count}/{len(todo)} {job.row}, seed {job.seed}: AP50 {ap} ({seconds})", flush=True)
+        yield job, kept.add(f"rows/{job.run.name}", job.recipe, content)
+
+
+def _done(jobs: Sequence[Job], workers: int, read: Reader) -> Iterator[tuple[Job, dict[str, Any]]]:
+    if workers == 1:
+        yield from ((job, train_and_score(job, read)) for job in jobs)
+        return
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (threads,))
+    try:
+        running = {pool.submit(train_and_score, job, read): job for job in jobs}
+        for future in as_completed(running):
+            yield running[future], future.result()
+    except BrokenProcessPool as error:
+        raise FaimError(
+            f"--jobs {workers}: a process died; expected memory for as many trainings"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def train_and_score(job: Job, read: Reader) -> dict[str, Any]:
+    """Run a job's commands, what they print in its log; returns what is read, and the seconds.
+
+    Raises:
+        FaimError: a command fails; names the log.
+    """
+    started = time.monotonic()
+    check_writable(job.log)
+    with job.log.open("w", encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
+        for line in job.commands:
+            command(line, f" (see {job.log})")
+    return {**read(job), "seconds": time.monotonic() - started}
+
+
+def command(line: Sequence[str], hint: str = "") -> dict[str, Any]:
+    """Run a `faim` command; FaimError, with a hint, where it fails."""
+    print(f"$ faim {shlex.join(line)}", flush=True)
+    status = faim(line)
+    if status == EXIT_INTERRUPTED:
+        raise KeyboardInterrupt
+    if status:
+        raise FaimError(f"faim {line[0]}: exit status {status}; expected 0{hint}")
+    return {}
+
+
+def read_figures(file: Path) -> dict[str, Any]:
+    """Average precision of every mode, from what `faim eval` wrote."""
+    modes = read_json(file)["modes"]
+    return {"modes": {mode: {level: modes[mode][level] for level in LEVELS} for mode in modes}}
+
+
+def digest(file: Path) -> str:
+    """SHA-256 of a file; FaimError if it cannot be read."""
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise FaimError(f"{file}: cannot be read ({error.strerror}); expected a file") from error
