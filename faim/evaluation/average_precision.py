@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -113,13 +113,34 @@ def ap_of_splits(data: CocoVid, detections: Mapping[int, Detections]) -> dict[st
     for video in data.videos:
         if video.split is not None:
             members.setdefault(video.split, []).append(video)
+    return _ap_of_parts(data, detections, members)
+
+
+def ap_of_degradations(data: CocoVid, detections: Mapping[int, Detections]) -> dict[str, ApResult]:
+    """Of the frames of every kind of degradation alone; empty where the frames name none.
+
+    Frames without a `degradation`, and kinds without annotations, do not count.
+    """
+    members: dict[str, list[VideoRecord]] = {}
+    for video in data.videos:
+        for kind in {frame.degradation for frame in video.frames} - {None}:
+            frames = tuple(frame for frame in video.frames if frame.degradation == kind)
+            members.setdefault(str(kind), []).append(replace(video, frames=frames))
+    return _ap_of_parts(data, detections, members)
+
+
+def _ap_of_parts(
+    data: CocoVid,
+    detections: Mapping[int, Detections],
+    members: Mapping[str, Sequence[VideoRecord]],
+) -> dict[str, ApResult]:
     results = {}
-    for split, videos in sorted(members.items()):
+    for name, videos in sorted(members.items()):
         part = copy(data)
-        part.videos = videos
+        part.videos = list(videos)
         case = Case(part, detections, strict=False)
         if len(case.objects.label):
-            results[split] = ap_of(case)
+            results[name] = ap_of(case)
     return results
 
 

@@ -8,7 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from faim.data.coco_vid import CocoVid
-from faim.evaluation.average_precision import ApResult, Levels, ap_of, ap_of_splits
+from faim.evaluation.average_precision import (
+    ApResult,
+    Levels,
+    ap_of,
+    ap_of_degradations,
+    ap_of_splits,
+)
 from faim.evaluation.error_split import error_split
 from faim.evaluation.motion import SPEEDS, SpeedResult, by_speed
 from faim.evaluation.stability import Stability, stability_of
@@ -27,6 +33,7 @@ class ModeFigures:
         ms_per_frame: median milliseconds; NaN where nothing was timed.
         speeds: by speed of motion; None where no object's speed is known.
         splits: average precision of the videos of each split alone.
+        degradations: average precision of the frames of each kind of degradation alone.
         errors: see `error_split`.
         post: the post-processing that ran, None where that is not known.
     """
@@ -36,6 +43,7 @@ class ModeFigures:
     ms_per_frame: float
     speeds: SpeedResult | None = None
     splits: dict[str, ApResult] = field(default_factory=dict)
+    degradations: dict[str, ApResult] = field(default_factory=dict)
     errors: dict[str, float] = field(default_factory=dict)
     post: PostName | None = None
 
@@ -54,6 +62,7 @@ def measure(
         ms_per_frame=ms_per_frame,
         speeds=by_speed(case),
         splits=ap_of_splits(data, detections),
+        degradations=ap_of_degradations(data, detections),
         errors=error_split(case),
         post=post,
     )
@@ -84,8 +93,9 @@ def _of_mode(figures: ModeFigures) -> dict[str, Any]:
             for name in SPEEDS
         }
         content["objects_of_unknown_speed"] = figures.speeds.unknown
-    if figures.splits:
-        content["by_split"] = {name: _levels(part) for name, part in figures.splits.items()}
+    for key, parts in (("by_split", figures.splits), ("by_degradation", figures.degradations)):
+        if parts:
+            content[key] = {name: _levels(part) for name, part in parts.items()}
     if figures.errors:
         content["errors"] = _known(figures.errors)
     return content

@@ -98,7 +98,7 @@ def _ap_rows(every: Sequence[ModeFigures]) -> list[Row]:
 
 
 def _part_rows(every: Sequence[ModeFigures]) -> list[Row]:
-    """By size, speed and split, as far as the dataset has them."""
+    """By size, speed, split and degradation, as far as the dataset has them."""
     first = every[0]
     rows: list[Row] = [
         (f"AP50:95 {size}", [f.ap.by_size[size].ap50_95 for f in every])
@@ -114,6 +114,10 @@ def _part_rows(every: Sequence[ModeFigures]) -> list[Row]:
             (f"AP50 of {split}", [f.splits[split].ap50 for f in every]),
             (f"AP75 of {split}", [f.splits[split].ap75 for f in every]),
         ]
+    rows += [
+        (f"AP50 {kind.replace('_', ' ')}", [f.degradations[kind].ap50 for f in every])
+        for kind in first.degradations
+    ]
     return [row for row in rows if not all(map(math.isnan, row[1]))]
 
 

@@ -31,6 +31,7 @@ _GROUPS = (
     ("By speed of motion", "by_speed"),
     ("By size of the object", "by_size"),
     ("By split", "by_split"),
+    ("By degradation", "by_degradation"),
 )
 _SHARES = (("AP50", "ap50"), ("AP75", "ap75"), ("AP50:95", "ap50_95"))
 #: In place of a figure that a run does not have.
@@ -98,7 +99,7 @@ def errors(columns: Sequence[Column]) -> Table:
 
 
 def groups(columns: Sequence[Column]) -> list[Table]:
-    """AP by speed, size and split, as far as the runs have them."""
+    """AP by speed, size, split and degradation, as far as the runs have them."""
     return [
         Table(title, columns, rows)
         for title, key in _GROUPS

@@ -22,6 +22,7 @@ from faim.evaluation.average_precision import (
     RECALLS,
     Levels,
     ap_of,
+    ap_of_degradations,
     ap_of_splits,
     evaluate_ap,
 )
@@ -207,6 +208,21 @@ def test_the_splits_alone(make_data: MakeData) -> None:
         "S2": pytest.approx(50),
     }
     assert ap_of_splits(make_data([[(0, BOX, 1)]]), {}) == {}
+
+
+def test_each_degradation_alone(make_data: MakeData) -> None:
+    data = make_data([[(0, BOX, 1)], [(0, BOX, 1)], [(0, BOX, 1)], []])
+    kinds = ("clear", "defocus", None, "pose")
+    (video,) = data.videos
+    frames = tuple(replace(f, degradation=k) for f, k in zip(video.frames, kinds, strict=True))
+    data.videos = [replace(video, frames=frames)]
+    found = {1: detections((0, 0.9, FAR), (0, 0.8, BOX)), 2: detections((0, 0.1, BOX))}
+    parts = ap_of_degradations(data, found)
+    assert {name: part.ap50 for name, part in parts.items()} == {
+        "clear": pytest.approx(50),
+        "defocus": pytest.approx(100),
+    }
+    assert ap_of_degradations(make_data([[(0, BOX, 1)]]), {}) == {}
 
 
 def test_the_split_of_a_video_is_read(make_data: MakeData) -> None:

@@ -88,6 +88,7 @@ def test_parts_have_rows_and_missing_parts_a_sentence() -> None:
             {"slow": 70.0, "medium": nan, "fast": 20.0}, {"slow": 9, "medium": 0, "fast": 1}, 2
         ),
         {"S1": ApResult(51.0, 41.0, 31.0, {})},
+        {"motion_blur": ApResult(33.0, 22.0, 11.0, {})},
         dict.fromkeys(KINDS, 7.0),
     )
     console = Console(file=io.StringIO(), width=100)
@@ -103,6 +104,7 @@ def test_parts_have_rows_and_missing_parts_a_sentence() -> None:
         "AP50 slow motion": "70.0",
         "AP50 fast motion": "20.0",
         "AP75 of S1": "41.0",
+        "AP50 motion blur": "33.0",
         "class switches / object": "2.0",
         "localisation": "7.0",
     }.items():
