@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -54,9 +54,14 @@ class VideoModel(nn.Module, ABC):
 
 
 class TicamDetector(VideoModel):
-    """What FAIM and YOLOV share; they differ in the second features that TICAM attends to."""
+    """What FAIM and YOLOV share; they differ in the second features that TICAM attends to.
+
+    Attributes:
+        reads: which features of a `DetectorOutput` `describe` needs.
+    """
 
     ticam: TICAM
+    reads: ClassVar[tuple[str, ...]] = ("stem_features",)
 
     def __init__(self, config: FaimConfig) -> None:
         """Build with random weights; the parts not in `config.train_parts` are frozen."""

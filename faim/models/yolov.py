@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,8 @@ class YOLOV(TicamDetector):
     All else is FAIM's: the same video object branch for F_cls, the same FSPM, TICAM (which is
     YOLOV's aggregation with another second feature) and losses. There are no masks.
     """
+
+    reads: ClassVar[tuple[str, ...]] = ("stem_features", "reg_features")
 
     def features_at(self, output: DetectorOutput, picks: Picks) -> tuple[Tensor, Tensor]:
         """F_cls from patches of the stem features, and the regression features of the same pass."""

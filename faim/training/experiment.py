@@ -270,6 +270,9 @@ class FaimExperiment(Experiment):
         hsv_prob: chance of a colour jitter, the same for all frames of a video.
         init_branch_from_base: the video object branch starts as a copy of the base detector's
             classification branch, whose features tell the classes apart already; else at random.
+        cache_base: gigabytes for what the frozen base detector makes of the images, each seen by
+            it once; 0 for none. With one size and without colour jitter, as otherwise no image
+            comes twice.
     """
 
     batch_size: int = 1
@@ -281,6 +284,7 @@ class FaimExperiment(Experiment):
     flip: bool = True
     hsv_prob: float = 0.0
     init_branch_from_base: bool = True
+    cache_base: float = 0.0
 
     architecture: ClassVar[Architecture] = "faim"
 
@@ -289,12 +293,37 @@ class FaimExperiment(Experiment):
         super().validate()
         share("hsv_prob", self.hsv_prob)
         at_least("sampling_stride", self.sampling_stride, 1)
+        at_least("cache_base", self.cache_base, 0)
         if not self.config(("object",)).train_parts:
             raise FaimError(
                 f"model.train_parts is {self.model['train_parts']!r} and leaves nothing to train; "
                 f"expected some of {', '.join(PARTS[self.architecture])} (mask_head counts only "
                 "with model.mask_weight above 0)"
             )
+
+        if self.cache_base:
+            self._check_cache()
+
+    def _check_cache(self) -> None:
+        parts = self.config(("object",)).train_parts
+        for name, value, sound in (
+            ("sizes", self.sizes, len(self.sizes) == 1),
+            ("hsv_prob", self.hsv_prob, not self.hsv_prob),
+            ("model.train_parts", parts, "base" not in parts),
+        ):
+            if not sound:
+                raise FaimError(
+                    f"cache_base is {self.cache_base:g} and {name} {value!r}; expected one size, "
+                    "no colour jitter and a frozen base detector, or cache_base=0"
+                )
+
+    def make_module(self, model: Any, steps_per_epoch: int) -> TrainingModule:
+        """As in `Experiment`; with `cache_base`, on a base detector that sees an image once."""
+        if self.cache_base:
+            from faim.training.base_cache import cache_base
+
+            cache_base(model, self.cache_base)
+        return super().make_module(model, steps_per_epoch)
 
     @property
     def learning_rate(self) -> float:
