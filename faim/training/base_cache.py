@@ -49,7 +49,7 @@ class BaseCache:
     def add(self, key: bytes, entry: Kept) -> None:
         """Keep an entry, if there is room."""
         size = sum(tensor.nbytes for levels in entry.values() for tensor in levels)
-        if self.size + size <= self.limit:
+        if key not in self.images and self.size + size <= self.limit:
             self.images[key] = entry
             self.size += size
 
