@@ -1,0 +1,168 @@
+"""What each part of FAIM is worth, on generated video: one command, from data to tables.
+
+    python benchmarks/ablation.py --preset small --out outputs/ablation --jobs 2 --docs docs
+    python benchmarks/ablation.py --preset full --out outputs/ablation_full --docs docs
+
+All rows start from the same frozen base detector, the embedded weights' (`small`) or one trained
+here from random weights (`full`), and see the same number of frames; trainings of one seed see the
+same frames in the same order unless m differs. What is finished is kept in the output folder, where
+the same command goes on. With `--docs` the tables go into `results.md` between two marks, all
+figures into `ablation.json`, and the picture into `images/ablation.png`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ablation_figures import read_evaluation, read_row
+from ablation_plan import (
+    LONG_FRAMES,
+    LONG_SEED,
+    PRESETS,
+    REFERENCE,
+    TEST_SEED,
+    TRAIN_SEED,
+    Preset,
+    base_training,
+    chosen_rows,
+    evaluation,
+    generation,
+    jobs_of,
+    proposals_jobs,
+    reference_jobs,
+)
+from ablation_report import check_docs, print_report, report_of, write_docs
+from kept_results import Kept
+from training_jobs import command, digest, results
+
+from faim.arguments import path, whole
+from faim.cli import EXIT_INTERRUPTED, EXIT_WRONG_INPUT
+from faim.errors import FaimError
+from faim.evaluation.report import check_writable, machine, write_json
+from faim.models.checkpoint import load_model, save_checkpoint
+from faim.weights import default_weights
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what is not finished yet; exit status 2 after wrong input, 130 after Ctrl-C."""
+    try:
+        run(_parser().parse_args(arguments))
+    except FaimError as error:
+        print(f"ablation: {error}", file=sys.stderr)
+        return EXIT_WRONG_INPUT
+    except KeyboardInterrupt:
+        print("ablation: stopped; the same command goes on", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    return 0
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Make data and base detector, train and evaluate the rows, print and write the tables.
+
+    Raises:
+        FaimError: a wrong option, a command that fails, or a folder with results of other settings.
+    """
+    options.chosen = PRESETS[options.preset]
+    rows = chosen_rows(options.rows)
+    check_writable(options.out / "base.safetensors")
+    if options.docs:
+        check_docs(options.docs)
+    kept = Kept(options.out)
+    make_data(options, kept)
+    base = make_base(options, kept)
+    jobs = jobs_of(rows, options)
+    found: dict[str, dict[str, Any]] = {}
+    for job, content in results(jobs, options.jobs, kept, read_row):
+        found.setdefault(job.row, {})[str(job.seed)] = dict(content)
+    trained = next(job for job in jobs if job.row == REFERENCE)
+    proposals, others = proposals_jobs(trained, options), reference_jobs(trained, options)
+    evaluations = [*proposals.values(), *others.values()]
+    done = {job.run: r for job, r in results(evaluations, options.jobs, kept, read_row)}
+    references: dict[str, dict[str, Any]] = {}
+    for (kind, m), job in others.items():
+        (references.setdefault(kind, {})[m],) = done[job.run]["modes"].values()
+    report = {
+        "preset": options.preset,
+        "settings": vars(options.chosen),
+        "base": base,
+        "rows": {row.name: found[row.name] for row in rows},
+        "proposals": {n: done[job.run]["modes"] for n, job in proposals.items()},
+        "references": references,
+        "commands": {job.run.name: job.recipe for job in jobs},
+        "machine": machine(),
+        "seconds": kept.seconds,
+    }
+    report |= report_of(report)
+    print_report(report)
+    if options.json:
+        write_json(options.json, report)
+    if options.docs:
+        write_docs(options.docs, report)
+    return report
+
+
+def make_data(options: argparse.Namespace, kept: Kept) -> None:
+    """Generate the training set, the test set, and long videos for the comparison of references."""
+    preset: Preset = options.chosen
+    for name, videos, frames, seed in (
+        ("train", preset.videos, preset.frames, TRAIN_SEED),
+        ("test", preset.test_videos, preset.frames, TEST_SEED),
+        ("long", preset.long_videos, LONG_FRAMES, LONG_SEED),
+    ):
+        line = generation(options.out / name, videos, frames, preset.size, seed)
+        kept.get(name, [shlex.join(line)], partial(command, line))
+
+
+def make_base(options: argparse.Namespace, kept: Kept) -> dict[str, Any]:
+    """The base detector, `base.safetensors`, and its figures.
+
+    Its stream and global mode are those of training-free aggregation (affinity).
+    """
+    preset: Preset = options.chosen
+    file, given = options.out / "base.safetensors", options.weights
+    if given is None and not preset.base:
+        given = default_weights()
+    lines = [] if given else base_training(options)
+    score = evaluation(file, options.out / "test", preset, options.out / "base")
+
+    def make() -> dict[str, Any]:
+        for line in lines:
+            command(line)
+        trained = given or options.out / "runs/yolox_nano_synthvid/weights.safetensors"
+        save_checkpoint(file, load_model(trained, aggregate="none"))
+        command(score)
+        return read_evaluation(options.out / "base/eval", options.out / "test/annotations.json")
+
+    recipe = [shlex.join(line) for line in (*lines, score)]
+    return kept.get("base", [*([digest(given)] if given else []), *recipe], make)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--out", type=path, required=True, help="folder, gone on with")
+    parser.add_argument("--preset", choices=tuple(PRESETS), default="small")
+    parser.add_argument(
+        "--rows", nargs="+", metavar="NAME", help="some of the tables' rows; FAIM is always there"
+    )
+    parser.add_argument(
+        "--seeds", type=whole(0), nargs="+", help="of all rows (the preset's: three for the first "
+        "table, in `small` one for the others)"
+    )  # fmt: skip
+    parser.add_argument("--steps", type=whole(1), help="of a training (the preset's)")
+    parser.add_argument("--weights", type=path, help="whose base detector to take")
+    parser.add_argument("--jobs", type=whole(1), default=1, help="trainings at once (1)")
+    parser.add_argument("--json", type=path, metavar="FILE", help="write all figures as JSON")
+    parser.add_argument(
+        "--docs", type=Path, metavar="DIR", help="write results.md, ablation.json and the picture"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
