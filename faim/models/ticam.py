@@ -107,6 +107,26 @@ class TICAM(nn.Module):
         attention, own = self._first_round(queries, own, [*past, own])
         return self._second_round(attention, own, [*past, own]), own
 
+    def attention(self, proposals: Proposals) -> tuple[Tensor, Tensor]:
+        """What every proposal takes from every other when all frames are seen at once.
+
+        Args:
+            proposals: of m frames, leading dimensions (m, n).
+
+        Returns:
+            (m * n, m * n) float32 twice, a row a query: of the first round the attention, the
+            mean of its heads and two maps; of the second the share of each reference in the
+            average, where without `affinity_average` a proposal has itself alone. Rows sum to 1
+            unless they are of padding, which mean nothing; columns of padding are 0.
+        """
+        flat = proposals.map(lambda tensor: tensor.flatten(0, 1))
+        queries, entry = self._project(flat)
+        [first], entry = self._first_round(queries, entry, [entry])
+        if not self.affinity_average:
+            return first.mean(dim=0), torch.eye(len(flat.valid), device=first.device)
+        second = self._second_weights(first, entry, entry)
+        return first.mean(dim=0), second / second.sum(dim=-1, keepdim=True).clamp(min=1e-12)
+
     def _project(self, proposals: Proposals) -> tuple[Tensor, TicamEntry]:
         """Queries (n, 2H, d), unit vectors, and the entry, its first round still empty."""
         dtype = self.linear1.weight.dtype
@@ -167,12 +187,16 @@ class TICAM(nn.Module):
             return self._classify(own.first_round, own)
         averaged, total = torch.zeros(()), torch.zeros(())
         for part_attention, part in zip(attention, references, strict=True):
-            similarity = own.unit_values.flatten(1) @ part.unit_values.flatten(1).T / self.num_heads
-            alike = (similarity > self.similarity_threshold) & part.valid
-            weights = part_attention.mean(dim=0).exp() * alike
+            weights = self._second_weights(part_attention, own, part)
             total = total + weights.sum(dim=-1, keepdim=True)
             averaged = averaged + (weights.to(part.first_round.dtype) @ part.first_round).float()
         return self._classify((averaged / total.clamp(min=1e-12)).to(own.first_round.dtype), own)
+
+    def _second_weights(self, attention: Tensor, own: TicamEntry, part: TicamEntry) -> Tensor:
+        """What each reference counts in the average, (q, r) float32; 0 where it is not alike."""
+        similarity = own.unit_values.flatten(1) @ part.unit_values.flatten(1).T / self.num_heads
+        alike = (similarity > self.similarity_threshold) & part.valid
+        return attention.mean(dim=0).exp() * alike
 
     def _classify(self, averaged: Tensor, own: TicamEntry) -> Tensor:
         joined = torch.cat([averaged, own.first_round], dim=-1)

@@ -33,7 +33,7 @@ def ticam():
 
 
 def by_hand(ticam, proposals):
-    """The definition, one query and one head at a time."""
+    """Logits and the weights of both rounds by definition, one query and one head at a time."""
     flat = proposals.map(lambda t: t.flatten(0, 1))
     head = D // ticam.num_heads
     q_c, k_c, v = ticam.qkv_cls(flat.cls_features).chunk(3, -1)
@@ -60,14 +60,31 @@ def by_hand(ticam, proposals):
     weights = attention.mean(0).softmax(-1) * (similarity > 0.75)
     weights = weights / weights.sum(-1, keepdim=True)
     logits = ticam.classifier(ticam.linear2(torch.cat([weights @ first, first], -1)))
-    return logits.unflatten(0, proposals.valid.shape), first
+    return logits.unflatten(0, proposals.valid.shape), attention.mean(0), weights
 
 
 @pytest.mark.parametrize("like", [0.0, 0.7])
 def test_equals_the_definition(ticam, like):
     proposals = make_proposals(3, 4, like=like)
-    expected, _ = by_hand(ticam, proposals)
+    expected, *weights = by_hand(ticam, proposals)
     torch.testing.assert_close(ticam(proposals), expected, atol=1e-5, rtol=1e-5)
+    for found, wanted in zip(ticam.attention(proposals), weights, strict=True):
+        torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+        assert found.diagonal().min() > 0
+
+
+def test_attention_to_padding_is_none(ticam):
+    proposals = make_proposals(3, 4, like=0.7)
+    proposals.valid[1, 2:] = False
+    rows = proposals.valid.flatten()
+    for weights in ticam.attention(proposals):
+        assert weights[rows][:, ~rows].eq(0).all()
+        torch.testing.assert_close(weights[rows].sum(-1), torch.ones(10))
+    one_round = TICAM(D, C, num_heads=4, affinity_average=False).eval()
+    one_round.load_state_dict(ticam.state_dict())
+    first, second = one_round.attention(proposals)
+    assert torch.equal(first, ticam.attention(proposals)[0])
+    assert torch.equal(second, torch.eye(12))
 
 
 def test_order_of_the_frames_does_not_matter(ticam):
