@@ -19,7 +19,7 @@ from typing import Any, get_args
 
 from attention_figures import difference, figures, print_figures
 from attention_keys import Key, find_keys
-from attention_references import Round, View, views
+from attention_references import View, Weights, views
 from attention_sheet import Block, draw_sheet, pick_blocks
 from rich.console import Console
 from rich.progress import Progress
@@ -39,7 +39,7 @@ from faim.runtime.checks import resolve_device
 #: FSPM's at inference (FAIM, Sec. 4).
 NMS = 0.5
 #: Characters that the tables take.
-LEAST_WIDTH = 110
+LEAST_WIDTH = 120
 
 Models = Mapping[str, TicamDetector]
 
@@ -72,8 +72,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "objects": len(keys),
         "degraded": degraded,
         "key_proposals": len(blocks),
-        "same_proposals": all(len({v.box for v in b.views.values()}) == 1 for b in blocks),
-        "round": options.round,
+        "same_proposals": all(len(block.key_boxes) == 1 for block in blocks),
         "nms": options.nms,
         "references": options.references,
         **_summary(blocks, list(models)),
@@ -84,7 +83,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     print_figures(report, console)
     _print_basis(report, console)
     picked = pick_blocks(blocks, options.keys, options.seed)
-    write_sheet(options.out, draw_sheet(picked, data.classes, options.references))
+    sheet = draw_sheet(picked, data.classes, options.round, options.references)
+    write_sheet(options.out, sheet)
     if options.json:
         write_json(options.json, report)
     return report
@@ -132,7 +132,7 @@ def compare(models: Models, keys: Sequence[Key], options: argparse.Namespace) ->
         for _, group in groupby(keys, key=lambda key: key.video.video_id):
             of_video = list(group)
             columns = [
-                views(model, of_video[0].video, of_video, options.references, options.round)
+                views(model, of_video[0].video, of_video, options.references)
                 for model in models.values()
             ]
             for key, *row in zip(of_video, *columns, strict=True):
@@ -151,16 +151,24 @@ def compare(models: Models, keys: Sequence[Key], options: argparse.Namespace) ->
 def _summary(blocks: Sequence[Block], names: Sequence[str]) -> dict[str, Any]:
     """Figures of every model, and what sets each apart from the first."""
     keys = [block.key for block in blocks]
-    columns: dict[str, list[View]] = {n: [block.views[n] for block in blocks] for n in names}
-    first = names[0]
+    kinds: tuple[Weights, ...] = get_args(Weights)
+    columns: dict[str, dict[Weights, list[View]]] = {
+        name: {kind: [block.views[name][kind] for block in blocks] for kind in kinds}
+        for name in names
+    }
+    first = columns[names[0]]
     return {
         "videos": len({key.video.video_id for key in keys}),
-        "models": {name: figures(column) for name, column in columns.items()},
+        "models": {
+            name: {kind: figures(column) for kind, column in columns[name].items()}
+            for name in names
+        },
         "differences": [
-            {"of": name, "minus": first, **difference(keys, columns[first], columns[name])}
-            for name in names[1:]
+            {"of": name, "minus": names[0], "weights": kind,
+             **difference(keys, first[kind], columns[name][kind])}
+            for name in names[1:] for kind in kinds
         ],
-    }
+    }  # fmt: skip
 
 
 def _print_basis(report: Mapping[str, Any], console: Console) -> None:
@@ -187,7 +195,10 @@ def _parser() -> argparse.ArgumentParser:
         "--references", type=whole(1), default=6, help="of each, drawn and counted (6)"
     )
     parser.add_argument(
-        "--round", choices=get_args(Round), default="first", help="whose weights (first)"
+        "--round",
+        choices=get_args(Weights),
+        default="first",
+        help="whose weights are drawn (first); class and instance are the maps of the first",
     )
     parser.add_argument(
         "--nms", type=_nms, default=NMS, help=f"IoU of FSPM's NMS, or own ({NMS} for all models)"

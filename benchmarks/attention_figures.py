@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from attention_keys import Key
-from attention_references import KINDS, SAME, View
+from attention_references import KINDS, SAME, View, Weights
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -18,8 +18,19 @@ Shares = dict[str, float | None]
 #: What is counted, and the title of its table.
 COUNTED = {
     "top": "the top {} references",
-    "mass": "the weight of all references",
+    "mass": "the weight of all references, and how much of all weight that is (without: of 0)",
     "pool": "all references, each counted once: what chance would give",
+}
+#: Columns beside the kinds.
+EXTRA = {
+    "top": {"iou": "IoU", "iou_same": "IoU same"},
+    "mass": {"elsewhere": "in all", "without": "without"},
+}
+NAMES: dict[Weights, str] = {
+    "first": "first round",
+    "class": "class map",
+    "instance": "instance map",
+    "second": "second round",
 }
 
 
@@ -73,35 +84,38 @@ def difference(
 
 def print_figures(report: Mapping[str, Any], console: Console) -> None:
     """The tables of a report of `attention.run`."""
-    rows: Mapping[str, Mapping[str, Any]] = report["models"]
+    rows = {
+        (name, which): row for name, each in report["models"].items() for which, row in each.items()
+    }
     for what, title in COUNTED.items():
-        table = Table(title=title.format(report["references"]))
-        table.add_column("%")
-        for kind in (*KINDS, *(["IoU", "IoU same"] if what == "top" else [])):
-            table.add_column(kind, justify="right")
-        for name, row in rows.items():
-            cells = [_cell(row[what][kind]) for kind in KINDS]
-            if what == "top":
-                cells += [_cell(row[key], 3) for key in ("iou", "iou_same")]
-            table.add_row(Text(name), *cells)
+        extra = EXTRA.get(what, {})
+        table = _table(title.format(report["references"]), [*KINDS, *extra.values()])
+        for (name, which), row in rows.items():
+            if what != "pool" or which == "first":  # which is the same for all weights
+                cells = [_cell(row[what][kind]) for kind in KINDS]
+                cells += [_cell(row[key], 3 if "iou" in key else 1) for key in extra]
+                table.add_row(Text(name), "" if what == "pool" else NAMES[which], *cells)
         console.print(table)
-    for name, row in rows.items():
-        text = f"{name}: {_cell(row['elsewhere'])}% of its weight is on other frames"
-        if row["without"]:
-            text += f"; {row['without']} key proposals take nothing from them"
-        console.print(Text(text))
-    for pair in report["differences"]:
-        parts = [
-            f"{_cell(pair[what]['mean'], sign='+')} ± {_cell(pair[what]['standard_error'])} of "
-            f"{'the top references' if what == 'top' else 'the weight'}"
-            for what in ("top", "mass")
-        ]
-        console.print(
-            Text(
-                f"{pair['of']} minus {pair['minus']}, same object, points: {', '.join(parts)} "
-                "(mean and standard error over videos)"
-            )
-        )
+    if report["differences"]:
+        title = "same object, points more: mean over videos ± standard error"
+        table = _table(title, ["of the top references", "of the weight"])
+        for pair in report["differences"]:
+            cells = [
+                f"{_cell(pair[what]['mean'], sign='+')} ± {_cell(pair[what]['standard_error'])}"
+                for what in ("top", "mass")
+            ]
+            names = Text(f"{pair['of']} than {pair['minus']}")
+            table.add_row(names, NAMES[pair["weights"]], *cells)
+        console.print(table)
+
+
+def _table(title: str, columns: Sequence[str]) -> Table:
+    table = Table(title=title)
+    table.add_column("%")
+    table.add_column("weights")
+    for column in columns:
+        table.add_column(column, justify="right")
+    return table
 
 
 def _counted(view: View, name: str) -> Tensor:
@@ -121,4 +135,6 @@ def _mean(values: Sequence[float]) -> float | None:
 
 
 def _cell(value: float | None, digits: int = 1, sign: str = "") -> str:
-    return "-" if value is None else f"{value:{sign}.{digits}f}"
+    if value is None:
+        return "-"
+    return str(value) if isinstance(value, int) else f"{value:{sign}.{digits}f}"

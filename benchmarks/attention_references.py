@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,12 +17,14 @@ from faim.models.ticam_detector import TicamDetector
 from faim.runtime.steps import frame_groups
 from faim.structures import Proposals
 
-Round = Literal["first", "second"]
+#: Which weights of TICAM: those of a round, or of one of the two maps that are the first.
+Weights = Literal["first", "class", "instance", "second"]
 #: What a reference shows. From IoU 0.5 on it belongs to the key's object, or else to the object it
 #: overlaps most; below 0.3 with every object it is background, between the two a part.
 KINDS = ("same object", "same class", "other class", "part", "background")
 SAME, SAME_CLASS, OTHER_CLASS, PART, BACKGROUND = range(len(KINDS))
 IOU_OBJECT, IOU_BACKGROUND = 0.5, 0.3
+Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Reference:
     """
 
     place: int
-    box: tuple[float, float, float, float]
+    box: Box
     weight: float
     kind: int
     iou: float
@@ -56,7 +58,7 @@ class View:
         elsewhere: in [0, 1], share of the references in all that the key proposal takes.
     """
 
-    box: tuple[float, float, float, float]
+    box: Box
     top: tuple[Reference, ...]
     mass: Tensor
     pool: Tensor
@@ -69,6 +71,10 @@ class View:
         return shares(kinds, torch.ones(len(kinds)))
 
 
+#: What the kinds of weights say of one key proposal.
+Views = Mapping[Weights, View]
+
+
 @dataclass(frozen=True)
 class Scene:
     """Frames of a video that TICAM sees together.
@@ -78,16 +84,16 @@ class Scene:
         frames: m.
         boxes: (m, n, 4) float32, proposals in source pixels.
         valid: (m, n) bool.
-        weights: (m * n, m * n) float32, see `TICAM.attention`.
+        weights: (m * n, m * n) float32 of each kind, see `Attention`.
     """
 
     places: Sequence[int]
     frames: Sequence[FrameRecord]
     boxes: Tensor
     valid: Tensor
-    weights: Tensor
+    weights: Mapping[Weights, Tensor]
 
-    def view(self, key: Key, count: int) -> View | None:
+    def views(self, key: Key, count: int) -> Views | None:
         """The `count` top references of the key's proposal; None where no proposal shows it."""
         at, n = self.places.index(key.place), self.valid.shape[1]
         overlap = _overlap(self.boxes[at], self.valid[at], [key.annotation.box])[:, 0]
@@ -96,27 +102,31 @@ class Scene:
             return None
         counted = self.valid.clone()
         counted[at] = False
-        counted = counted.flatten()
-        weights = self.weights[at * n + best] * counted
         kinds, iou = self._judge(key)
-        order = weights.argsort(descending=True, stable=True)[:count]
-        return View(
-            box=_numbers(self.boxes[at, best]),
-            top=tuple(
-                Reference(
+        made: dict[Weights, View] = {}
+        for name, every in self.weights.items():
+            weights = every[at * n + best] * counted.flatten()
+            made[name] = View(
+                box=_numbers(self.boxes[at, best]),
+                top=tuple(self._top(weights, kinds, iou, count)),
+                mass=shares(kinds, weights),
+                pool=shares(kinds, counted.flatten()),
+                elsewhere=float(weights.sum()),
+            )
+        return made
+
+    def _top(self, weights: Tensor, kinds: Tensor, iou: Tensor, count: int) -> Iterator[Reference]:
+        """The references of largest weight above 0; all arguments (m * n,)."""
+        boxes, n = self.boxes.flatten(0, 1), self.valid.shape[1]
+        for index in weights.argsort(descending=True, stable=True)[:count].tolist():
+            if weights[index] > 0:
+                yield Reference(
                     place=self.places[index // n],
-                    box=_numbers(self.boxes.flatten(0, 1)[index]),
+                    box=_numbers(boxes[index]),
                     weight=float(weights[index]),
                     kind=int(kinds[index]),
                     iou=float(iou[index]),
                 )
-                for index in order.tolist()
-                if weights[index] > 0
-            ),
-            mass=shares(kinds, weights),
-            pool=shares(kinds, counted),
-            elsewhere=float(weights.sum()),
-        )
 
     def _judge(self, key: Key) -> tuple[Tensor, Tensor]:
         """Kind (m * n,) long and IoU (m * n,) of every proposal, seen from the key."""
@@ -162,8 +172,8 @@ def shares(kinds: Tensor, weights: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def views(
-    model: TicamDetector, video: VideoRecord, keys: Sequence[Key], count: int, which: Round
-) -> list[View | None]:
+    model: TicamDetector, video: VideoRecord, keys: Sequence[Key], count: int
+) -> list[Views | None]:
     """What the model takes for each key of one video, seen as in global mode.
 
     Args:
@@ -171,7 +181,6 @@ def views(
         video: of the keys.
         keys: k of its objects.
         count: top references of each.
-        which: TICAM's round of which the weights are.
 
     Returns:
         k, None where no proposal shows the object.
@@ -179,17 +188,17 @@ def views(
     Raises:
         FaimError: an image cannot be read.
     """
-    found: dict[int, View | None] = {}
+    found: dict[int, Views | None] = {}
     frames = model.config.test_frames
     for group in frame_groups(len(video.frames), frames, "uniform", seed=0):
         wanted = [index for index, key in enumerate(keys) if key.place in group]
         if wanted:
-            scene = look(model, video, group, which)
-            found |= {index: scene.view(keys[index], count) for index in wanted}
+            scene = look(model, video, group)
+            found |= {index: scene.views(keys[index], count) for index in wanted}
     return [found[index] for index in range(len(keys))]
 
 
-def look(model: TicamDetector, video: VideoRecord, places: Sequence[int], which: Round) -> Scene:
+def look(model: TicamDetector, video: VideoRecord, places: Sequence[int]) -> Scene:
     """Run the model over frames of a video that it sees together."""
     frames = [video.frames[place] for place in places]
     device = next(model.parameters()).device
@@ -199,11 +208,16 @@ def look(model: TicamDetector, video: VideoRecord, places: Sequence[int], which:
         proposals.append(model.propose(to_batch([pixels]).to(device))[0])
         boxes.append(geometry.to_source(proposals[-1].boxes.float().cpu()))
     together = Proposals.stack(proposals)
-    first, second = model.ticam.attention(together)
-    weights = first if which == "first" else second
-    return Scene(places, frames, torch.stack(boxes), together.valid.cpu(), weights.cpu())
+    found = model.ticam.attention(together)
+    weights: dict[Weights, Tensor] = {
+        "first": found.first.cpu(),
+        "class": found.cls.cpu(),
+        "instance": found.ins.cpu(),
+        "second": found.second.cpu(),
+    }
+    return Scene(places, frames, torch.stack(boxes), together.valid.cpu(), weights)
 
 
-def _numbers(box: Tensor) -> tuple[float, float, float, float]:
+def _numbers(box: Tensor) -> Box:
     x1, y1, x2, y2 = box.tolist()
     return x1, y1, x2, y2

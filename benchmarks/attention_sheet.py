@@ -9,13 +9,26 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from attention_keys import Key
-from attention_references import BACKGROUND, KINDS, OTHER_CLASS, PART, SAME, SAME_CLASS, View
+from attention_references import (
+    BACKGROUND,
+    OTHER_CLASS,
+    PART,
+    SAME,
+    SAME_CLASS,
+    Box,
+    View,
+    Views,
+    Weights,
+)
 
 from faim.data.coco_vid import read_frame
 from faim.data.contact_sheet import Image
 
-CELL, MARGIN, LINE = 132, 8, 22
-KEY_WIDTH = 400
+CELL, MARGIN, LINE, HEADING = 132, 8, 22, 34
+#: A model's name, crops, what is written below them, and a gap.
+ROW = LINE + CELL + LINE + MARGIN
+#: The widest that a key frame is shown, and what the legend takes.
+KEY_WIDTH, LEAST_WIDTH = 480, 880
 #: Context around a box: the crop's side to the box's longer one.
 CONTEXT = 1.7
 #: Side of an object too small to be looked at, to the frame's (square roots of areas).
@@ -33,6 +46,12 @@ COLORS = {
     PART: (255, 200, 80),
     BACKGROUND: (70, 70, 255),
 }
+_MEANT: dict[Weights, str] = {
+    "first": "first round",
+    "class": "first round, class map alone",
+    "instance": "first round, instance map alone",
+    "second": "second round",
+}
 _LEGEND = {
     SAME: "the same object",
     SAME_CLASS: "another of its class",
@@ -47,7 +66,17 @@ class Block:
     """A key object, and what each model, by its name, takes for it."""
 
     key: Key
-    views: Mapping[str, View]
+    views: Mapping[str, Views]
+
+    @property
+    def key_boxes(self) -> list[Box]:
+        """The models' key proposals, those that are not the same to half a pixel."""
+        found: list[Box] = []
+        for views in self.views.values():
+            box = views["first"].box
+            if not any(np.allclose(box, known, rtol=0, atol=0.5) for known in found):
+                found.append(box)
+        return found
 
 
 def pick_blocks(blocks: Sequence[Block], count: int, seed: int) -> list[Block]:
@@ -61,14 +90,32 @@ def pick_blocks(blocks: Sequence[Block], count: int, seed: int) -> list[Block]:
     return list(of_videos.values())[:count]
 
 
-def draw_sheet(blocks: Sequence[Block], classes: Sequence[str], references: int) -> Image:
+def draw_sheet(
+    blocks: Sequence[Block], classes: Sequence[str], weights: Weights, references: int
+) -> Image:
     """One block below the other, a legend above: (h, w, 3) uint8 BGR.
+
+    Args:
+        blocks: at least one.
+        classes: the dataset's.
+        weights: those that order the references.
+        references: places for them in a row.
 
     Raises:
         FaimError: an image cannot be read.
     """
-    width = KEY_WIDTH + references * (CELL + MARGIN) + 3 * MARGIN
-    parts = [_legend(width), *(_draw_block(block, classes, width) for block in blocks)]
+    left = [_key_frame(block) for block in blocks]
+    place = max(frame.shape[1] for frame in left) + 3 * MARGIN
+    width = max(place + references * (CELL + MARGIN), LEAST_WIDTH)
+    parts = [_legend(width, weights)]
+    for block, frame in zip(blocks, left, strict=True):
+        canvas = _empty(HEADING + frame.shape[0] + MARGIN, width)
+        canvas[:4] = _RULE
+        _write(canvas, (MARGIN, 21), _title(block.key, classes))
+        _paste(canvas, frame, HEADING, MARGIN)
+        for row, (name, views) in enumerate(block.views.items()):
+            _draw_row(canvas, (HEADING + row * ROW, place), name, views[weights], block.key)
+        parts.append(canvas)
     return np.vstack(parts)
 
 
@@ -78,75 +125,75 @@ def crop(image: Image, box: Sequence[float], color: Color) -> Image:
     side = max(16, round(CONTEXT * max(x2 - x1, y2 - y1)))
     left, top = round((x1 + x2 - side) / 2), round((y1 + y2 - side) / 2)
     height, width = image.shape[:2]
-    beyond = (-top, top + side - height, -left, left + side - width)
     inside = image[max(0, top) : top + side, max(0, left) : left + side]
-    border = [max(0, pixels) for pixels in beyond]
-    cut = cv2.copyMakeBorder(inside, *border, cv2.BORDER_CONSTANT, value=_BEYOND)
+    cut = cv2.copyMakeBorder(
+        inside,
+        max(0, -top),
+        max(0, top + side - height),
+        max(0, -left),
+        max(0, left + side - width),
+        cv2.BORDER_CONSTANT,
+        value=_BEYOND,
+    )
     shrinks = cv2.INTER_AREA if side > CELL else cv2.INTER_LINEAR
     cut = cv2.resize(cut, (CELL, CELL), interpolation=shrinks)
     scale = CELL / side
-    return _draw_box(cut, [(x1 - left) * scale, (y1 - top) * scale,
-                           (x2 - left) * scale, (y2 - top) * scale], color)  # fmt: skip
+    corners = (x1 - left, y1 - top, x2 - left, y2 - top)
+    _draw_box(cut, [value * scale for value in corners], color)
+    return cut
 
 
-def _draw_box(image: Image, box: Sequence[float], color: Color) -> Image:
+def _draw_box(image: Image, box: Sequence[float], color: Color) -> None:
     left, top, right, bottom = (round(value) for value in box)
     cv2.rectangle(image, (left, top), (right, bottom), color, 2, cv2.LINE_AA)
-    return image
 
 
-def _legend(width: int) -> Image:
-    bar = _empty(2 * LINE + MARGIN, width)
-    _write(bar, (MARGIN, 16), "Left: a key proposal. Right: the proposals of other frames that it "
-           "takes most from, largest weight first.")  # fmt: skip
+def _legend(width: int, weights: Weights) -> Image:
+    bar = _empty(52, width)
+    title = (
+        "Left: a key proposal. Right: the proposals of other frames that have the largest weight "
+        f"in TICAM's {_MEANT[weights]}; largest first."
+    )
+    _write(bar, (MARGIN, 18), title)
     left = MARGIN
-    for kind in range(len(KINDS)):
-        cv2.rectangle(bar, (left, 26), (left + 14, 40), COLORS[kind], -1)
-        _write(bar, (left + 20, 38), _LEGEND[kind])
+    for kind, color in COLORS.items():
+        cv2.rectangle(bar, (left, 28), (left + 14, 42), color, -1)
+        _write(bar, (left + 20, 40), _LEGEND[kind])
         left += 20 + _width(_LEGEND[kind]) + 24
     return bar
 
 
-def _draw_block(block: Block, classes: Sequence[str], width: int) -> Image:
-    """The key frame on the left, a row of references a model on the right."""
-    key = block.key
-    row = LINE + CELL + LINE
-    height = len(block.views) * row
-    canvas = _empty(LINE + height + 2 * MARGIN, width)
-    canvas[: MARGIN // 2] = _RULE
-    shown = (key.frame.degradation or "").replace("_", " ")
-    title = f"{classes[key.annotation.category_id]} #{key.annotation.instance_id}"
-    place = f"{key.video.name}, frame {key.frame.frame_id}"
-    _write(canvas, (MARGIN, 20), "   ".join(filter(None, (title, shown, place))))
-    image = read_frame(key.frame)
-    top = LINE + MARGIN
-    _paste(canvas, _key_frame(image, block, height), top, MARGIN)
-    for name, view in block.views.items():
-        _draw_row(canvas, top, name, view, key)
-        top += row
-    return canvas
+def _title(key: Key, classes: Sequence[str]) -> str:
+    what = f"{classes[key.annotation.category_id]} #{key.annotation.instance_id}"
+    if key.frame.degradation:
+        what += f", {key.frame.degradation.replace('_', ' ')}"
+    return f"{what}: {key.video.name}, frame {key.frame.frame_id}"
 
 
-def _key_frame(image: Image, block: Block, height: int) -> Image:
-    """The frame with the key proposals, which are one where the models' base detector is."""
+def _key_frame(block: Block) -> Image:
+    """As high as the rows beside it, with the key proposals."""
+    image, height = read_frame(block.key.frame), len(block.views) * ROW - MARGIN
     scale = min(KEY_WIDTH / image.shape[1], height / image.shape[0])
-    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    for box in {view.box for view in block.views.values()}:
-        small = _draw_box(small, [value * scale for value in box], _KEY)
+    shrinks = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=shrinks)
+    small = cv2.copyMakeBorder(
+        small, 0, height - small.shape[0], 0, 0, cv2.BORDER_CONSTANT, value=_BACKDROP
+    )
+    for box in block.key_boxes:
+        _draw_box(small, [value * scale for value in box], _KEY)
     return small
 
 
-def _draw_row(canvas: Image, top: int, name: str, view: View, key: Key) -> None:
-    left = KEY_WIDTH + 2 * MARGIN
+def _draw_row(canvas: Image, corner: tuple[int, int], name: str, view: View, key: Key) -> None:
+    top, left = corner
     right = sum(each.kind == SAME for each in view.top)
-    _write(canvas, (left, top + 15), f"{name}: {right} of {len(view.top)} show the same object")
+    _write(canvas, (left, top + 14), f"{name}: {right} of {len(view.top)} show the same object")
     for each in view.top:
         frame = key.video.frames[each.place]
         cell = crop(read_frame(frame), each.box, COLORS[each.kind])
+        cell[-4:] = COLORS[each.kind]
         _paste(canvas, cell, top + LINE, left)
-        cv2.rectangle(canvas, (left, top + LINE + CELL - 4), (left + CELL - 1, top + LINE + CELL),
-                      COLORS[each.kind], -1)  # fmt: skip
-        text = f"{100 * each.weight:.2f}%  frame {frame.frame_id}"
+        text = f"{100 * each.weight:.1f}%  frame {frame.frame_id}"
         _write(canvas, (left, top + LINE + CELL + 15), text, _DIM)
         left += CELL + MARGIN
 

@@ -34,6 +34,29 @@ class TicamEntry(TensorRecord):
         return self.map(lambda tensor: tensor.flatten(0, 1))
 
 
+@dataclass(frozen=True)
+class Attention:
+    """What proposals take from each other, to be looked at; a row is a query.
+
+    Rows sum to 1 unless they are of padding, which mean nothing; columns of padding are 0.
+
+    Attributes:
+        cls: (r, r) float32, the first round's class map, the mean of its heads.
+        ins: (r, r) float32, its instance map.
+        second: (r, r) float32, the share of each reference in the second round's average; without
+            such a round a proposal has itself alone.
+    """
+
+    cls: Tensor
+    ins: Tensor
+    second: Tensor
+
+    @property
+    def first(self) -> Tensor:
+        """(r, r) float32, the first round: both maps averaged."""
+        return (self.cls + self.ins) / 2
+
+
 class TICAM(nn.Module):
     """Decides the class of every proposal from the proposals of many frames.
 
@@ -107,25 +130,17 @@ class TICAM(nn.Module):
         attention, own = self._first_round(queries, own, [*past, own])
         return self._second_round(attention, own, [*past, own]), own
 
-    def attention(self, proposals: Proposals) -> tuple[Tensor, Tensor]:
-        """What every proposal takes from every other when all frames are seen at once.
-
-        Args:
-            proposals: of m frames, leading dimensions (m, n).
-
-        Returns:
-            (m * n, m * n) float32 twice, a row a query: of the first round the attention, the
-            mean of its heads and two maps; of the second the share of each reference in the
-            average, where without `affinity_average` a proposal has itself alone. Rows sum to 1
-            unless they are of padding, which mean nothing; columns of padding are 0.
-        """
+    def attention(self, proposals: Proposals) -> Attention:
+        """What `forward` takes from where: r = m * n of proposals with leading (m, n)."""
         flat = proposals.map(lambda tensor: tensor.flatten(0, 1))
         queries, entry = self._project(flat)
-        [first], entry = self._first_round(queries, entry, [entry])
-        if not self.affinity_average:
-            return first.mean(dim=0), torch.eye(len(flat.valid), device=first.device)
-        second = self._second_weights(first, entry, entry)
-        return first.mean(dim=0), second / second.sum(dim=-1, keepdim=True).clamp(min=1e-12)
+        maps = self._maps(queries, [entry])
+        cls, ins = maps.mean(dim=1)
+        second = torch.eye(len(cls), device=cls.device)
+        if self.affinity_average:
+            weights = self._second_weights(maps.mean(dim=0), entry, entry)
+            second = weights / weights.sum(dim=-1, keepdim=True).clamp(min=1e-12)
+        return Attention(cls, ins, second)
 
     def _project(self, proposals: Proposals) -> tuple[Tensor, TicamEntry]:
         """Queries (n, 2H, d), unit vectors, and the entry, its first round still empty."""
@@ -157,17 +172,20 @@ class TICAM(nn.Module):
     # The references come in parts (the bank, the key frame) that are never joined: copying a bank
     # of 127 frames would take longer than attending to it.
 
-    def _first_round(
-        self, queries: Tensor, own: TicamEntry, references: list[TicamEntry]
-    ) -> tuple[list[Tensor], TicamEntry]:
-        """The averaged attention map, (H, q, r) float32 a part, and `own` with its first round."""
+    def _maps(self, queries: Tensor, references: list[TicamEntry]) -> Tensor:
+        """The first round's class and instance attention, (2, H, q, r) float32, parts joined."""
         logits = []
         for part in references:
             cosine = (queries.transpose(0, 1) @ part.keys.permute(1, 2, 0)).float()
             # A finite number, not -inf: a frame without any proposal must not give NaN.
             logits.append(cosine + (part.valid.float() - 1) * 1e6)
-        both = torch.cat(logits, dim=-1).softmax(dim=-1)
-        average = both.unflatten(0, (2, self.num_heads)).mean(dim=0)
+        return torch.cat(logits, dim=-1).softmax(dim=-1).unflatten(0, (2, self.num_heads))
+
+    def _first_round(
+        self, queries: Tensor, own: TicamEntry, references: list[TicamEntry]
+    ) -> tuple[list[Tensor], TicamEntry]:
+        """The averaged attention map, (H, q, r) float32 a part, and `own` with its first round."""
+        average = self._maps(queries, references).mean(dim=0)
         # shape[0], since len() would be fixed to a number when this is exported.
         attention = list(average.split([part.valid.shape[0] for part in references], dim=-1))
         attended = torch.stack(
