@@ -53,11 +53,11 @@ _MEANT: dict[Weights, str] = {
     "second": "second round",
 }
 _LEGEND = {
-    SAME: "the same object",
+    SAME: "the same object (IoU from 0.5)",
     SAME_CLASS: "another of its class",
     OTHER_CLASS: "of another class",
-    PART: "part of an object",
-    BACKGROUND: "background",
+    PART: "part of an object (IoU 0.3 to 0.5)",
+    BACKGROUND: "background (below 0.3)",
 }
 
 
