@@ -262,6 +262,7 @@ def checkpoints(tmp_path_factory):
     for name, changes in {
         "faim": {},
         "yolov": {"architecture": "yolov", "nms_test": 0.75},
+        "ifem": {"architecture": "yolov_ifem", "test_frames": 4},
         "one_round": {"affinity_average": False},
         "yolox": {"architecture": "yolox"},
     }.items():
@@ -326,6 +327,19 @@ def test_weights_are_those_of_ticam(clips, checkpoints):
             top = [weight for weight in row.flatten().topk(3).values.tolist() if weight]
             assert [r.weight for r in views[name].top] == pytest.approx(top, rel=1e-3)
             assert views[name].elsewhere == pytest.approx(float(row.sum()), rel=1e-3)
+
+
+def test_references_are_the_frames_of_global_mode(clips, checkpoints):
+    """At m = 4, a video of 8 frames is seen as its even and its odd frames."""
+    model, data = load_model(checkpoints / "ifem.safetensors"), CocoVid(clips)
+    video = data.videos[1]
+    found = [each for each in keys.find_keys(data, 3)[0] if each.video is video]
+    seen = set()
+    for each, views in zip(found, references.views(model, video, found, 90), strict=True):
+        for reference in views["class"].top if views else ():
+            assert reference.place != each.place
+            seen.add((each.place % 2, reference.place))
+    assert seen == {(place % 2, place) for place in range(8)}
 
 
 def test_one_nms_for_all_or_each_its_own(clips, checkpoints, tmp_path):
