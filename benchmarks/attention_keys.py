@@ -63,15 +63,19 @@ def find_keys(
             f"{data.annotation_file}: no object to look at; expected one that at least "
             f"{references} other frames of its video have too"
         )
-    if limit is not None and limit < len(keys):
-        chosen = random.Random(seed).sample(range(len(keys)), limit)
-        keys = [keys[index] for index in sorted(chosen)]
-    return keys, degraded
+    return _chosen(keys, limit, seed), degraded
 
 
 def is_degraded(frame: FrameRecord) -> bool:
     """Whether the dataset says that something was done to the frame."""
     return frame.degradation not in (None, CLEAR)
+
+
+def _chosen(keys: list[Key], limit: int | None, seed: int) -> list[Key]:
+    if limit is None or limit >= len(keys):
+        return keys
+    places = random.Random(seed).sample(range(len(keys)), limit)
+    return [keys[place] for place in sorted(places)]
 
 
 def _keys_of(video: VideoRecord, references: int) -> list[Key]:
