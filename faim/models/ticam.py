@@ -34,6 +34,29 @@ class TicamEntry(TensorRecord):
         return self.map(lambda tensor: tensor.flatten(0, 1))
 
 
+@dataclass(frozen=True)
+class Attention:
+    """What proposals take from each other, to be looked at; a row is a query.
+
+    Rows sum to 1 unless they are of padding, which mean nothing; columns of padding are 0.
+
+    Attributes:
+        cls: (r, r) float32, the first round's class map, the mean of its heads.
+        ins: (r, r) float32, its instance map.
+        second: (r, r) float32, the share of each reference in the second round's average; without
+            such a round a proposal has itself alone.
+    """
+
+    cls: Tensor
+    ins: Tensor
+    second: Tensor
+
+    @property
+    def first(self) -> Tensor:
+        """(r, r) float32, the first round: both maps averaged."""
+        return (self.cls + self.ins) / 2
+
+
 class TICAM(nn.Module):
     """Decides the class of every proposal from the proposals of many frames.
 
@@ -107,6 +130,18 @@ class TICAM(nn.Module):
         attention, own = self._first_round(queries, own, [*past, own])
         return self._second_round(attention, own, [*past, own]), own
 
+    def attention(self, proposals: Proposals) -> Attention:
+        """What `forward` takes from where: r = m * n of proposals with leading (m, n)."""
+        flat = proposals.map(lambda tensor: tensor.flatten(0, 1))
+        queries, entry = self._project(flat)
+        maps = self._maps(queries, [entry])
+        cls, ins = maps.mean(dim=1)
+        second = torch.eye(len(cls), device=cls.device)
+        if self.affinity_average:
+            weights = self._second_weights(maps.mean(dim=0), entry, entry)
+            second = weights / weights.sum(dim=-1, keepdim=True).clamp(min=1e-12)
+        return Attention(cls, ins, second)
+
     def _project(self, proposals: Proposals) -> tuple[Tensor, TicamEntry]:
         """Queries (n, 2H, d), unit vectors, and the entry, its first round still empty."""
         dtype = self.linear1.weight.dtype
@@ -137,17 +172,20 @@ class TICAM(nn.Module):
     # The references come in parts (the bank, the key frame) that are never joined: copying a bank
     # of 127 frames would take longer than attending to it.
 
-    def _first_round(
-        self, queries: Tensor, own: TicamEntry, references: list[TicamEntry]
-    ) -> tuple[list[Tensor], TicamEntry]:
-        """The averaged attention map, (H, q, r) float32 a part, and `own` with its first round."""
+    def _maps(self, queries: Tensor, references: list[TicamEntry]) -> Tensor:
+        """The first round's class and instance attention, (2, H, q, r) float32, parts joined."""
         logits = []
         for part in references:
             cosine = (queries.transpose(0, 1) @ part.keys.permute(1, 2, 0)).float()
             # A finite number, not -inf: a frame without any proposal must not give NaN.
             logits.append(cosine + (part.valid.float() - 1) * 1e6)
-        both = torch.cat(logits, dim=-1).softmax(dim=-1)
-        average = both.unflatten(0, (2, self.num_heads)).mean(dim=0)
+        return torch.cat(logits, dim=-1).softmax(dim=-1).unflatten(0, (2, self.num_heads))
+
+    def _first_round(
+        self, queries: Tensor, own: TicamEntry, references: list[TicamEntry]
+    ) -> tuple[list[Tensor], TicamEntry]:
+        """The averaged attention map, (H, q, r) float32 a part, and `own` with its first round."""
+        average = self._maps(queries, references).mean(dim=0)
         # shape[0], since len() would be fixed to a number when this is exported.
         attention = list(average.split([part.valid.shape[0] for part in references], dim=-1))
         attended = torch.stack(
@@ -167,12 +205,16 @@ class TICAM(nn.Module):
             return self._classify(own.first_round, own)
         averaged, total = torch.zeros(()), torch.zeros(())
         for part_attention, part in zip(attention, references, strict=True):
-            similarity = own.unit_values.flatten(1) @ part.unit_values.flatten(1).T / self.num_heads
-            alike = (similarity > self.similarity_threshold) & part.valid
-            weights = part_attention.mean(dim=0).exp() * alike
+            weights = self._second_weights(part_attention, own, part)
             total = total + weights.sum(dim=-1, keepdim=True)
             averaged = averaged + (weights.to(part.first_round.dtype) @ part.first_round).float()
         return self._classify((averaged / total.clamp(min=1e-12)).to(own.first_round.dtype), own)
+
+    def _second_weights(self, attention: Tensor, own: TicamEntry, part: TicamEntry) -> Tensor:
+        """What each reference counts in the average, (q, r) float32; 0 where it is not alike."""
+        similarity = own.unit_values.flatten(1) @ part.unit_values.flatten(1).T / self.num_heads
+        alike = (similarity > self.similarity_threshold) & part.valid
+        return attention.mean(dim=0).exp() * alike
 
     def _classify(self, averaged: Tensor, own: TicamEntry) -> Tensor:
         joined = torch.cat([averaged, own.first_round], dim=-1)

@@ -33,14 +33,14 @@ def ticam():
 
 
 def by_hand(ticam, proposals):
-    """The definition, one query and one head at a time."""
+    """Logits and `Attention` by definition, one query and one head at a time."""
     flat = proposals.map(lambda t: t.flatten(0, 1))
     head = D // ticam.num_heads
     q_c, k_c, v = ticam.qkv_cls(flat.cls_features).chunk(3, -1)
     q_i, k_i = ticam.qk_ins(flat.ins_features).chunk(2, -1)
     guide = flat.class_scores.amax(-1)
     total = len(v)
-    attention = torch.zeros(ticam.num_heads, total, total)
+    maps = torch.zeros(2, ticam.num_heads, total, total)
     similarity = torch.zeros(total, total)
     attended = torch.zeros(total, D)
     for h in range(ticam.num_heads):
@@ -52,22 +52,40 @@ def by_hand(ticam, proposals):
             ins = torch.stack(
                 [F.cosine_similarity(q_i[i, part], k_i[j, part], 0) for j in range(total)]
             )
-            attention[h, i] = ((25 * cls * guide).softmax(0) + (25 * ins).softmax(0)) / 2
-            attended[i, part] = attention[h, i] @ v[:, part]
+            maps[0, h, i], maps[1, h, i] = (25 * cls * guide).softmax(0), (25 * ins).softmax(0)
+            attended[i, part] = maps[:, h, i].mean(0) @ v[:, part]
             for j in range(total):
                 similarity[i, j] += F.cosine_similarity(v[i, part], v[j, part], 0) / ticam.num_heads
     first = ticam.linear1(torch.cat([attended, v], -1))
-    weights = attention.mean(0).softmax(-1) * (similarity > 0.75)
+    weights = maps.mean((0, 1)).softmax(-1) * (similarity > 0.75)
     weights = weights / weights.sum(-1, keepdim=True)
     logits = ticam.classifier(ticam.linear2(torch.cat([weights @ first, first], -1)))
-    return logits.unflatten(0, proposals.valid.shape), first
+    return logits.unflatten(0, proposals.valid.shape), *maps.mean(1), weights
 
 
 @pytest.mark.parametrize("like", [0.0, 0.7])
 def test_equals_the_definition(ticam, like):
     proposals = make_proposals(3, 4, like=like)
-    expected, _ = by_hand(ticam, proposals)
+    expected, *weights = by_hand(ticam, proposals)
     torch.testing.assert_close(ticam(proposals), expected, atol=1e-5, rtol=1e-5)
+    found = ticam.attention(proposals)
+    for part, wanted in zip((found.cls, found.ins, found.second), weights, strict=True):
+        torch.testing.assert_close(part, wanted, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(found.first, (weights[0] + weights[1]) / 2, atol=1e-5, rtol=1e-5)
+
+
+def test_attention_to_padding_is_none(ticam):
+    proposals = make_proposals(3, 4, like=0.7)
+    proposals.valid[1, 2:] = False
+    rows = proposals.valid.flatten()
+    found = ticam.attention(proposals)
+    for weights in (found.cls, found.ins, found.first, found.second):
+        assert weights[rows][:, ~rows].eq(0).all()
+        torch.testing.assert_close(weights[rows].sum(-1), torch.ones(10))
+    one_round = TICAM(D, C, num_heads=4, affinity_average=False).eval()
+    one_round.load_state_dict(ticam.state_dict())
+    assert torch.equal(one_round.attention(proposals).first, found.first)
+    assert torch.equal(one_round.attention(proposals).second, torch.eye(12))
 
 
 def test_order_of_the_frames_does_not_matter(ticam):
