@@ -1,0 +1,248 @@
+"""benchmarks/ablation.py: what it would run, what it keeps, what it makes of the figures."""
+
+import importlib
+import itertools
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from faim.cli import build_parser
+from faim.errors import FaimError
+from faim.training.options import read_options
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+
+
+def modules():
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        names = "ablation", "ablation_plan", "ablation_figures", "ablation_report", "training_jobs"
+        return [importlib.import_module(name) for name in names]
+    finally:
+        sys.path.remove(str(BENCHMARKS))
+
+
+ablation, plan, figures, reporting, training_jobs = modules()
+
+
+def options(out, *more):
+    asked = ablation._parser().parse_args(["--out", str(out), *more])
+    asked.chosen = plan.PRESETS[asked.preset]
+    return asked
+
+
+def touch(out):
+    for file in (out / "base.safetensors", out / "train/annotations.json"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"")
+
+
+def dataset():
+    """Two videos of one frame with an object of 10 x 10 pixels each."""
+    frame = {"width": 32, "height": 32, "frame_id": 0, "degradation": "clear"}
+    ids = {"category_id": 1, "iscrowd": 0, "area": 100, "bbox": [4, 4, 10, 10], "instance_id": 1}
+    return {
+        "categories": [{"id": 1, "name": "dots"}],
+        "videos": [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}],
+        "images": [{"id": i, "video_id": i, "file_name": f"{i}.png", **frame} for i in (1, 2)],
+        "annotations": [{"id": i, "image_id": i, "video_id": i, **ids} for i in (1, 2)],
+    }
+
+
+class FakeFaim:
+    """`faim`, whose FAIM finds both objects in global mode and one in the others."""
+
+    def __init__(self):
+        self.lines = []
+
+    def __call__(self, line):
+        self.lines.append(line)
+        return getattr(self, f"_{line[0]}")(dict(itertools.pairwise(line))) or 0
+
+    def _synth(self, given):
+        folder = Path(given["--out"])
+        folder.mkdir(parents=True)
+        (folder / "annotations.json").write_text(json.dumps(dataset()))
+
+    def _train(self, given):
+        Path(given["-o"]).mkdir(parents=True, exist_ok=True)
+        (Path(given["-o"]) / "weights.safetensors").write_bytes(b"")
+
+    def _eval(self, given):
+        folder = Path(given["--out"])
+        folder.mkdir(parents=True, exist_ok=True)
+        wanted = given.get("--mode", "all")
+        modes = {}
+        for mode in figures.MODES if wanted == "all" else (wanted,):
+            found = (1, 2) if "faim" in given["-c"] and mode == "global" else (1,)
+            box = {"category_id": 1, "bbox": [4, 4, 10, 10], "score": 0.9}
+            rows = [{"image_id": i, **box} for i in found]
+            (folder / f"detections_{mode}.json").write_text(json.dumps(rows))
+            value = 50.0 * len(found)
+            modes[mode] = dict.fromkeys(figures.FIGURES, value)
+            modes[mode]["by_degradation"] = {"clear": {"ap50": value}}
+            modes[mode]["by_speed"] = {"slow": {"ap50": None}, "fast": {"ap50": value}}
+        (folder / "run.json").write_text(json.dumps({"modes": modes}))
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    command = FakeFaim()
+    monkeypatch.setattr(training_jobs, "faim", command)
+    monkeypatch.setattr(ablation, "load_model", lambda *a, **k: None)
+    monkeypatch.setattr(ablation, "save_checkpoint", lambda path, model: path.write_bytes(b"base"))
+    return command
+
+
+# -- the plan
+
+
+def test_rows_differ_from_faim_in_their_settings_alone(tmp_path):
+    touch(tmp_path)
+    asked = options(tmp_path)
+    faim = plan.training(plan.ROWS[2], 1, asked).commands[0]
+    for row in plan.ROWS:
+        job = plan.training(row, 1, asked)
+        train = build_parser().parse_args(job.commands[0])
+        experiment = read_options(train).experiment
+        config = experiment.config(("a", "b"))
+        if row.frames is None:
+            own = job.commands[0][: len(job.commands[0]) - len(row.settings)]
+            swapped = [str(job.run), row.exp]
+            assert [part for part in own if part not in swapped] == [
+                part for part in faim if part not in (faim[faim.index("-o") + 1], faim[2])
+            ]
+        # As many frames in a training, whatever m: those of 60 videos of 32, six times.
+        samples = 60 * -(-32 // config.train_frames)
+        frames = experiment.max_epochs * samples * config.train_frames
+        assert frames == (2 if row.frames == 32 else 1) * 720 * 16
+        assert experiment.learning_rate == pytest.approx(2e-3)
+        assert (config.variant, config.test_size) == ("nano", (256, 256))
+        assert experiment.cache_base == 4
+    kinds = {
+        row.name: read_options(
+            build_parser().parse_args(plan.training(row, 0, asked).commands[0])
+        ).experiment.config(("a",))
+        for row in plan.ROWS
+    }
+    assert kinds["YOLOV + IFEM"].architecture == "yolov_ifem"
+    assert kinds["P3"].mask_levels == ("P3",)
+    assert kinds["class-agnostic"].mask_classes == 1
+    assert not kinds["no affinity average"].affinity_average
+    assert not kinds["no score guidance"].guide_cls
+    assert kinds["λ = 0.5"].mask_weight == 0.5
+
+
+def test_the_first_seed_of_every_row_comes_first(tmp_path):
+    touch(tmp_path)
+    jobs = plan.jobs_of(plan.chosen_rows(None), options(tmp_path))
+    assert [job.seed for job in jobs] == [0] * len(plan.ROWS) + [1] * 3 + [2] * 3
+    few = plan.jobs_of(plan.chosen_rows(["Dice"]), options(tmp_path, "--seeds", "4", "5"))
+    assert [(job.row, job.seed) for job in few] == [
+        ("FAIM", 4), ("Dice", 4), ("FAIM", 5), ("Dice", 5),
+    ]  # fmt: skip
+
+
+def test_evaluations_and_the_base_are_commands_of_faim(tmp_path):
+    touch(tmp_path)
+    asked = options(tmp_path, "--preset", "full")
+    trained = plan.training(plan.ROWS[2], 0, asked)
+    jobs = [*plan.proposals_jobs(trained, asked).values()]
+    jobs += plan.reference_jobs(trained, asked).values()
+    for job in jobs:
+        build_parser().parse_args(job.commands[0])
+    found = plan.reference_jobs(trained, asked)["stream, recent", "8"].commands[0]
+    assert found[found.index("--bank") + 1] == "7"
+    synth, easy, hard = (build_parser().parse_args(line) for line in plan.base_training(asked))
+    assert (synth.videos, synth.size) == (4000, 384)
+    assert read_options(easy).experiment.input_size == (384, 384)
+    assert read_options(hard).experiment.variant == "s"
+
+
+# -- the figures
+
+
+def test_gain_is_paired_by_seed_and_by_video():
+    def content(whole, **videos):
+        return {"modes": {"global": {"ap50": whole}}, "videos": {"global": videos}}
+
+    row = {"0": content(60.0, a=50.0, b=70.0), "1": content(64.0, a=60.0, b=70.0)}
+    other = {"0": content(50.0, a=50.0, b=50.0), "1": content(60.0, a=62.0, b=50.0)}
+    found = figures.gain(row, other, "global")
+    assert found["each"] == {"0": 10.0, "1": 4.0}
+    assert found["mean"] == 7.0
+    # Video a: 0 and -2, b: 20 and 20.
+    assert found["videos"]["mean"] == pytest.approx((-1 + 20) / 2)
+    assert (found["videos"]["better"], found["videos"]["worse"]) == (1, 1)
+    assert found["videos"]["low"] == pytest.approx(-1)
+    assert found["videos"]["high"] == pytest.approx(20)
+
+
+def test_interval_of_equal_values_is_a_point():
+    assert figures.interval([3.0, 3.0, 3.0]) == (3.0, 3.0)
+    low, high = figures.interval(list(range(100)))
+    # Standard error 2.89 around 49.5.
+    assert low == pytest.approx(49.5 - 1.96 * 2.89, abs=0.6)
+    assert high == pytest.approx(49.5 + 1.96 * 2.89, abs=0.6)
+
+
+# -- the whole
+
+
+def docs_of(tmp_path):
+    docs = tmp_path / "docs"
+    (docs / "images").mkdir(parents=True)
+    text = f"before\n{reporting.BEGIN}\nold\n{reporting.END}\nafter\n"
+    (docs / "results.md").write_text(text)
+    return docs
+
+
+def test_from_data_to_tables(tmp_path, fake, capsys):
+    docs, out = docs_of(tmp_path), tmp_path / "out"
+    line = ["--out", str(out), "--docs", str(docs), "--rows", "YOLOV", "Dice"]
+    assert ablation.main(line) == 0
+    text = (docs / "results.md").read_text()
+    assert text.startswith("before\n<!-- ablation: begin -->\n\n**Components**")
+    assert text.endswith("<!-- ablation: end -->\nafter\n")
+    assert "old" not in text
+    assert "| YOLOX, frame by frame | - | 50.0 | 50.0 | 50.0 | 50.0 | 50.0 | 50.0 | - | - |" in text
+    faim = next(row for row in text.splitlines() if row.startswith("| FAIM | 3"))
+    assert "| 50.0 ± 0.0 | 100.0 ± 0.0 |" in faim
+    assert "| +0.0 ± 0.0 / +50.0 ± 0.0 |" in faim
+    # YOLOV misses what FAIM finds: one video of two.
+    assert "| -50.0 (-100.0 … +0.0) |" in text
+    assert "| clear | 50.0 | 50.0 ± 0.0 | 100.0 ± 0.0 |" in text
+    assert "| slow |" not in text
+    report = json.loads((docs / "ablation.json").read_text())
+    assert report["gain_over_faim"]["Dice"]["global"]["videos"]["worse"] == 1
+    assert (docs / "images/ablation.png").stat().st_size > 10_000
+    trained = sum(each[0] == "train" for each in fake.lines)
+    assert trained == 7
+    assert ablation.main(line) == 0
+    assert sum(each[0] == "train" for each in fake.lines) == trained
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        (["--rows", "FIAM"], "--rows FIAM: no such row; expected some of YOLOV, "),
+        (["--docs", "nowhere"], "results.md: cannot be read"),
+        (["--weights", "/no/such.pth"], "/no/such.pth: cannot be read"),
+    ],
+)
+def test_wrong_input(more, sentence, tmp_path, fake, capsys):
+    assert ablation.main(["--out", str(tmp_path / "out"), *more]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("ablation: ")
+    assert sentence in err
+
+
+def test_results_without_marks_are_refused_before_the_work(tmp_path, fake):
+    docs = docs_of(tmp_path)
+    (docs / "results.md").write_text("no marks")
+    with pytest.raises(FaimError, match="lacks the marks; expected lines"):
+        ablation.run(options(tmp_path / "out", "--docs", str(docs)))
+    assert fake.lines == []
