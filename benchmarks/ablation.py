@@ -42,8 +42,7 @@ from kept_results import Kept
 from training_jobs import command, digest, results
 
 from faim.arguments import path, whole
-from faim.cli import EXIT_INTERRUPTED, EXIT_WRONG_INPUT
-from faim.errors import FaimError
+from faim.errors import EXIT_INTERRUPTED, EXIT_WRONG_INPUT, FaimError
 from faim.evaluation.report import check_writable, machine, write_json
 from faim.models.checkpoint import load_model, save_checkpoint
 from faim.weights import default_weights

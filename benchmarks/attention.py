@@ -25,10 +25,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from faim.arguments import path, share, whole
-from faim.cli import EXIT_WRONG_INPUT
 from faim.data.coco_vid import CocoVid
 from faim.data.contact_sheet import write_sheet
-from faim.errors import FaimError
+from faim.errors import EXIT_WRONG_INPUT, FaimError
 from faim.evaluation.modes import match_classes
 from faim.evaluation.report import check_writable, machine, write_json
 from faim.masks.preview import check_preview

@@ -39,9 +39,8 @@ from rich.console import Console
 from training_jobs import Job, command, digest, read_figures, results, train_and_score
 
 from faim.arguments import path, whole
-from faim.cli import EXIT_INTERRUPTED, EXIT_WRONG_INPUT
 from faim.data.coco_vid import read_json
-from faim.errors import FaimError
+from faim.errors import EXIT_INTERRUPTED, EXIT_WRONG_INPUT, FaimError
 from faim.evaluation.report import check_writable, machine, write_json
 from faim.masks.evaluation.evaluate import evaluate_masks
 from faim.models.checkpoint import load_model, save_checkpoint

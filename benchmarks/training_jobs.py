@@ -18,10 +18,9 @@ from typing import Any
 import torch
 from kept_results import Kept
 
-from faim.cli import EXIT_INTERRUPTED
 from faim.cli import main as faim
 from faim.data.coco_vid import read_json
-from faim.errors import FaimError
+from faim.errors import EXIT_INTERRUPTED, FaimError
 from faim.evaluation.report import check_writable
 
 LEVELS = {"ap50": "AP50", "ap75": "AP75", "ap50_95": "AP50:95"}

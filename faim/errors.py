@@ -1,4 +1,7 @@
-"""The one exception a user meets."""
+"""The one exception a user meets, and the exit statuses of commands."""
+
+#: After wrong input, and after Ctrl-C.
+EXIT_WRONG_INPUT, EXIT_INTERRUPTED = 2, 130
 
 
 class FaimError(Exception):

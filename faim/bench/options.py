@@ -6,11 +6,11 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from faim.arguments import size, whole
+from faim.arguments import add_backend_options, size, whole
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """All but the backend's options."""
+    """Add them to a parser, and `run`."""
     parser.add_argument(
         "--weights",
         "-c",
@@ -24,9 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--frames", type=whole(1), default=100, help="frames to time (100)")
     parser.add_argument("--bank", type=whole(0), metavar="N", help="past frames of a stream (31)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
+    add_backend_options(parser)
+    parser.set_defaults(run=run)
 
 
-def run(parsed: argparse.Namespace) -> None:
+def run(parsed: argparse.Namespace) -> int:
     """Time, print, and write the JSON file if one is asked for.
 
     Raises:
@@ -57,3 +59,4 @@ def run(parsed: argparse.Namespace) -> None:
     print_result(Console(highlight=False), result)
     if parsed.json:
         write_json(parsed.json, asdict(result))
+    return 0

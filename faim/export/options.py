@@ -100,7 +100,7 @@ class ExportOptions:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `faim export` to a parser."""
+    """Add the options of `faim export` to a parser, and `run`."""
     parser.add_argument(
         "-c",
         "--ckpt",
@@ -146,6 +146,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N.N",
         help="build ahead of time for such GPUs, as 7.5 8.6 (default: for the GPU of this machine)",
     )
+    parser.set_defaults(run=run)
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """`faim export`."""
+    from faim.export.run import run_export
+
+    run_export(read_options(parsed))
+    return 0
 
 
 def read_options(parsed: argparse.Namespace) -> ExportOptions:

@@ -36,7 +36,7 @@ class ReportOptions:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """All of them."""
+    """Add them to a parser, and `run`."""
     parser.add_argument(
         "runs", nargs="+", type=path, metavar="RUN", help="folder written by faim eval --out"
     )
@@ -63,6 +63,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RUN:MODE",
         help="the two whose frames are shown (default: the first two)",
     )
+    parser.set_defaults(run=run)
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """`faim report`."""
+    from faim.report.page import run_report
+
+    print(f"wrote {run_report(read_options(parsed))}")
+    return 0
 
 
 def read_options(parsed: argparse.Namespace) -> ReportOptions:

@@ -51,7 +51,7 @@ class TrainRequest:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `faim train` to a parser."""
+    """Add the options of `faim train` to a parser, and `run`."""
     parser.add_argument(
         "-f", "--exp-file", "--exp_file", required=True, help="experiment, as exps/faim_s.py"
     )
@@ -77,6 +77,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "overrides", nargs="*", metavar="key=value", help="any field of the experiment"
     )
     take_overrides_anywhere(parser)
+    parser.set_defaults(run=run)
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """`faim train`."""
+    from faim.training.run import run_train
+
+    return run_train(parsed)
 
 
 def read_options(parsed: argparse.Namespace) -> TrainRequest:

@@ -20,7 +20,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from loguru import logger
 
-from faim.errors import FaimError
+from faim.errors import EXIT_INTERRUPTED, EXIT_WRONG_INPUT, FaimError
 from faim.training.callbacks import (
     ProgressBar,
     ProgressLines,
@@ -39,9 +39,6 @@ from faim.training.data_module import TrainingData
 from faim.training.ema import MovingAverage
 from faim.training.errors import OtherProcessError, end_other_processes
 from faim.training.options import TrainRequest, read_options
-
-EXIT_INTERRUPTED = 130
-EXIT_FAILED = 2
 
 
 def run_train(parsed: argparse.Namespace) -> int:
@@ -62,7 +59,7 @@ def run_train(parsed: argparse.Namespace) -> int:
         logger.info(f"stopped; go on with --resume ({last_checkpoint(request.out)})")
         return EXIT_INTERRUPTED
     except OtherProcessError:
-        return EXIT_FAILED
+        return EXIT_WRONG_INPUT
     return 0
 
 

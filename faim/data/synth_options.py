@@ -1,0 +1,37 @@
+"""Options of `faim synth`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from faim.arguments import whole
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add them to a parser, and `run`."""
+    parser.add_argument("--out", type=Path, required=True, help="folder to write to")
+    parser.add_argument("--videos", type=whole(1), default=20)
+    parser.add_argument("--frames", type=whole(1), default=32, help="frames a video")
+    parser.add_argument("--size", type=whole(64), default=256, help="side in pixels")
+    parser.add_argument("--classes", type=whole(1), default=8)
+    parser.add_argument("--severity", choices=("easy", "hard"), default="hard")
+    parser.add_argument("--seed", type=whole(0), default=0)
+    parser.set_defaults(run=run)
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """`faim synth`."""
+    from faim.data.synth import generate
+
+    path = generate(
+        parsed.out,
+        videos=parsed.videos,
+        frames=parsed.frames,
+        size=parsed.size,
+        classes=parsed.classes,
+        severity=parsed.severity,
+        seed=parsed.seed,
+    )
+    print(f"wrote {path}")
+    return 0

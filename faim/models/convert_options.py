@@ -1,0 +1,25 @@
+"""Options of `faim convert`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add them to a parser, and `run`."""
+    parser.add_argument("source", type=Path, help="published YOLOX or YOLOV .pth")
+    parser.add_argument("--out", type=Path, required=True, help="safetensors file to write")
+    parser.add_argument("--classes", help="class names, separated by commas")
+    parser.set_defaults(run=run)
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """`faim convert`."""
+    from faim.models.checkpoint import load_model, save_checkpoint
+
+    names = tuple(parsed.classes.split(",")) if parsed.classes else None
+    model = load_model(parsed.source, class_names=names)
+    save_checkpoint(parsed.out, model)
+    print(f"wrote {parsed.out}: {model.config.title}, {model.config.num_classes} classes")
+    return 0
