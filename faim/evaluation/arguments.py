@@ -10,6 +10,7 @@ from faim.arguments import (
     add_bank_options,
     add_network_options,
     path,
+    share,
     whole,
 )
 from faim.postprocess.options import add_post_options
@@ -33,6 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--frames", type=whole(1, MOST_BANK), metavar="M", help="frames looked at together"
     )
     parser.add_argument("--proposals", type=whole(1), metavar="N", help="proposals a frame")
+    parser.add_argument(
+        "--proposal-nms", type=share, metavar="IOU", help="of the proposals (the model's own)"
+    )
     parser.add_argument("--json", type=path, metavar="FILE", help="write the figures as JSON")
     parser.add_argument("--out", type=path, metavar="DIR", help="write a folder for faim report")
     parser.add_argument(
@@ -69,6 +73,7 @@ def run(parsed: argparse.Namespace) -> int:
             bank_policy=parsed.bank_policy,
             frames=parsed.frames,
             proposals=parsed.proposals,
+            proposal_nms=parsed.proposal_nms,
             post=parsed.post,
             post_model=parsed.post_model,
             out=parsed.out,

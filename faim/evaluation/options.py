@@ -50,6 +50,7 @@ class EvalOptions:
         bank_policy: which of them, see `faim.runtime.bank_policy`.
         frames: m, frames that global mode looks at together; the model's own by default.
         proposals: n, proposals a frame; the model's own by default.
+        proposal_nms: IoU threshold of FSPM's NMS; the model's own by default.
         post: post-processing of every video: "repp" in the modes frame and global, "causal" in
             stream; "auto" is "causal" where the aggregation is "affinity", and else "none".
         post_model: what boxes are linked by, as `faim repp fit` writes it; the published one by
@@ -76,6 +77,7 @@ class EvalOptions:
     bank_policy: PolicyName = "spread"
     frames: int | None = None
     proposals: int | None = None
+    proposal_nms: float | None = None
     post: PostName = "auto"
     post_model: Path | None = None
     out: Path | None = None
@@ -117,6 +119,8 @@ class EvalOptions:
             )
         if self.mode != "all":
             check_post(self.post, self.mode)
+        if self.proposal_nms is not None and not 0 <= self.proposal_nms <= 1:
+            raise FaimError(f"--proposal-nms: {self.proposal_nms!r} given; expected 0 to 1")
         for name, value in (("--frames", self.frames), ("--proposals", self.proposals)):
             if value is not None and value < 1:
                 raise FaimError(f"{name}: {value!r} given; expected 1 or more")

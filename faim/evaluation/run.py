@@ -181,6 +181,7 @@ def _circumstances(
         "score_threshold": config.score_threshold,
         "test_frames": runner.frames,
         "proposals": config.num_proposals,
+        "proposal_nms": config.nms_test,
         "post": options.post,
         "post_model": str(options.post_model) if options.post_model else None,
         "machine": machine(),

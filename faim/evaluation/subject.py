@@ -11,6 +11,7 @@ from faim.models.affinity import Affinity
 from faim.models.aggregation import NoAggregation
 from faim.models.checkpoint import Aggregate, load_model
 from faim.models.faim import VideoDetector
+from faim.models.ticam_detector import VideoModel
 from faim.runtime.backends.graph_detector import GraphDetector
 from faim.runtime.backends.select import BackendOptions, open_detector
 from faim.runtime.checks import resolve_device
@@ -55,22 +56,28 @@ def _open(
         model = load_model(
             options.weights, aggregate=aggregate, device=resolve_device(options.device)
         )
-        if options.proposals is not None:
-            model.config = replace(model.config, num_proposals=options.proposals)
-            model.fspm.num_proposals = options.proposals
+        _set_selection(model, options)
         return model
     detector = open_detector(options.weights, run, aggregate=aggregate, size=size)
-    if options.proposals is not None:
-        set_proposals(detector, options.proposals)
+    _set_selection(detector, options)
     return detector
 
 
-def set_proposals(detector: GraphDetector, count: int) -> None:
+def _set_selection(model: VideoModel | GraphDetector, options: EvalOptions) -> None:
+    """What the options ask of FSPM."""
+    if options.proposals is not None:
+        set_proposals(model, options.proposals)
+    if options.proposal_nms is not None:
+        model.config = replace(model.config, nms_test=options.proposal_nms)
+        model.fspm.nms_test = options.proposal_nms
+
+
+def set_proposals(model: VideoModel | GraphDetector, count: int) -> None:
     """Another number of proposals a frame; FaimError where exported graphs hold it."""
-    if detector.runner.backend != "torch":
+    if isinstance(model, GraphDetector) and model.runner.backend != "torch":
         raise FaimError(
-            f"--proposals: {count} given with backend {detector.runner.backend}, whose graphs hold "
-            f"the model's own {detector.config.num_proposals}; expected --backend torch"
+            f"--proposals: {count} given with backend {model.runner.backend}, whose graphs hold "
+            f"the model's own {model.config.num_proposals}; expected --backend torch"
         )
-    detector.config = replace(detector.config, num_proposals=count)
-    detector.fspm.num_proposals = count
+    model.config = replace(model.config, num_proposals=count)
+    model.fspm.num_proposals = count

@@ -22,14 +22,14 @@ from faim.errors import FaimError
 from faim.evaluation.modes import ModeRunner, match_classes, median_ms
 from faim.evaluation.post import open_post
 from faim.evaluation.run import EvalOptions, run_eval
-from faim.evaluation.subject import set_proposals
+from faim.evaluation.subject import open_models, set_proposals
 from faim.models.affinity import Affinity
 from faim.models.checkpoint import load_model, save_checkpoint
 from faim.models.faim import build_model
 from faim.runtime.backends.select import torch_detector
 from faim.runtime.pipeline import Detector
 from faim.runtime.sources import open_source
-from faim.structures import Proposals, ScoredBoxes
+from faim.structures import Proposals, RawPredictions, ScoredBoxes
 
 #: Where the object of frame t stands; frames are 200x100, network input 64x128 (scale 0.64).
 BOXES = [(10.0 + 4 * t, 20.0, 50.0 + 4 * t, 60.0) for t in range(6)]
@@ -305,6 +305,7 @@ FILE = {"detections": Path("nowhere.json")}
         ({"post": "repp", "post_model": Path("nowhere.json")}, r"nowhere\.json"),
         ({"frames": 0}, "--frames: 0"),
         ({"proposals": 0}, "--proposals: 0"),
+        ({"proposal_nms": 1.5}, "--proposal-nms: 1.5 given; expected 0 to 1"),
         ({"weights": None}, "--ckpt: not given"),
         ({"post": "repp", "mode": "stream"}, "repp given with mode stream"),
         ({"post": "causal", "mode": "global"}, "causal given with mode global"),
@@ -406,6 +407,25 @@ def test_fewer_proposals(data: CocoVid, weights: Path) -> None:
     )
     same = run_eval(compiled, Console(file=io.StringIO()))
     assert same["modes"]["frame"]["ap50"] == report["modes"]["frame"]["ap50"]
+
+
+def test_more_proposals_of_one_object(data: CocoVid, weights: Path) -> None:
+    kept = []
+    for threshold in (0.0, 0.5, 1.0):
+        options = EvalOptions(weights, data.annotation_file, proposal_nms=threshold)
+        model, _ = open_models(options, None, None, with_base=False)
+        assert model.config.nms_test == threshold
+        picks = model.fspm(_alike(10))  # type: ignore[attr-defined]
+        kept.append(int(picks.valid.sum()))
+    # Neighbours in a row of boxes of 10 pixels at distances of 2 overlap by 8/12.
+    assert kept == [2, 5, 10]
+
+
+def _alike(count: int) -> RawPredictions:
+    left = 2.0 * torch.arange(count)
+    boxes = torch.stack([left, torch.zeros(count), left + 10, torch.full((count,), 10.0)], dim=1)
+    scores = torch.linspace(0.9, 0.5, count)
+    return RawPredictions(boxes[None], scores[None], torch.ones(1, count, 2))
 
 
 def test_exported_graphs_keep_their_proposals(weights: Path) -> None:
