@@ -128,7 +128,7 @@ def make_base(options: argparse.Namespace, kept: Kept) -> dict[str, Any]:
     if given is None and not preset.base:
         given = default_weights()
     lines = [] if given else base_training(options)
-    score = evaluation(file, options.out / "test", preset, options.out / "base")
+    score = evaluation(file, options.out / "test", preset, options.out / "base/eval")
 
     def make() -> dict[str, Any]:
         for line in lines:

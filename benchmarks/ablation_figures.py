@@ -27,9 +27,20 @@ Seeds = Mapping[str, Mapping[str, Any]]
 
 
 def read_row(job: Job) -> dict[str, Any]:
-    """A job's result, from what its evaluation left; see `read_evaluation`."""
-    score = job.commands[-1]
-    return read_evaluation(job.run / "eval", Path(score[score.index("--data") + 1]))
+    """A job's result, from what its evaluations left; see `read_evaluation`.
+
+    `loose` has the same with the looser NMS of the proposals, where that was evaluated.
+    """
+    evaluations = [line for line in job.commands if line[0] == "eval"]
+    first, *others = (
+        read_evaluation(Path(_value(line, "--out")), Path(_value(line, "--data")))
+        for line in evaluations
+    )
+    return {**first, "loose": others[0]} if others else first
+
+
+def _value(line: Sequence[str], option: str) -> str:
+    return line[line.index(option) + 1]
 
 
 def read_evaluation(folder: Path, annotations: Path) -> dict[str, Any]:
