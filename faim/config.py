@@ -48,6 +48,8 @@ class FaimConfig:
         scale: depth, width and depthwise of a base detector that is none of the named sizes; None
             takes the variant's.
         class_names: names in the order of the class ids.
+        refined_classes: names of the classes that TICAM decides, none for all; the others keep the
+            base detector's scores, as those must that a training never saw.
         architecture: "yolox" is a base detector alone, "faim" has the video modules too, "yolov"
             aggregates the base detector's regression features in the place of F_ins, and
             "yolov_ifem" is the same with instance masks learnt beside it (FAIM, Table 2).
@@ -85,6 +87,7 @@ class FaimConfig:
 
     variant: Variant = "s"
     class_names: tuple[str, ...] = ()
+    refined_classes: tuple[str, ...] = ()
     architecture: Architecture = "faim"
     test_size: tuple[int, int] = (576, 576)
     top_k: int = 750
@@ -114,7 +117,8 @@ class FaimConfig:
 
     def __post_init__(self) -> None:
         """Validate; raises FaimError naming the field, its value and what is allowed."""
-        for name in ("class_names", "test_size", "mask_levels", "train_parts"):
+        lists = ("class_names", "refined_classes", "test_size", "mask_levels", "train_parts")
+        for name in lists:
             value = getattr(self, name)
             if not isinstance(value, (list, tuple)):
                 raise FaimError(f"config: {name} is {value!r}; expected a list")
@@ -138,6 +142,11 @@ class FaimConfig:
             raise FaimError(
                 f"config: class_names is {self.class_names!r}; expected at least one name, "
                 "each once"
+            )
+        refined = self.refined_classes
+        if not set(refined) <= set(self.class_names) or len(set(refined)) != len(refined):
+            raise FaimError(
+                f"config: refined_classes is {refined!r}; expected some of class_names, each once"
             )
         if not self.mask_levels:
             raise FaimError("config: mask_levels is empty; expected at least one of P3, P4, P5")
@@ -186,6 +195,13 @@ class FaimConfig:
     def num_classes(self) -> int:
         """C."""
         return len(self.class_names)
+
+    @property
+    def refined(self) -> tuple[bool, ...] | None:
+        """Of every class, whether TICAM decides it; None where it decides all."""
+        if not self.refined_classes:
+            return None
+        return tuple(name in self.refined_classes for name in self.class_names)
 
     @property
     def scales(self) -> Scale:

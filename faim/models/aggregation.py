@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from faim.models.ticam import TICAM, TicamEntry
@@ -35,8 +36,24 @@ class Aggregator(Protocol):
         ...
 
 
+def class_probabilities(logits: Tensor, class_scores: Tensor, refined: Tensor | None) -> Tensor:
+    """TICAM's decision about the classes that it decides, the base detector's about the others.
+
+    Args:
+        logits: (…, C) refined class logits.
+        class_scores: (…, C) in [0, 1], the base detector's of the same proposals.
+        refined: (C,) bool, see `TICAM`; None for all.
+
+    Returns:
+        (…, C) in [0, 1].
+    """
+    if refined is None:
+        return logits.sigmoid()
+    return torch.where(refined, logits.sigmoid(), class_scores)
+
+
 class TicamAggregator:
-    """TICAM's decision as probabilities."""
+    """TICAM's decision as probabilities; the base detector's where it has none."""
 
     padded = False
 
@@ -46,13 +63,14 @@ class TicamAggregator:
 
     def refine(self, proposals: Proposals) -> Tensor:
         """See `Aggregator.refine`."""
-        return self.ticam(proposals).sigmoid()
+        logits = self.ticam(proposals)
+        return class_probabilities(logits, proposals.class_scores, self.ticam.refined)
 
     def step(self, key: Proposals, bank: TensorRecord | None) -> tuple[Tensor, TensorRecord]:
         """See `Aggregator.step`."""
         assert bank is None or isinstance(bank, TicamEntry)
         logits, entry = self.ticam.step(key, bank)
-        return logits.sigmoid(), entry
+        return class_probabilities(logits, key.class_scores, self.ticam.refined), entry
 
 
 class NoAggregation:

@@ -139,4 +139,6 @@ def _rename_classes(
             f"{path}: a checkpoint of {config.num_classes} classes; {len(class_names)} class names "
             "were given"
         )
-    return replace(config, class_names=class_names)
+    renamed = dict(zip(config.class_names, class_names, strict=True))
+    refined = tuple(renamed[name] for name in config.refined_classes)
+    return replace(config, class_names=class_names, refined_classes=refined)

@@ -65,15 +65,19 @@ def _match_frame(
     return Matches(target, label, torch.where(matched, iou, torch.zeros_like(iou)))
 
 
-def refined_classification_loss(logits: Tensor, matches: Matches) -> Tensor:
+def refined_classification_loss(
+    logits: Tensor, matches: Matches, refined: Tensor | None = None
+) -> Tensor:
     """Binary cross entropy of the refined classes of matched proposals.
 
     The target is one-hot times IoU. Unmatched proposals do not count: telling them from objects is
-    left to the objectness (the public YOLOV implementation's convention).
+    left to the objectness (the public YOLOV implementation's convention). So an object without a
+    label is not background either.
 
     Args:
         logits: (m, n, C) of TICAM.
         matches: of the same proposals, leading dimensions (m, n).
+        refined: (C,) bool, the classes that count; None for all.
 
     Returns:
         Scalar: summed over classes, averaged over matched proposals; 0 where none is matched.
@@ -81,6 +85,8 @@ def refined_classification_loss(logits: Tensor, matches: Matches) -> Tensor:
     matched = matches.label >= 0
     chosen = logits[matched]
     soft = F.one_hot(matches.label[matched], logits.shape[-1]) * matches.iou[matched, None]
+    if refined is not None:
+        chosen, soft = chosen[:, refined], soft[:, refined]
     loss = F.binary_cross_entropy_with_logits(chosen, soft.to(chosen.dtype), reduction="sum")
     return loss / max(len(chosen), 1)
 

@@ -39,14 +39,19 @@ def instance_mask_loss(
         mask_head: predicts C masks of a proposal, or one.
         features: F_ins, per level (m, D, H, W).
         made: the step's decisions; of a proposal's masks the one of its class counts (Eq. 5).
-        config: `mask_loss`, `class_agnostic_masks`, `max_mask_rois` and `match_iou` are read.
+        config: `mask_loss`, `class_agnostic_masks`, `max_mask_rois`, `match_iou` and `refined` are
+            read.
 
     Returns:
         A scalar, without lambda; 0 with a gradient of 0 where no matched proposal has a mask.
     """
     frames, slots, chosen = _shown(made, config)
     predicted = mask_head(features, made.picks.boxes[frames, slots], frames)
-    classes = made.logits[frames, slots].argmax(dim=-1)
+    logits = made.logits[frames, slots]
+    if config.refined is not None:  # TICAM decides no other class
+        others = ~torch.tensor(config.refined, device=logits.device)
+        logits = logits.masked_fill(others, -torch.inf)
+    classes = logits.argmax(dim=-1)
     if config.class_agnostic_masks:
         classes = torch.zeros_like(classes)
     predicted = predicted[torch.arange(len(frames), device=classes.device), classes]

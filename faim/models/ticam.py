@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -68,9 +69,15 @@ class TICAM(nn.Module):
     the threshold), the affinity average of YOLOV (Shi et al., AAAI 2023), and a linear classifier
     reads the class off. Guidance and second round can be switched off, to see what they are worth.
 
+    Attributes:
+        refined: (C,) bool, the classes that it is to decide; None for all. Logits of others mean
+            nothing.
+
     The second round needs the attention map itself, which `F.scaled_dot_product_attention` does not
     hand out, hence the plain matrix products.
     """
+
+    refined: Tensor | None
 
     def __init__(
         self,
@@ -82,9 +89,12 @@ class TICAM(nn.Module):
         guide_ins: bool = False,
         guide_cls: bool = True,
         affinity_average: bool = True,
+        refined: Sequence[bool] | None = None,
     ) -> None:
         """`dim` is D, a multiple of `num_heads`."""
         super().__init__()
+        marks = None if refined is None else torch.tensor(refined)
+        self.register_buffer("refined", marks, persistent=False)
         self.guide_ins = guide_ins
         self.guide_cls = guide_cls
         self.affinity_average = affinity_average

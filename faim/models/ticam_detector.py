@@ -83,6 +83,7 @@ class TicamDetector(VideoModel):
             config.guide_ins,
             config.guide_cls,
             config.affinity_average,
+            config.refined,
         )
 
     @property
@@ -167,7 +168,7 @@ class TicamDetector(VideoModel):
         first, second = (gather_features(levels, picks.index) for levels in described)
         logits = self.ticam(make_proposals(picks, first, second))
         matches = match_proposals(picks, sample.targets, assignments, self.config.match_iou)
-        refined = refined_classification_loss(logits, matches)
+        refined = refined_classification_loss(logits, matches, self.ticam.refined)
         mask = self.mask_loss(described, Decisions(picks, logits, matches, sample.targets))
         return {
             "total": losses["total"] + refined + self.config.mask_weight * mask,

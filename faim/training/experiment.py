@@ -111,7 +111,7 @@ class Experiment(CommonExperiment):
 
     def config(self, class_names: tuple[str, ...]) -> FaimConfig:
         """The model's config for these classes; raises FaimError for a wrong `model` field."""
-        known = {"variant", "class_names", "architecture"}
+        known = {"variant", "class_names", "architecture", "refined_classes"}
         if wrong := known & self.model.keys():
             raise FaimError(f"model.{min(wrong)} is set by the experiment and its data")
         try:
@@ -123,6 +123,10 @@ class Experiment(CommonExperiment):
             )
         except TypeError as error:
             raise FaimError(f"model: {error}; expected fields of FaimConfig") from error
+
+    def config_for(self, data: CocoVid) -> FaimConfig:
+        """The model's config for these training data; raises FaimError as `config`."""
+        return self.config(data.classes)
 
     @property
     @abstractmethod
@@ -165,7 +169,7 @@ class Experiment(CommonExperiment):
         """See `faim.training.starting_weights`."""
         from faim.training.starting_weights import starting_model
 
-        return starting_model(self, data.classes)
+        return starting_model(self, data.classes, self.config_for(data).refined_classes)
 
     def make_module(self, model: Any, steps_per_epoch: int) -> TrainingModule:
         """See `faim.training.module`."""
@@ -185,7 +189,7 @@ class Experiment(CommonExperiment):
 
     def identity(self, data: CocoVid) -> dict[str, Any]:
         """The model's config and the size of the data."""
-        config = asdict(self.config(data.classes))
+        config = asdict(self.config_for(data))
         return {f"model.{name}": value for name, value in config.items()} | data_identity(data)
 
     def describe(self, data: CocoVid) -> str:
@@ -273,6 +277,9 @@ class FaimExperiment(Experiment):
         cache_base: gigabytes for what the frozen base detector makes of the images, each seen by
             it once; 0 for none. With one size and without colour jitter, as otherwise no image
             comes twice.
+        refined_classes: names of the classes that TICAM learns to decide, () for all; None takes
+            those that the training data have objects of. The others keep the base detector's
+            scores.
     """
 
     batch_size: int = 1
@@ -285,6 +292,7 @@ class FaimExperiment(Experiment):
     hsv_prob: float = 0.0
     init_branch_from_base: bool = True
     cache_base: float = 0.0
+    refined_classes: tuple[str, ...] | None = None
 
     architecture: ClassVar[Architecture] = "faim"
 
@@ -344,6 +352,20 @@ class FaimExperiment(Experiment):
             config = replace(config, train_parts=parts)
         return config
 
+    def config_for(self, data: CocoVid) -> FaimConfig:
+        """As in `Experiment`; with the classes that TICAM is to decide."""
+        refined = self.refined_classes
+        if refined is None:
+            refined = seen_classes(every_nth_frame(data, self.frame_stride))
+        return replace(self.config(data.classes), refined_classes=refined)
+
+    def describe(self, data: CocoVid) -> str:
+        """As in `Experiment`; says it where TICAM does not decide all classes."""
+        text, refined = super().describe(data), self.config_for(data).refined_classes
+        if not refined:
+            return text
+        return f"{text}, of which {len(refined)} are refined ({', '.join(refined)})"
+
     @property
     def process_batch(self) -> int:
         """One video."""
@@ -401,6 +423,14 @@ def every_nth_frame(data: CocoVid, stride: int) -> CocoVid:
     thinned = copy(data)
     thinned.videos = [replace(v, frames=v.frames[::stride]) for v in data.videos]
     return thinned
+
+
+def seen_classes(data: CocoVid) -> tuple[str, ...]:
+    """Names of the classes that there are objects of; () where that is all of them."""
+    seen = {a.category_id for frame in data.frames for a in frame.annotations}
+    if len(seen) == len(data.classes):
+        return ()
+    return tuple(name for index, name in enumerate(data.classes) if index in seen)
 
 
 def _one_video(items: Sequence[VideoSample]) -> tuple[Any, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from loguru import logger
 from torch import Tensor
@@ -19,19 +21,28 @@ _BASE = "detector."
 _CLASS_ROWS = "detector.head.cls_preds."
 
 
-def starting_model(experiment: Experiment, class_names: tuple[str, ...]) -> VideoModel:
+def starting_model(
+    experiment: Experiment,
+    class_names: tuple[str, ...],
+    refined_classes: tuple[str, ...] = (),
+) -> VideoModel:
     """The model with the weights that training starts from.
 
     A checkpoint of the same architecture and classes is gone on with as a whole; of any other the
     base detector is taken. One that knows all the data's classes by name (COCO's, for example)
     keeps their predictors, in the data's order.
 
+    Args:
+        experiment: names the checkpoint.
+        class_names: of the data.
+        refined_classes: see `FaimConfig`. What a checkpoint that is gone on with refines stays
+            refined too, unless the experiment names the classes.
+
     Raises:
         FaimError: a wrong checkpoint (see `load_base_weights`); the second stage has none, or one
             that does not know the data's classes.
     """
-    torch.manual_seed(experiment.seed)
-    model = build_model(experiment.config(class_names))
+    wanted = replace(experiment.config(class_names), refined_classes=refined_classes)
     if not experiment.ckpt:
         if isinstance(experiment, FaimExperiment):
             raise FaimError(
@@ -39,7 +50,7 @@ def starting_model(experiment: Experiment, class_names: tuple[str, ...]) -> Vide
                 "such as runs/yolox_s_vid/weights.safetensors"
             )
         logger.info("no -c: starts from random weights")
-        return model
+        return _fresh(wanted, experiment)
     config, state = load_checkpoint(experiment.ckpt)
     if isinstance(experiment, BaseExperiment) and not experiment.freeze_norm and is_folded(state):
         raise FaimError(
@@ -47,14 +58,31 @@ def starting_model(experiment: Experiment, class_names: tuple[str, ...]) -> Vide
             "would not start from what it knows; expected freeze_norm=True, or the weights as they "
             "were trained"
         )
-    same = config.architecture == model.config.architecture and config.class_names == class_names
-    if same and isinstance(model, TicamDetector):
+    same = config.architecture == wanted.architecture and config.class_names == class_names
+    if same and isinstance(experiment, FaimExperiment):
+        if experiment.refined_classes is None:
+            wanted = replace(wanted, refined_classes=_either(config, wanted))
+        model = _fresh(wanted, experiment)
         load_weights(model, state, experiment.ckpt)
         return model
+    model = _fresh(wanted, experiment)
     _load_base(model, config, state, experiment)
     if isinstance(experiment, FaimExperiment) and experiment.init_branch_from_base:
         _copy_classification_branch(model)
     return model
+
+
+def _fresh(config: FaimConfig, experiment: Experiment) -> VideoModel:
+    torch.manual_seed(experiment.seed)
+    return build_model(config)
+
+
+def _either(first: FaimConfig, second: FaimConfig) -> tuple[str, ...]:
+    """The classes that one of two configs of the same classes refines."""
+    if first.refined is None or second.refined is None:
+        return ()
+    both = zip(first.class_names, first.refined, second.refined, strict=True)
+    return tuple(name for name, one, other in both if one or other)
 
 
 def _load_base(

@@ -20,7 +20,7 @@ from faim.export.graphs import (
 )
 from faim.models import patches
 from faim.models.affinity import Affinity
-from faim.models.aggregation import Aggregator, NoAggregation
+from faim.models.aggregation import Aggregator, NoAggregation, class_probabilities
 from faim.models.fspm import FSPM
 from faim.models.patches import locate
 from faim.models.ticam import TicamEntry
@@ -48,7 +48,7 @@ class GraphDetector:
 
     def _aggregator(self) -> Aggregator:
         if self.runner.info.aggregation == "ticam":
-            return GraphTicam(self.runner, self.config.guide_ins)
+            return GraphTicam(self.runner)
         if self.runner.info.aggregation == "affinity":
             return Affinity(self.config.affinity_threshold)
         return NoAggregation()
@@ -142,19 +142,22 @@ def _at(features: list[Tensor], cells: list[Tensor], order: Tensor) -> Tensor:
 
 
 class GraphTicam:
-    """TICAM's decision as probabilities, by the graphs "step" and "refine"."""
+    """What `TicamAggregator` is, by the graphs "step" and "refine"."""
 
     padded = True
 
-    def __init__(self, runner: GraphRunner, guide_ins: bool) -> None:
-        """`guide_ins` as in `FaimConfig`."""
+    def __init__(self, runner: GraphRunner) -> None:
+        """`runner` has the two graphs."""
         self.runner = runner
-        self.guide_ins = guide_ins
+        config = runner.info.config
+        self.guide_ins = config.guide_ins
+        marks = config.refined
+        self.refined = None if marks is None else torch.tensor(marks, device=runner.device)
 
     def refine(self, proposals: Proposals) -> Tensor:
         """See `Aggregator.refine`."""
         found = self.runner.run("refine", self._key(proposals))
-        return found["logits"].sigmoid()
+        return class_probabilities(found["logits"], proposals.class_scores, self.refined)
 
     def step(self, key: Proposals, bank: TensorRecord | None) -> tuple[Tensor, TensorRecord]:
         """See `Aggregator.step`."""
@@ -167,7 +170,7 @@ class GraphTicam:
         references = {f"bank_{name}": getattr(past, name) for name in ENTRY}
         found = self.runner.run("step", inputs | references)
         entry = TicamEntry(**{name: found[name] for name in MADE}, valid=inputs["valid"])
-        return found["logits"].sigmoid(), entry
+        return class_probabilities(found["logits"], key.class_scores, self.refined), entry
 
     def _key(self, proposals: Proposals) -> dict[str, Tensor]:
         objectness = proposals.objectness

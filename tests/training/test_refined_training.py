@@ -1,0 +1,133 @@
+"""Classes that the training data have no objects of stay the base detector's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from faim.config import FaimConfig
+from faim.data.coco_vid import CocoVid
+from faim.errors import FaimError
+from faim.models.checkpoint import load_model, save_checkpoint
+from faim.models.faim import build_model
+from faim.training.experiment import FaimExperiment, seen_classes
+from faim.training.options import TrainRequest
+from faim.training.run import train
+from faim.training.starting_weights import starting_model
+
+NAMES = ("a", "b", "c", "d")
+
+
+@pytest.fixture(scope="module")
+def more_classes(annotations: Path) -> Path:
+    """The data with a category before, between and behind the two that have objects."""
+    content = json.loads(annotations.read_text())
+    first, second = content["categories"]
+    content["categories"] = [
+        {"id": 1, "name": "before"},
+        {"id": 2, "name": first["name"]},
+        {"id": 3, "name": "between"},
+        {"id": 4, "name": second["name"]},
+    ]
+    for annotation in content["annotations"]:
+        annotation["category_id"] = 2 if annotation["category_id"] == first["id"] else 4
+    path = annotations.with_name("more_classes.json")
+    path.write_text(json.dumps(content))
+    return path
+
+
+@pytest.fixture
+def experiment(
+    faim_experiment: FaimExperiment, more_classes: Path, tmp_path: Path
+) -> FaimExperiment:
+    """One epoch on data of four categories, from a base detector that knows them."""
+    torch.manual_seed(3)
+    config = FaimConfig(
+        variant="nano", class_names=CocoVid(more_classes).classes, architecture="yolox"
+    )
+    model = build_model(config)
+    for layer in model.detector.head.obj_preds:
+        torch.nn.init.constant_(layer.bias, 1.0)
+    path = tmp_path / "base.safetensors"
+    save_checkpoint(path, model)
+    return replace(faim_experiment, train_ann=str(more_classes), ckpt=str(path), max_epochs=1)
+
+
+def test_seen_classes(annotations: Path, more_classes: Path) -> None:
+    assert seen_classes(CocoVid(annotations)) == ()
+    names = CocoVid(more_classes).classes
+    assert seen_classes(CocoVid(more_classes)) == (names[1], names[3])
+
+
+def test_only_frames_that_are_trained_on_count(
+    faim_experiment: FaimExperiment, annotations: Path
+) -> None:
+    content = json.loads(annotations.read_text())
+    name = content["categories"][1]["name"]
+    first = {image["id"] for image in content["images"] if image["frame_id"] == 0}
+    content["annotations"] = [
+        a
+        for a in content["annotations"]
+        if a["category_id"] != content["categories"][1]["id"] or a["image_id"] not in first
+    ]
+    path = annotations.with_name("late.json")
+    path.write_text(json.dumps(content))
+    data = CocoVid(path)
+    assert faim_experiment.config_for(data).refined_classes == ()
+    thinned = replace(faim_experiment, frame_stride=4)
+    assert thinned.config_for(data).refined_classes == tuple(n for n in data.classes if n != name)
+
+
+def test_a_training_refines_what_it_sees(
+    experiment: FaimExperiment, tmp_path: Path, fit: Callable[..., Path]
+) -> None:
+    names = CocoVid(Path(experiment.train_ann)).classes
+    model = load_model(fit(experiment, tmp_path / "run"))
+    assert model.config.class_names == names
+    assert model.config.refined_classes == (names[1], names[3])
+    images = torch.rand(2, 3, 64, 64) * 255
+    with torch.inference_mode():
+        proposals = model.propose(images)
+        found = model.aggregator.refine(proposals)
+    assert torch.equal(found[..., [0, 2]], proposals.class_scores[..., [0, 2]])
+    assert not torch.equal(found[..., [1, 3]], proposals.class_scores[..., [1, 3]])
+
+
+def test_the_experiment_may_say_which(experiment: FaimExperiment) -> None:
+    data = CocoVid(Path(experiment.train_ann))
+    chosen = replace(experiment, refined_classes=("between",))
+    chosen.validate()
+    assert chosen.config_for(data).refined_classes == ("between",)
+    assert chosen.describe(data).endswith("4 classes, of which 1 are refined (between)")
+    everything = replace(experiment, refined_classes=())
+    assert everything.config_for(data).refined is None
+    assert everything.describe(data).endswith("4 classes")
+
+
+def test_what_a_checkpoint_refines_stays_refined(experiment: FaimExperiment) -> None:
+    path = Path(experiment.ckpt).with_name("faim.safetensors")
+    config = FaimConfig(variant="nano", class_names=NAMES)
+    going_on = replace(experiment, ckpt=str(path))
+    for before, expected in ((("c", "d"), ("b", "c", "d")), ((), ())):
+        save_checkpoint(path, build_model(replace(config, refined_classes=before)))
+        model = starting_model(going_on, NAMES, ("b", "c"))
+        assert model.config.refined_classes == expected
+    named = replace(going_on, refined_classes=("b", "c"))
+    assert starting_model(named, NAMES, ("b", "c")).config.refined_classes == ("b", "c")
+
+
+def test_wrong_names(experiment: FaimExperiment, tmp_path: Path) -> None:
+    with pytest.raises(FaimError, match=r"refined_classes is \('horse',\); expected some of"):
+        train(TrainRequest(replace(experiment, refined_classes=("horse",)), tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+    wrong = replace(experiment, refined_classes=(1,))  # type: ignore[arg-type]
+    with pytest.raises(FaimError, match="refined_classes is"):
+        wrong.validate()
+    inside = replace(experiment, model={"refined_classes": ("before",)})
+    with pytest.raises(FaimError, match=r"model\.refined_classes is set by the experiment"):
+        inside.validate()
