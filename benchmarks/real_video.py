@@ -54,7 +54,7 @@ from faim.evaluation.report import check_writable, machine, write_json
 from faim.models.checkpoint import load_checkpoint
 
 #: Characters that the tables take.
-LEAST_WIDTH = 150
+LEAST_WIDTH = 170
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
