@@ -1,0 +1,69 @@
+"""The first stage's experiments: YOLOX on single frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+from faim.config import Architecture
+from faim.data.coco_vid import CocoVid
+from faim.data.datasets import FrameDataset, collate_frames
+from faim.data.transforms import BaseStageAugment
+from faim.errors import FaimError
+from faim.training.detector_experiment import Experiment
+from faim.training.video_frames import every_nth_frame
+
+
+@dataclass(kw_only=True)
+class BaseExperiment(Experiment):
+    """The first stage: YOLOX on single frames. `batch_size` counts frames.
+
+    Attributes:
+        input_size: height and width in training.
+        multiscale_range: every ten iterations the size changes by up to so many times 32 pixels;
+            0 for one size.
+        augment: `BaseStageAugment` fields that differ from the YOLOX variant's.
+        freeze_norm: whether batch norms keep the statistics that they start with; for batches too
+            small to have statistics, and weights whose norms were folded into the convolutions.
+    """
+
+    input_size: tuple[int, int] = (512, 512)
+    multiscale_range: int = 5
+    augment: dict[str, Any] = field(default_factory=dict)
+    freeze_norm: bool = False
+
+    architecture: ClassVar[Architecture] = "yolox"
+
+    @property
+    def learning_rate(self) -> float:
+        """At the end of the warm-up; rates are the public YOLOV implementation's from COCO."""
+        per_image = self.basic_lr_per_img
+        if per_image is None:
+            per_image = (0.005 if self.variant in ("l", "x") else 0.02) / 64
+        return per_image * self.batch_size
+
+    @property
+    def masks_required(self) -> bool:
+        """No: boxes alone are learnt from."""
+        return False
+
+    def dataset(self, data: CocoVid) -> FrameDataset:
+        """Augmented frames."""
+        try:
+            augment = replace(BaseStageAugment.for_variant(self.variant), **self.augment)
+        except TypeError as error:
+            raise FaimError(f"augment: {error}; expected fields of BaseStageAugment") from error
+        thinned = every_nth_frame(data, self.frame_stride)
+        return FrameDataset(thinned, self.input_size, augment, seed=self.seed, cache=self.cache)
+
+    @property
+    def collate(self) -> Callable[[Sequence[Any]], Any]:
+        """Images stacked, targets listed."""
+        return collate_frames
+
+    def start_epoch(self, dataset: FrameDataset, epoch: int) -> None:
+        """Set the epoch, and strong augmentation on or off."""
+        dataset.set_epoch(epoch)
+        if dataset.augment is not None:
+            dataset.augment.enabled = self.strong_augmentation(epoch)

@@ -1,0 +1,185 @@
+"""The second stage's experiments: the video modules on a trained base detector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from faim.config import PARTS, Architecture, FaimConfig
+from faim.data.coco_vid import CocoVid
+from faim.data.datasets import MULTI_SCALE_SIZES, VideoDataset
+from faim.errors import FaimError
+from faim.structures import VideoSample
+from faim.training.common import at_least, share
+from faim.training.detector_experiment import Experiment
+from faim.training.video_frames import every_nth_frame, seen_classes
+
+if TYPE_CHECKING:
+    from faim.training.steps import TrainingModule
+
+
+@dataclass(kw_only=True)
+class FaimExperiment(Experiment):
+    """The second stage: the video modules on a trained base detector.
+
+    `batch_size` counts videos; each gives `model.train_frames` frames and is a forward pass of its
+    own, so that a step over several accumulates their gradients. An epoch takes as many samples of
+    a video as its frames fill.
+
+    Attributes:
+        sizes: sides of the square inputs that each video draws from.
+        sampling: frames of the whole video, or of one stretch.
+        sampling_stride: distance of frames in local sampling.
+        flip: mirror half of the videos.
+        hsv_prob: chance of a colour jitter, the same for all frames of a video.
+        init_branch_from_base: the video object branch starts as a copy of the base detector's
+            classification branch, whose features tell the classes apart already; else at random.
+        cache_base: gigabytes for what the frozen base detector makes of the images, each seen by
+            it once; 0 for none. With one size and without colour jitter, as otherwise no image
+            comes twice.
+        refined_classes: names of the classes that TICAM learns to decide, () for all; None takes
+            those that the training data have objects of. The others keep the base detector's
+            scores.
+    """
+
+    batch_size: int = 1
+    warmup_iters: int = 15_000
+    no_aug_epochs: int = 0
+    sizes: tuple[int, ...] = MULTI_SCALE_SIZES
+    sampling: Literal["global", "local"] = "global"
+    sampling_stride: int = 1
+    flip: bool = True
+    hsv_prob: float = 0.0
+    init_branch_from_base: bool = True
+    cache_base: float = 0.0
+    refined_classes: tuple[str, ...] | None = None
+
+    architecture: ClassVar[Architecture] = "faim"
+
+    def validate(self) -> None:
+        """See `Experiment`; some part must be left to train too."""
+        super().validate()
+        share("hsv_prob", self.hsv_prob)
+        at_least("sampling_stride", self.sampling_stride, 1)
+        at_least("cache_base", self.cache_base, 0)
+        if not self.config(("object",)).train_parts:
+            raise FaimError(
+                f"model.train_parts is {self.model['train_parts']!r} and leaves nothing to train; "
+                f"expected some of {', '.join(PARTS[self.architecture])} (mask_head counts only "
+                "with model.mask_weight above 0)"
+            )
+
+        if self.cache_base:
+            self._check_cache()
+
+    def _check_cache(self) -> None:
+        parts = self.config(("object",)).train_parts
+        for name, value, sound in (
+            ("sizes", self.sizes, len(self.sizes) == 1),
+            ("hsv_prob", self.hsv_prob, not self.hsv_prob),
+            ("model.train_parts", parts, "base" not in parts),
+        ):
+            if not sound:
+                raise FaimError(
+                    f"cache_base is {self.cache_base:g} and {name} {value!r}; expected one size, "
+                    "no colour jitter and a frozen base detector, or cache_base=0"
+                )
+
+    def make_module(self, model: Any, steps_per_epoch: int) -> TrainingModule:
+        """As in `Experiment`; with `cache_base`, on a base detector that sees an image once."""
+        if self.cache_base:
+            from faim.training.base_cache import cache_base
+
+            cache_base(model, self.cache_base)
+        return super().make_module(model, steps_per_epoch)
+
+    @property
+    def learning_rate(self) -> float:
+        """At the end of the warm-up; the rate is the public YOLOV implementation's."""
+        per_image = 0.002 / 64 if self.basic_lr_per_img is None else self.basic_lr_per_img
+        return per_image * self.batch_size * self.config(("object",)).train_frames
+
+    @property
+    def masks_required(self) -> bool:
+        """Whether the mask loss counts."""
+        return self.config(("object",)).learns_masks
+
+    def config(self, class_names: tuple[str, ...]) -> FaimConfig:
+        """As in `Experiment`; a mask head whose loss does not count is not trained."""
+        config = super().config(class_names)
+        if config.mask_weight == 0 and "mask_head" in config.train_parts:
+            parts = tuple(part for part in config.train_parts if part != "mask_head")
+            config = replace(config, train_parts=parts)
+        return config
+
+    def config_for(self, data: CocoVid) -> FaimConfig:
+        """As in `Experiment`; with the classes that TICAM is to decide."""
+        refined = self.refined_classes
+        if refined is None:
+            refined = seen_classes(every_nth_frame(data, self.frame_stride))
+        return replace(self.config(data.classes), refined_classes=refined)
+
+    def describe(self, data: CocoVid) -> str:
+        """As in `Experiment`; says it where TICAM does not decide all classes."""
+        text, refined = super().describe(data), self.config_for(data).refined_classes
+        if not refined:
+            return text
+        return f"{text}, of which {len(refined)} are refined ({', '.join(refined)})"
+
+    @property
+    def process_batch(self) -> int:
+        """One video."""
+        return 1
+
+    @property
+    def accumulate(self) -> int:
+        """Videos of one process to a step."""
+        return self.batch_size // (self.devices * self.num_nodes)
+
+    def dataset(self, data: CocoVid) -> VideoDataset:
+        """Samples of m frames; a video appears as often as its frames fill samples."""
+        frames = self.config(("object",)).train_frames
+        dataset = VideoDataset(
+            every_nth_frame(data, self.frame_stride),
+            frames,
+            self.sizes,
+            sampling=self.sampling,
+            with_masks=self.masks_required,
+            seed=self.seed,
+            flip=self.flip,
+            hsv_prob=self.hsv_prob,
+            stride=self.sampling_stride,
+            cache=self.cache,
+        )
+        dataset.videos = [v for v in dataset.videos for _ in range(-(-len(v.frames) // frames))]
+        return dataset
+
+    @property
+    def collate(self) -> Callable[[Sequence[Any]], Any]:
+        """One video's images and targets."""
+        return _one_video
+
+    def start_epoch(self, dataset: VideoDataset, epoch: int) -> None:
+        """Set the epoch."""
+        dataset.set_epoch(epoch)
+
+
+@dataclass(kw_only=True)
+class YolovExperiment(FaimExperiment):
+    """The second stage of YOLOV, the baseline: without masks, all else as FAIM's."""
+
+    architecture: ClassVar[Architecture] = "yolov"
+
+
+@dataclass(kw_only=True)
+class YolovIfemExperiment(FaimExperiment):
+    """The second stage of YOLOV with instance masks learnt beside it (FAIM, Table 2)."""
+
+    architecture: ClassVar[Architecture] = "yolov_ifem"
+
+
+def _one_video(items: Sequence[VideoSample]) -> tuple[Any, Any]:
+    # A plain pair: Lightning and the pinning of memory look into tuples, not into dataclasses.
+    (sample,) = items
+    return sample.images, sample.targets
