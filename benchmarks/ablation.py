@@ -26,6 +26,7 @@ from ablation_plan import (
     LONG_SEED,
     PRESETS,
     REFERENCE,
+    TEST_FRAMES,
     TEST_SEED,
     TRAIN_SEED,
     Preset,
@@ -111,7 +112,7 @@ def make_data(options: argparse.Namespace, kept: Kept) -> None:
     preset: Preset = options.chosen
     for name, videos, frames, seed in (
         ("train", preset.videos, preset.frames, TRAIN_SEED),
-        ("test", preset.test_videos, preset.frames, TEST_SEED),
+        ("test", preset.test_videos, TEST_FRAMES, TEST_SEED),
         ("long", preset.long_videos, LONG_FRAMES, LONG_SEED),
     ):
         line = generation(options.out / name, videos, frames, preset.size, seed)

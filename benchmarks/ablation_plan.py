@@ -32,7 +32,7 @@ class Preset:
         variant: of the detector.
         size: side of videos and network input, pixels.
         videos: of the training set.
-        frames: a video of the training and the test set.
+        frames: a video of the training set; the test set's have 32.
         test_videos: of the test set.
         long_videos: of `LONG_FRAMES`, for the comparison of references.
         train_frames: m in training.
@@ -65,13 +65,13 @@ class Preset:
     base: str = ""
 
 
-LONG_FRAMES = 96
+TEST_FRAMES, LONG_FRAMES = 32, 96
 PRESETS = {
     "small": Preset(
-        variant="nano", size=256, videos=60, frames=32, test_videos=20, long_videos=6,
-        train_frames=8, batch=2, steps=720, rate=2e-3, rois=6,
+        variant="nano", size=256, videos=200, frames=24, test_videos=20, long_videos=6,
+        train_frames=8, batch=2, steps=600, rate=2e-3, rois=6,
         main_seeds=(0, 1, 2), seeds=(0,), device="cpu",
-        settings="workers=0 accelerator=cpu cache_base=4",
+        settings="workers=0 accelerator=cpu",
     ),
     "full": Preset(
         variant="s", size=384, videos=600, frames=48, test_videos=100, long_videos=20,
@@ -154,15 +154,13 @@ def chosen_rows(names: list[str] | None) -> list[Row]:
 
 
 def jobs_of(rows: list[Row], options: argparse.Namespace) -> list[Job]:
-    """The trainings, those of a first seed first; data and base detector must be there."""
+    """The trainings, those of the first table first; data and base detector must be there."""
     preset: Preset = options.chosen
-    found = []
-    for row in rows:
-        default = preset.main_seeds if row.group == MAIN else preset.seeds
-        found += [(seed, row) for seed in options.seeds or default]
-    order = {seed: place for place, seed in enumerate(dict.fromkeys(seed for seed, _ in found))}
-    found.sort(key=lambda pair: order[pair[0]])
-    return [training(row, seed, options) for seed, row in found]
+    main = [row for row in rows if row.group == MAIN]
+    others = [row for row in rows if row.group != MAIN]
+    found = [(row, seed) for seed in options.seeds or preset.main_seeds for row in main]
+    found += [(row, seed) for seed in options.seeds or preset.seeds for row in others]
+    return [training(row, seed, options) for row, seed in found]
 
 
 def training(row: Row, seed: int, options: argparse.Namespace) -> Job:

@@ -52,7 +52,7 @@ class EvalOptions:
         proposals: n, proposals a frame; the model's own by default.
         proposal_nms: IoU threshold of FSPM's NMS; the model's own by default.
         post: post-processing of every video: "repp" in the modes frame and global, "causal" in
-            stream; "auto" is "causal" where the aggregation is "affinity", and else "none".
+            stream; "auto" is "causal" in streams whose frames help each other, and else "none".
         post_model: what boxes are linked by, as `faim repp fit` writes it; the published one by
             default.
         out: folder for the figures, the detections of every mode and proposal features.

@@ -73,6 +73,27 @@ class TicamAggregator:
         return class_probabilities(logits, key.class_scores, self.ticam.refined), entry
 
 
+class AverageWithBase:
+    """Another aggregation's decision, averaged with the base detector's own class scores.
+
+    For tubelets, which want each frame's own evidence, while TICAM's decision comes from all frames.
+    """
+
+    def __init__(self, inner: Aggregator) -> None:
+        """`inner` makes the decision, and its entries are the memory."""
+        self.inner = inner
+        self.padded = inner.padded
+
+    def refine(self, proposals: Proposals) -> Tensor:
+        """See `Aggregator.refine`."""
+        return (self.inner.refine(proposals) + proposals.class_scores) / 2
+
+    def step(self, key: Proposals, bank: TensorRecord | None) -> tuple[Tensor, TensorRecord]:
+        """See `Aggregator.step`."""
+        decided, entry = self.inner.step(key, bank)
+        return (decided + key.class_scores) / 2, entry
+
+
 class NoAggregation:
     """The base detector's own class scores: frame mode."""
 
@@ -89,6 +110,8 @@ class NoAggregation:
 
 def name_of(aggregator: Aggregator) -> str:
     """What joins the frames, as users know it: "ticam", "affinity" or "none"."""
+    if isinstance(aggregator, AverageWithBase):
+        return name_of(aggregator.inner)
     name = type(aggregator).__name__
     if name == "NoAggregation":
         return "none"

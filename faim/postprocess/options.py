@@ -17,7 +17,7 @@ def add_post_options(parser: argparse.ArgumentParser) -> None:
         choices=get_args(PostName),
         default="auto",
         help="repp: with modes global and frame, after all frames; causal: with mode stream "
-        "(auto: causal in streams that aggregate without training)",
+        "(auto: causal in streams, unless their frames are not to help each other)",
     )
     group.add_argument(
         "--post-model", type=path, metavar="JSON", help="what `faim repp fit` wrote (published)"

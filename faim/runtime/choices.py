@@ -11,8 +11,8 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 #: Which frames a stream remembers.
 PolicyName = Literal["recent", "spread"]
 #: What is done with the detections of a video: nothing, REPP on the whole of it, or its causal
-#: relative as the frames come; "auto" is causal in streams whose frames help each other without
-#: training, and nothing otherwise.
+#: relative as the frames come; "auto" is causal in streams whose frames help each other, and
+#: nothing otherwise.
 PostName = Literal["auto", "none", "repp", "causal"]
 
 #: Most pixels of a side of the network input.

@@ -55,7 +55,8 @@ class Detector:
         scene_cuts: whether a stream forgets its past at a hard cut.
         post: post-processing: "repp" in the modes global and frame, which then give their first
             result after all frames; "causal", which is ours, in mode stream; "auto" is "causal" in
-            mode stream where the aggregation is "affinity", in the place of it.
+            mode stream unless frames are not to help each other, in the place of affinity, and
+            behind TICAM.
         post_model: tells it whether two boxes are one object; the published model by default.
 
     Raises:

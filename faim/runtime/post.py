@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from faim.errors import FaimError
-from faim.models.aggregation import Aggregator, NoAggregation, name_of
+from faim.models.aggregation import Aggregator, AverageWithBase, NoAggregation, name_of
 from faim.postprocess.causal import CausalRepp, CausalState
 from faim.postprocess.pairs import PairModel
 from faim.postprocess.repp import Repp
@@ -38,17 +38,22 @@ def resolve_post(post: PostName, aggregation: str) -> PostName:
     """What "auto" stands for beside an aggregation of this name; any other name is itself."""
     if post != "auto":
         return post
-    return "causal" if aggregation == "affinity" else "none"
+    return "causal" if aggregation in ("affinity", "ticam") else "none"
 
 
 def stream_aggregator(post: PostName, aggregator: Aggregator) -> Aggregator:
     """What joins the frames of a stream before post-processing.
 
-    Where "auto" stands for causal, its tubelets do all the work: affinity before them neither helps
-    nor harms (docs/results.md), and takes time.
+    Where "auto" stands for causal, affinity gives way to its tubelets, before which it neither
+    helps nor harms but takes time; before them TICAM's decision is averaged with the base
+    detector's (both: docs/results.md).
     """
-    tubelets = post == "auto" and resolve_post(post, name_of(aggregator)) == "causal"
-    return NoAggregation() if tubelets else aggregator
+    name = name_of(aggregator)
+    if resolve_post(post, name) != "causal":
+        return aggregator
+    if name == "ticam":
+        return AverageWithBase(aggregator)
+    return NoAggregation() if post == "auto" else aggregator
 
 
 def post_note(post: WholeVideoPost | CausalPost | None, mode: str) -> str:
