@@ -7,7 +7,8 @@
 
 Three modes of one checkpoint, and beside `stream` an exact one: TICAM's second round averages what
 the first made of the references, and a stream keeps what that was when they were key frames
-themselves, while the exact stream computes it anew with all that the key frame sees.
+themselves, while the exact stream computes it anew with all that the key frame sees. Last, the
+stream as it is by default, with causal tubelets, and those on the base detector alone.
 """
 
 from __future__ import annotations
@@ -27,15 +28,19 @@ from faim.data.coco_vid import CocoVid
 from faim.errors import FaimError
 from faim.evaluation.average_precision import evaluate_ap
 from faim.evaluation.modes import ModeRun, ModeRunner
+from faim.evaluation.post import open_post
 from faim.evaluation.report import check_writable, machine, write_json
 from faim.evaluation.stability import stability
-from faim.models.aggregation import TicamAggregator
+from faim.models.aggregation import NoAggregation, TicamAggregator
 from faim.models.checkpoint import load_model
 from faim.models.faim import FAIM
+from faim.runtime.post import stream_aggregator
 from faim.structures import Proposals, TensorRecord
 from faim.weights import default_weights
 
 EXACT = "stream, exact second round"
+DEFAULT = "stream, with tubelets (the default)"
+TUBELETS = "base detector, with tubelets"
 
 
 class ExactTicam(TicamAggregator):
@@ -73,15 +78,30 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     if not isinstance(model, FAIM):
         raise FaimError(f"{weights}: a plain base detector; expected a FAIM checkpoint")
     sets = [CocoVid(path) for path in options.data]
+    tubelets = open_post("causal", None)
+    assert tubelets is not None
     rows: dict[str, dict[str, dict[str, float]]] = {}
     with Progress(console=console) as progress:
-        task = progress.add_task("frames", total=2 * sum(len(data.frames) for data in sets))
+        task = progress.add_task("frames", total=4 * sum(len(data.frames) for data in sets))
         for data in sets:
             model.aggregator = TicamAggregator(model.ticam)
             cached = ModeRunner(model, data).run(lambda: progress.advance(task))
             model.aggregator = ExactTicam(model.ticam)
             exact = ModeRunner(model, data, ["stream"]).run(lambda: progress.advance(task))
             runs: list[tuple[str, ModeRun]] = [*cached.items(), (EXACT, exact["stream"])]
+            model.aggregator = TicamAggregator(model.ticam)
+            for name, joined in (
+                (DEFAULT, stream_aggregator("auto", model.aggregator)),
+                (TUBELETS, NoAggregation()),
+            ):
+                linked = ModeRunner(
+                    model,
+                    data,
+                    ["stream"],
+                    in_stream=joined,
+                    post={"stream": tubelets},
+                ).run(lambda: progress.advance(task))
+                runs.append((name, linked["stream"]))
             rows[str(data.annotation_file)] = {name: figures(data, r) for name, r in runs}
     average = mean(rows)
     report = {"weights": str(weights), "sets": rows, "mean": average, "machine": machine()}

@@ -76,7 +76,7 @@ class TicamAggregator:
 class AverageWithBase:
     """Another aggregation's decision, averaged with the base detector's own class scores.
 
-    For tubelets, which want each frame's own evidence, while TICAM's decision comes from all frames.
+    For tubelets, which want the evidence of each frame; TICAM decides by that of all frames.
     """
 
     def __init__(self, inner: Aggregator) -> None:

@@ -351,7 +351,7 @@ def test_a_run_folder(data: CocoVid, weights: Path, tmp_path: Path) -> None:
     report = run_eval(options, Console(file=io.StringIO()))
     content = json.loads((out / "run.json").read_text())
     assert content == {"name": "first", **report}
-    assert (report["test_frames"], report["post"], report["notes"]) == (3, "none", [])
+    assert (report["test_frames"], report["post"], report["notes"]) == (3, "causal", [])
     assert report["bank_frames"] == 2
     names = {path.name for path in out.iterdir()}
     assert {f"detections_{mode}.json" for mode in report["modes"]} < names

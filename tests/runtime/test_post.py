@@ -83,6 +83,30 @@ def test_causal_gives_a_stream_the_mean_so_far() -> None:
     assert scores(found) == pytest.approx(means, abs=1e-6)
 
 
+class Ticam(MeanBrightness):
+    """By its name."""
+
+
+def test_auto_is_causal_behind_ticam_on_the_mean_with_the_base_detector() -> None:
+    model = FakeModel()
+    model.aggregator = Ticam()
+    frames = flat_frames(255, 51, 204)
+    plain = Detector(model, post="none", score_threshold=0.0, scene_cuts=False)  # type: ignore[arg-type]
+    # What `Ticam` decides: the mean brightness so far.
+    assert scores(plain.predict(frames, "stream")) == pytest.approx([1, 0.6, 2 / 3], abs=1e-6)
+    for post in ("auto", "causal"):
+        made = Detector(model, post=post, score_threshold=0.0, scene_cuts=False)  # type: ignore[arg-type]
+        assert isinstance(made.post, CausalPost)
+        assert made.aggregation_in("stream") == "ticam"
+        averages = ((1 + 1) / 2, (0.6 + 0.2) / 2, (2 / 3 + 0.8) / 2)
+        expected = [mean(*averages[: count + 1]) for count in range(3)]
+        assert scores(made.predict(frames, "stream")) == pytest.approx(expected, abs=1e-6)
+    # Global mode has no tubelets: the decision is TICAM's alone.
+    auto = Detector(model, post="auto", score_threshold=0.0, scene_cuts=False)  # type: ignore[arg-type]
+    whole = scores(auto.predict(frames, "global"))
+    assert whole == pytest.approx(scores(plain.predict(frames, "global")))
+
+
 @pytest.mark.parametrize("aggregation", [Affinity, NoAggregation, MeanBrightness])
 def test_auto_is_causal_in_the_place_of_affinity(aggregation: Any) -> None:
     model = FakeModel()
