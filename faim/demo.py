@@ -20,10 +20,14 @@ from faim.data.synth import generate
 from faim.errors import FaimError
 from faim.evaluation.average_precision import evaluate_ap
 from faim.evaluation.modes import Mode, ModeRun, ModeRunner
+from faim.evaluation.post import open_post
 from faim.evaluation.report import number
 from faim.evaluation.stability import IOU_FOUND, SCORE_FOUND, stability
+from faim.models.aggregation import name_of
 from faim.models.checkpoint import load_model
+from faim.models.faim import VideoDetector
 from faim.runtime.frames import Frame, Image
+from faim.runtime.post import resolve_post, stream_aggregator
 from faim.runtime.results import FrameResult
 from faim.runtime.video_sink import VideoSink
 from faim.structures import Detections
@@ -80,9 +84,7 @@ def run_demo(out: Path, *, frames: int = 24, seed: int | None = None) -> None:
         )
         console.print("running FAIM-Nano frame by frame, as a stream, and over whole clips …")
         weights = default_weights()
-        runs = ModeRunner(
-            load_model(weights), data, base=load_model(weights, aggregate="none")
-        ).run()
+        runs = _run(data, load_model(weights), load_model(weights, aggregate="none"))
         pairs = list(_pairs(data, runs["frame"], runs["stream"]))
     _write_video(out / "demo.mp4", pairs)
     _write_sheet(out / "demo.png", pairs)
@@ -91,6 +93,18 @@ def run_demo(out: Path, *, frames: int = 24, seed: int | None = None) -> None:
         f"video: {out / 'demo.mp4'}\ncontact sheet: {out / 'demo.png'}\n"
         f"green: right class and place; red: wrong  ({time.perf_counter() - started:.0f} s)"
     )
+
+
+def _run(data: CocoVid, model: VideoDetector, base: VideoDetector) -> dict[Mode, ModeRun]:
+    """All modes, as `faim predict` runs them by default."""
+    tubelets = open_post(resolve_post("auto", name_of(model.aggregator)), None)
+    return ModeRunner(
+        model,
+        data,
+        base=base,
+        in_stream=stream_aggregator("auto", model.aggregator),
+        post={"stream": tubelets} if tubelets else None,
+    ).run()
 
 
 def _pairs(data: CocoVid, single: ModeRun, stream: ModeRun) -> Iterator[_Pair]:
