@@ -87,7 +87,6 @@ class FaimConfig:
 
     variant: Variant = "s"
     class_names: tuple[str, ...] = ()
-    refined_classes: tuple[str, ...] = ()
     architecture: Architecture = "faim"
     test_size: tuple[int, int] = (576, 576)
     top_k: int = 750
@@ -114,6 +113,7 @@ class FaimConfig:
     nms_final: float = 0.5
     train_parts: tuple[TrainablePart, ...] = NEW_PARTS
     scale: Scale | None = None
+    refined_classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Validate; raises FaimError naming the field, its value and what is allowed."""
