@@ -39,11 +39,10 @@ from ablation_plan import (
     reference_jobs,
 )
 from ablation_report import check_docs, print_report, report_of, write_docs
-from kept_results import Kept
+from kept_results import Kept, status_of
 from training_jobs import command, digest, results
 
 from faim.arguments import path, whole
-from faim.errors import EXIT_INTERRUPTED, EXIT_WRONG_INPUT, FaimError
 from faim.evaluation.report import check_writable, machine, write_json
 from faim.models.checkpoint import load_model, save_checkpoint
 from faim.weights import default_weights
@@ -51,15 +50,7 @@ from faim.weights import default_weights
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is not finished yet; exit status 2 after wrong input, 130 after Ctrl-C."""
-    try:
-        run(_parser().parse_args(arguments))
-    except FaimError as error:
-        print(f"ablation: {error}", file=sys.stderr)
-        return EXIT_WRONG_INPUT
-    except KeyboardInterrupt:
-        print("ablation: stopped; the same command goes on", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    return 0
+    return status_of("ablation", lambda: run(_parser().parse_args(arguments)))
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from faim.data.coco_vid import read_json
-from faim.errors import FaimError
+from faim.errors import EXIT_INTERRUPTED, EXIT_WRONG_INPUT, FaimError
 from faim.evaluation.report import check_writable, write_json
 
 
@@ -62,3 +63,16 @@ class Kept:
 
     def _movable(self, recipe: Sequence[str]) -> list[str]:
         return [line.replace(str(self.out), "OUT") for line in recipe]
+
+
+def status_of(program: str, work: Callable[[], object]) -> int:
+    """The exit status of a program that keeps results: 0, 2 after wrong input, 130 after Ctrl-C."""
+    try:
+        work()
+    except FaimError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return EXIT_WRONG_INPUT
+    except KeyboardInterrupt:
+        print(f"{program}: stopped; the same command goes on", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    return 0

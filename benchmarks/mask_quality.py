@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kept_results import Kept
+from kept_results import Kept, status_of
 from mask_quality_plan import (
     Source,
     check_training,
@@ -40,7 +40,6 @@ from training_jobs import Job, command, digest, read_figures, results, train_and
 
 from faim.arguments import path, whole
 from faim.data.coco_vid import read_json
-from faim.errors import EXIT_INTERRUPTED, EXIT_WRONG_INPUT, FaimError
 from faim.evaluation.report import check_writable, machine, write_json
 from faim.masks.evaluation.evaluate import evaluate_masks
 from faim.models.checkpoint import load_model, save_checkpoint
@@ -54,15 +53,7 @@ LEAST_WIDTH = 110
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is not finished yet; exit status 2 after wrong input, 130 after Ctrl-C."""
-    try:
-        run(_parser().parse_args(arguments))
-    except FaimError as error:
-        print(f"mask_quality: {error}", file=sys.stderr)
-        return EXIT_WRONG_INPUT
-    except KeyboardInterrupt:
-        print("mask_quality: stopped; the same command goes on", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    return 0
+    return status_of("mask_quality", lambda: run(_parser().parse_args(arguments)))
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:

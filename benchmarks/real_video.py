@@ -24,7 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kept_results import Kept
+from kept_results import Kept, status_of
 from mask_quality import collect, make_masks
 from mask_quality_plan import NONE
 from real_video_figures import Scoring, read_scores
@@ -46,10 +46,8 @@ from rich.console import Console
 from training_jobs import Job, digest, results, train_and_score
 
 from faim.arguments import path, whole
-from faim.cli import EXIT_INTERRUPTED, EXIT_WRONG_INPUT
 from faim.data.coco_vid import CocoVid, read_json
 from faim.data.converters.davis import convert_davis
-from faim.errors import FaimError
 from faim.evaluation.report import check_writable, machine, write_json
 from faim.models.checkpoint import load_checkpoint
 
@@ -59,15 +57,7 @@ LEAST_WIDTH = 170
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is not finished yet; exit status 2 after wrong input, 130 after Ctrl-C."""
-    try:
-        run(_parser().parse_args(arguments))
-    except FaimError as error:
-        print(f"real_video: {error}", file=sys.stderr)
-        return EXIT_WRONG_INPUT
-    except KeyboardInterrupt:
-        print("real_video: stopped; the same command goes on", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    return 0
+    return status_of("real_video", lambda: run(_parser().parse_args(arguments)))
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
