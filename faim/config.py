@@ -144,6 +144,8 @@ class FaimConfig:
                 "each once"
             )
         refined = self.refined_classes
+        if not all(isinstance(name, str) for name in refined):
+            raise FaimError(f"config: refined_classes is {refined!r}; expected strings")
         if not set(refined) <= set(self.class_names) or len(set(refined)) != len(refined):
             raise FaimError(
                 f"config: refined_classes is {refined!r}; expected some of class_names, each once"

@@ -183,7 +183,7 @@ def _stream_step(
 
 
 def _end_to_end(model: GraphDetector, past: int, video: str, limit: int) -> float:
-    """Seconds a frame from the file to JSON lines, as `faim predict --jsonl` does it."""
+    """Seconds a frame from file to JSON lines, as `faim predict --jsonl --post none` does it."""
     detector = Detector(model, device=model.runner.device, bank_frames=past)
     times: list[float] = []
     frames = FirstFrames(open_ahead(video), limit)

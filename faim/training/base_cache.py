@@ -35,9 +35,9 @@ class BaseCache:
         self.size = 0
 
     @classmethod
-    def of(cls, detector: BaseDetector, reads: tuple[str, ...], limit: float) -> BaseCache:
-        """The one for these weights and features."""
-        digest = hashlib.sha256(" ".join(reads).encode())
+    def of(cls, detector: BaseDetector, how: str, limit: float) -> BaseCache:
+        """The one for these weights; `how` names what else decides the outputs."""
+        digest = hashlib.sha256(how.encode())
         for tensor in detector.state_dict().values():
             digest.update(tensor.cpu().numpy().tobytes())
         name = digest.hexdigest()
@@ -69,20 +69,33 @@ class CachedDetector(BaseDetector):
         super().__init__(model.config.scales, model.config.num_classes)
         self.load_state_dict(detector.state_dict())
         self.kept = ("maps", *model.reads)
-        self.cache = BaseCache.of(detector, model.reads, limit)
+        self.limit = limit
+        self.cache: BaseCache | None = None
         self.requires_grad_(False).eval()
 
     def forward(self, images: Tensor) -> DetectorOutput:
         """See `BaseDetector.forward`."""
+        if self.cache is None:  # only now are weights and device those of the training
+            device = images.device
+            kind = (
+                torch.get_autocast_dtype(device.type)
+                if torch.is_autocast_enabled(device.type)
+                else ""
+            )
+            self.cache = BaseCache.of(self, f"{self.kept} {device} {kind}", self.limit)
+        cache = self.cache
         pixels = images.cpu().contiguous().numpy()
-        keys = [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in pixels]
-        entries = {key: self.cache.images[key] for key in keys if key in self.cache.images}
+        start = f"{pixels.shape[1:]} {pixels.dtype}".encode()
+        keys = [
+            hashlib.blake2b(start + image.tobytes(), digest_size=16).digest() for image in pixels
+        ]
+        entries = {key: cache.images[key] for key in keys if key in cache.images}
         missing = [place for place, key in enumerate(keys) if key not in entries]
         if missing:
             made = super().forward(images[missing])
             for row, place in enumerate(missing):
                 entries[keys[place]] = self._entry(made, row)
-                self.cache.add(keys[place], entries[keys[place]])
+                cache.add(keys[place], entries[keys[place]])
         output: dict[str, list[Tensor]] = {
             "stem_features": [],
             "cls_features": [],

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from loguru import logger
+
 from faim.config import PARTS, Architecture, FaimConfig
 from faim.data.coco_vid import CocoVid
 from faim.data.datasets import MULTI_SCALE_SIZES, VideoDataset
@@ -16,6 +18,7 @@ from faim.training.detector_experiment import Experiment
 from faim.training.video_frames import every_nth_frame, seen_classes
 
 if TYPE_CHECKING:
+    from faim.models.ticam_detector import VideoModel
     from faim.training.steps import TrainingModule
 
 
@@ -56,6 +59,7 @@ class FaimExperiment(Experiment):
     refined_classes: tuple[str, ...] | None = None
 
     architecture: ClassVar[Architecture] = "faim"
+    free_on_resume: ClassVar[frozenset[str]] = Experiment.free_on_resume | {"cache_base"}
 
     def validate(self) -> None:
         """See `Experiment`; some part must be left to train too."""
@@ -120,12 +124,15 @@ class FaimExperiment(Experiment):
             refined = seen_classes(every_nth_frame(data, self.frame_stride))
         return replace(self.config(data.classes), refined_classes=refined)
 
-    def describe(self, data: CocoVid) -> str:
+    def starting_model(self, data: CocoVid) -> VideoModel:
         """As in `Experiment`; says it where TICAM does not decide all classes."""
-        text, refined = super().describe(data), self.config_for(data).refined_classes
-        if not refined:
-            return text
-        return f"{text}, of which {len(refined)} are refined ({', '.join(refined)})"
+        model = super().starting_model(data)
+        if refined := model.config.refined_classes:
+            logger.info(
+                f"{len(refined)} of {len(data.classes)} classes are refined "
+                f"({', '.join(refined)}); the others keep the base detector's scores"
+            )
+        return model
 
     @property
     def process_batch(self) -> int:

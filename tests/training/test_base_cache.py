@@ -85,12 +85,22 @@ def test_the_cache_is_shared_by_copies_and_by_trainings_on_the_same_detector(
     assert deepcopy(model).detector.cache is model.detector.cache
     again: Any = replace(experiment, seed=1).starting_model(experiment.read_data())
     cache_base(again, 1)
+    again.detector(images)
     assert again.detector.cache is model.detector.cache
     assert again.detector.cache.limit == GIGABYTE
+    with torch.autocast("cpu", torch.bfloat16):
+        cache_base(again, 1)
+        assert again.detector(images).maps[0].dtype == torch.bfloat16
+    cache_base(again, 1)
+    assert again.detector(images).maps[0].dtype == torch.float32
     with torch.no_grad():
         again.detector.head.obj_preds[0].bias += 1
     cache_base(again, 1)
+    again.detector(images)
     assert again.detector.cache is not model.detector.cache
+    # Equal bytes of another shape are another image.
+    assert again.detector(torch.zeros(1, 3, 64, 128)).maps[0].shape[2:] == (8, 16)
+    assert again.detector(torch.zeros(1, 3, 128, 64)).maps[0].shape[2:] == (16, 8)
     assert isinstance(again.detector, CachedDetector)
 
 

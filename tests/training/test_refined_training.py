@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from loguru import logger
 
 from faim.config import FaimConfig
 from faim.data.coco_vid import CocoVid
@@ -103,10 +104,13 @@ def test_the_experiment_may_say_which(experiment: FaimExperiment) -> None:
     chosen = replace(experiment, refined_classes=("between",))
     chosen.validate()
     assert chosen.config_for(data).refined_classes == ("between",)
-    assert chosen.describe(data).endswith("4 classes, of which 1 are refined (between)")
+    told: list[str] = []
+    sink = logger.add(told.append, format="{message}")
+    chosen.starting_model(data)
+    logger.remove(sink)
+    assert told[-1].startswith("1 of 4 classes are refined (between); the others keep")
     everything = replace(experiment, refined_classes=())
     assert everything.config_for(data).refined is None
-    assert everything.describe(data).endswith("4 classes")
 
 
 def test_what_a_checkpoint_refines_stays_refined(experiment: FaimExperiment) -> None:
