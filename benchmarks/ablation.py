@@ -4,10 +4,10 @@
     python benchmarks/ablation.py --preset full --out outputs/ablation_full --docs docs
 
 All rows start from the same frozen base detector, the embedded weights' (`small`) or one trained
-here from random weights (`full`), and see the same number of frames; trainings of one seed see the
-same frames in the same order unless m differs. What is finished is kept in the output folder, where
-the same command goes on. With `--docs` the tables go into `results.md` between two marks, all
-figures into `ablation.json`, and the picture into `images/ablation.png`.
+here from random weights (`full`), and take as many steps of as many videos; trainings of one seed
+see the same frames in the same order unless m differs. What is finished is kept in the output
+folder, where the same command goes on. With `--docs` the tables go into `results.md` between two
+marks, all figures into `ablation.json`, and the picture into `images/ablation.png`.
 """
 
 from __future__ import annotations

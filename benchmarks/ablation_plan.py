@@ -169,13 +169,11 @@ def training(row: Row, seed: int, options: argparse.Namespace) -> Job:
     out, data = options.out, options.out / "train/annotations.json"
     run = out / "runs" / f"{slug(row.name)}_{seed}"
     frames = row.frames or preset.train_frames
-    # As many frames a step, and as many steps, whatever m is; but a step has a video at least.
-    batch = max(1, preset.batch * preset.train_frames // frames)
-    epochs = epochs_of(preset, options.steps, frames, batch)
-    rate = preset.rate / (batch * frames)
+    epochs = epochs_of(preset, options.steps, frames)
+    rate = preset.rate / (preset.batch * frames)
     line = ["train", "-f", row.exp, "-c", f"{out}/base.safetensors", "--data", f"{data}"]
     line += ["-o", f"{run}", "--overwrite", *_COMMON.split(), *preset.settings.split()]
-    line += [f"variant={preset.variant}", f"sizes=({preset.size},)", f"batch_size={batch}"]
+    line += [f"variant={preset.variant}", f"sizes=({preset.size},)", f"batch_size={preset.batch}"]
     line += [f"model.test_size=({preset.size},{preset.size})", f"model.train_frames={frames}"]
     line += [f"model.max_mask_rois={preset.rois}", f"basic_lr_per_img={rate:.6g}"]
     line += [f"max_epochs={epochs}", f"seed={seed}", *row.settings]
@@ -188,13 +186,14 @@ def training(row: Row, seed: int, options: argparse.Namespace) -> Job:
     return Job(row.name, seed, tuple(commands), recipe, run)
 
 
-def epochs_of(preset: Preset, steps: int | None, frames: int, batch: int) -> int:
+def epochs_of(preset: Preset, steps: int | None, frames: int) -> int:
     """How often the training set is seen; at least once, rounded.
 
-    A video of f frames counts ceil(f / m) times an epoch.
+    A video of f frames counts ceil(f / m) times an epoch. The presets' own steps are whole epochs,
+    whatever m is; with a larger m a step sees more frames.
     """
     samples = preset.videos * math.ceil(preset.frames / frames)
-    return max(1, round((steps or preset.steps) * batch / samples))
+    return max(1, round((steps or preset.steps) * preset.batch / samples))
 
 
 def generation(out: Path, videos: int, frames: int, size: int, seed: int) -> list[str]:

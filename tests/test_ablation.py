@@ -114,10 +114,11 @@ def test_rows_differ_from_faim_in_their_settings_alone(tmp_path):
             assert [part for part in own if part not in swapped] == [
                 part for part in faim if part not in (faim[faim.index("-o") + 1], faim[2])
             ]
-        # As many frames in a training, whatever m: those of 200 videos of 24, twice.
+        # As many steps of two videos, whatever m.
         samples = 200 * -(-24 // config.train_frames)
         steps = experiment.max_epochs * samples / experiment.batch_size
-        assert steps == pytest.approx(600, rel=0.4 if config.train_frames > 8 else 0)
+        assert steps == 600
+        assert experiment.batch_size == 2
         assert experiment.learning_rate == pytest.approx(2e-3)
         assert (config.variant, config.test_size) == ("nano", (256, 256))
     kinds = {
@@ -132,6 +133,14 @@ def test_rows_differ_from_faim_in_their_settings_alone(tmp_path):
     assert not kinds["no affinity average"].affinity_average
     assert not kinds["no score guidance"].guide_cls
     assert kinds["λ = 0.5"].mask_weight == 0.5
+
+
+def test_the_steps_are_whole_epochs_whatever_m():
+    for preset in plan.PRESETS.values():
+        for frames in (4, 8, 16, 32):
+            samples = preset.videos * -(-preset.frames // frames)
+            epochs = plan.epochs_of(preset, None, frames)
+            assert epochs * samples == preset.steps * preset.batch
 
 
 def test_the_rows_of_the_first_table_come_first(tmp_path):
