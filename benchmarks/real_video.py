@@ -5,9 +5,10 @@
 
 On a frozen YOLOX-Nano of COCO, trained on the sequences of DAVIS 2016's training set that have a
 COCO class and scored on those of its validation set, in the classes that both have. Rows: FAIM
-without masks (`none`, lambda = 0), with those of every method and the true ones; YOLOV; and FAIM
-with true masks on fewer sequences, which the seed draws. Beside them the base detector frame by
-frame and with what needs no training.
+without masks (`none`, lambda = 0), with those of every method and the true ones; YOLOV; FAIM whose
+TICAM corrects the base detector's scores (`model.residual`); and FAIM with true masks on fewer
+sequences, which the seed draws. Beside them the base detector frame by frame and with what needs no
+training.
 
 A frame has one labelled object. Objects without a label are no background in training, and classes
 without an object there keep the base detector's scores. The share of frames in which objects are
@@ -178,6 +179,7 @@ def _parser() -> argparse.ArgumentParser:
         "grabcut, and video if it has a checkpoint); none and true are always there"
     )  # fmt: skip
     add("--boxvos", "--checkpoint", dest="checkpoint", type=path, help="weights of method video")
+    add("--rows", nargs="+", metavar="ROW", help="these and `none` (all)")
     add("--curve", type=whole(1), nargs="*", default=[5, 10, 20], help="sequences (5 10 20)")
     add("--seeds", type=whole(0), nargs="+", default=[0, 1, 2])
     add("--steps", type=whole(1), default=390, help="of a training, to whole epochs (390)")

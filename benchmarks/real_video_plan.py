@@ -25,7 +25,7 @@ TRAINING = (
     "model.max_mask_rois=6 optimizer=adamw warmup_iters=50 grad_clip=5 ema_decay=0.99 ema_ramp=50 "
     "workers=0 devices=1 accelerator=cpu log_every=20"
 )
-YOLOV = "yolov"
+YOLOV, RESIDUAL = "yolov", f"{TRUE}, residual"
 #: By the name of a mode in the tables: folder and mode of the evaluation that it comes from.
 Places = Mapping[str, tuple[str, str]]
 TRAINED: Places = {
@@ -66,6 +66,7 @@ class Row:
         source: of the masks.
         weight: lambda.
         sequences: how many of the training sequences, None for all.
+        settings: further `key=value` texts of the training.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Row:
     source: Source
     weight: float
     sequences: int | None = None
+    settings: tuple[str, ...] = ()
 
     def annotations(self, out: Path, seed: int) -> Path:
         """The training data."""
@@ -133,10 +135,12 @@ def first_sequences(names: Sequence[str], count: int, seed: int) -> list[str]:
 
 
 def rows(options: argparse.Namespace, train: Mapping[str, Label]) -> list[Row]:
-    """FAIM without masks, with those of every method and the true ones; YOLOV; the learning curve.
+    """FAIM without masks, with those of every method and the true ones; YOLOV; FAIM that corrects
+    the base detector's scores; the learning curve. Of these the ones asked for, and without masks.
 
     Raises:
-        FaimError: a wrong option, see `mask_quality_plan.Source`; a curve of too many sequences.
+        FaimError: a wrong option, see `mask_quality_plan.Source`; a curve of too many sequences;
+            a row that is none.
     """
     for name, value, most in (
         ("mask-weight", options.mask_weight, MOST_WEIGHT),
@@ -154,13 +158,20 @@ def rows(options: argparse.Namespace, train: Mapping[str, Label]) -> list[Row]:
         for each in sources(options)
     ]
     found.append(Row(YOLOV, options.yolov_file, Source.parse(NONE), 0.0))
+    found.append(Row(RESIDUAL, faim, Source.parse(TRUE), weight, settings=("model.residual=True",)))
     for count in dict.fromkeys(options.curve):
         if count >= len(train):
             raise FaimError(
                 f"--curve is {count}; expected less than the {len(train)} training sequences"
             )
         found.append(Row(f"{TRUE}, {count} sequences", faim, Source.parse(TRUE), weight, count))
-    return found
+    if options.rows is None:
+        return found
+    known = [row.name for row in found]
+    for name in options.rows:
+        if name not in known:
+            raise FaimError(f"--rows {name}: no such row; expected some of {'; '.join(known)}")
+    return [row for row in found if row.name in {*options.rows, NONE}]
 
 
 def epochs_of(frames: Sequence[int], options: argparse.Namespace) -> tuple[int, int]:
@@ -184,6 +195,7 @@ def training(row: Row, seed: int, epochs: int, options: argparse.Namespace) -> J
     train += ["-o", f"{run}", "--overwrite", *TRAINING.split(), f"batch_size={options.batch}"]
     train += [f"frame_stride={options.stride}", f"basic_lr_per_img={rate:.6g}"]
     train += [f"max_epochs={epochs}", f"seed={seed}", f"model.mask_weight={row.weight:g}"]
+    train += row.settings
     weights = run / "weights.safetensors"
     scores = (
         evaluation(weights, run / "eval", options, "--post", "none"),

@@ -66,6 +66,8 @@ class FaimConfig:
         guide_cls: whether class scores guide the class attention (YOLOV); False is for ablations.
         guide_ins: whether objectness guides the instance attention, as class scores guide the
             class attention; the public YOLOV implementation does not.
+        residual: whether TICAM's logits are added to those of the base detector's class scores, and
+            start at 0, in the place of deciding alone; for few training data.
         affinity_average: whether TICAM has a second round, which averages over references alike
             (YOLOV's affinity average); without it, the first round decides.
         affinity_threshold: cosine similarity above which training-free aggregation averages.
@@ -114,6 +116,7 @@ class FaimConfig:
     train_parts: tuple[TrainablePart, ...] = NEW_PARTS
     scale: Scale | None = None
     refined_classes: tuple[str, ...] = ()
+    residual: bool = False
 
     def __post_init__(self) -> None:
         """Validate; raises FaimError naming the field, its value and what is allowed."""
@@ -171,7 +174,14 @@ class FaimConfig:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise FaimError(f"config: {name} is {value!r}; expected a whole number above 0")
-        for name in ("guide_cls", "guide_ins", "affinity_average", "class_agnostic_masks"):
+        switches = (
+            "guide_cls",
+            "guide_ins",
+            "affinity_average",
+            "class_agnostic_masks",
+            "residual",
+        )
+        for name in switches:
             if not isinstance(getattr(self, name), bool):
                 raise FaimError(
                     f"config: {name} is {getattr(self, name)!r}; expected true or false"

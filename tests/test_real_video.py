@@ -82,7 +82,7 @@ def options(folders, out, *more):
 
 FOUND = {
     **{"base": 2, "none": 1, "box": 2, "true": 3, "yolov": 1},
-    **{"true_1_sequences": 2, "true_2_sequences": 2},
+    **{"true_residual": 3, "true_1_sequences": 2, "true_2_sequences": 2},
 }
 
 
@@ -151,6 +151,7 @@ def test_rows(folders, tmp_path):
         ("box", 2.5, None),
         ("true", 2.5, None),
         ("yolov", 0, None),
+        ("true, residual", 2.5, None),
         ("true, 2 sequences", 2.5, 2),
     ]
     assert [row.experiment.name for row in found if row.experiment.name != "faim_nano.py"] == [
@@ -162,8 +163,18 @@ def test_rows(folders, tmp_path):
         "o/train/masks_box.json",
         "o/train/annotations.json",
         "o/train/boxes.json",
+        "o/train/annotations.json",
         "o/train/first_2_7.json",
     ]
+
+
+def test_rows_asked_for(folders, tmp_path):
+    train = plan.read_labels(folders / "train", None, unions=True)
+    asked = options(folders, tmp_path / "out", "--rows", "true, residual", "yolov")
+    assert [row.name for row in plan.rows(asked, train)] == ["none", "yolov", "true, residual"]
+    asked = options(folders, tmp_path / "out", "--rows", "residual")
+    with pytest.raises(FaimError, match=r"--rows residual: no such row; expected some of none; "):
+        plan.rows(asked, train)
 
 
 def test_labels(folders):
@@ -218,6 +229,7 @@ def test_command_lines_are_those_of_faim(folders, tmp_path):
         assert config.architecture == ("yolov" if row.name == "yolov" else "faim")
         assert (experiment.sizes, config.test_size) == ((416,), (416, 416))
         assert (config.train_frames, config.mask_weight) == (8, row.weight)
+        assert config.residual == (row.name == "true, residual")
         assert (experiment.seed, experiment.max_epochs, experiment.frame_stride) == (3, 7, 2)
         assert experiment.learning_rate == pytest.approx(0.004)
         assert (experiment.flip, experiment.cache_base) == (True, 1.5)
@@ -333,7 +345,7 @@ def test_run(folders, tmp_path, fake, capsys):
     written = json.loads(out.read_text())
     assert written["summary"] == report["summary"]
     assert written["data"]["train"]["frames"] == 3 * FRAMES
-    assert len(written["commands"]) == 10
+    assert len(written["commands"]) == 12
     assert not list((tmp_path / "out/runs").glob("*/eval*"))
     text = capsys.readouterr().out
     assert "Never seen in training: cow." in text
@@ -358,7 +370,13 @@ def test_the_data_have_the_categories_of_the_weights(folders, tmp_path, fake):
 
 def test_a_second_run_trains_what_is_new_alone(folders, tmp_path, fake):
     real.run(options(folders, tmp_path / "out", "--seeds", "0"))
-    assert fake.trained() == ["none_0", "box_0", "true_0", "yolov_0", "true_2_sequences_0"]
+    assert fake.trained() == [
+        "none_0",
+        "box_0",
+        "true_0",
+        "yolov_0",
+        *("true_residual_0", "true_2_sequences_0"),
+    ]
     fake.lines.clear()
     more = ["--seeds", "0", "--curve", "1", "--cache-base", "2"]
     real.run(options(folders, tmp_path / "out", *more))
@@ -375,7 +393,13 @@ def test_a_stopped_run_goes_on(folders, tmp_path, fake, monkeypatch, capsys):
     fake.lines.clear()
     monkeypatch.setattr(fake, "_train", train)
     assert real.main(line) == 0
-    assert fake.trained() == ["none_1", "box_1", "true_1", "yolov_1", "true_2_sequences_1"]
+    assert fake.trained() == [
+        "none_1",
+        "box_1",
+        "true_1",
+        "yolov_1",
+        *("true_residual_1", "true_2_sequences_1"),
+    ]
 
 
 def test_one_table_a_mode(folders, tmp_path, fake, capsys):

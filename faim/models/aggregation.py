@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from faim.models.ticam import TICAM, TicamEntry
+from faim.models.ticam import TICAM, TicamEntry, corrected_logits
 from faim.structures import Proposals, TensorRecord
 
 
@@ -36,17 +36,22 @@ class Aggregator(Protocol):
         ...
 
 
-def class_probabilities(logits: Tensor, class_scores: Tensor, refined: Tensor | None) -> Tensor:
+def class_probabilities(
+    logits: Tensor, class_scores: Tensor, refined: Tensor | None, residual: bool
+) -> Tensor:
     """TICAM's decision about the classes that it decides, the base detector's about the others.
 
     Args:
         logits: (…, C) refined class logits.
         class_scores: (…, C) in [0, 1], the base detector's of the same proposals.
         refined: (C,) bool, see `TICAM`; None for all.
+        residual: see `TICAM`.
 
     Returns:
         (…, C) in [0, 1].
     """
+    if residual:
+        logits = corrected_logits(logits, class_scores)
     if refined is None:
         return logits.sigmoid()
     return torch.where(refined, logits.sigmoid(), class_scores)
@@ -63,14 +68,17 @@ class TicamAggregator:
 
     def refine(self, proposals: Proposals) -> Tensor:
         """See `Aggregator.refine`."""
-        logits = self.ticam(proposals)
-        return class_probabilities(logits, proposals.class_scores, self.ticam.refined)
+        return self._probabilities(self.ticam(proposals), proposals)
 
     def step(self, key: Proposals, bank: TensorRecord | None) -> tuple[Tensor, TensorRecord]:
         """See `Aggregator.step`."""
         assert bank is None or isinstance(bank, TicamEntry)
         logits, entry = self.ticam.step(key, bank)
-        return class_probabilities(logits, key.class_scores, self.ticam.refined), entry
+        return self._probabilities(logits, key), entry
+
+    def _probabilities(self, logits: Tensor, of: Proposals) -> Tensor:
+        ticam = self.ticam
+        return class_probabilities(logits, of.class_scores, ticam.refined, ticam.residual)
 
 
 class AverageWithBase:

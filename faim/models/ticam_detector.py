@@ -21,7 +21,7 @@ from faim.models.fspm import FSPM
 from faim.models.losses import match_proposals, refined_classification_loss
 from faim.models.mask_learning import Decisions
 from faim.models.patches import locate
-from faim.models.ticam import TICAM
+from faim.models.ticam import TICAM, corrected_logits
 from faim.models.video_branch import VideoObjectBranch
 from faim.structures import Picks, Proposals, VideoSample
 
@@ -84,6 +84,7 @@ class TicamDetector(VideoModel):
             config.guide_cls,
             config.affinity_average,
             config.refined,
+            config.residual,
         )
 
     @property
@@ -112,7 +113,13 @@ class TicamDetector(VideoModel):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Refined class logits (m, n, C) of all frames of one video (m, 3, H, W)."""
-        return self.ticam(self.propose(frames))
+        return self._decide(self.propose(frames))
+
+    def _decide(self, proposals: Proposals) -> Tensor:
+        logits = self.ticam(proposals)
+        if self.ticam.residual:
+            return corrected_logits(logits, proposals.class_scores)
+        return logits
 
     @abstractmethod
     def describe(self, output: DetectorOutput) -> tuple[list[Tensor], list[Tensor]]:
@@ -166,7 +173,7 @@ class TicamDetector(VideoModel):
         picks = self.fspm(output.raw)
         described = self.describe(output)
         first, second = (gather_features(levels, picks.index) for levels in described)
-        logits = self.ticam(make_proposals(picks, first, second))
+        logits = self._decide(make_proposals(picks, first, second))
         matches = match_proposals(picks, sample.targets, assignments, self.config.match_iou)
         refined = refined_classification_loss(logits, matches, self.ticam.refined)
         mask = self.mask_loss(described, Decisions(picks, logits, matches, sample.targets))

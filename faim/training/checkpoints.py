@@ -131,8 +131,9 @@ def check_resumable(path: Path, settings: dict[str, Any]) -> None:
         raise FaimError(f"{path}: not a checkpoint of `faim train` ({first})") from error
     if not isinstance(stored, dict):
         raise FaimError(f"{path}: not a checkpoint of `faim train` (no settings in it)")
-    if "model.refined_classes" in settings:
-        stored.setdefault("model.refined_classes", ())  # all, before there was a choice
+    for name, before in {"model.refined_classes": (), "model.residual": False}.items():
+        if name in settings:
+            stored.setdefault(name, before)  # what it was before there was a choice
     for name, value in settings.items():
         # A setting that did not exist yet when the checkpoint was made cannot differ.
         if name in stored and stored[name] != value:

@@ -153,11 +153,12 @@ class GraphTicam:
         self.guide_ins = config.guide_ins
         marks = config.refined
         self.refined = None if marks is None else torch.tensor(marks, device=runner.device)
+        self.residual = config.residual
 
     def refine(self, proposals: Proposals) -> Tensor:
         """See `Aggregator.refine`."""
         found = self.runner.run("refine", self._key(proposals))
-        return class_probabilities(found["logits"], proposals.class_scores, self.refined)
+        return self._probabilities(found["logits"], proposals)
 
     def step(self, key: Proposals, bank: TensorRecord | None) -> tuple[Tensor, TensorRecord]:
         """See `Aggregator.step`."""
@@ -170,7 +171,10 @@ class GraphTicam:
         references = {f"bank_{name}": getattr(past, name) for name in ENTRY}
         found = self.runner.run("step", inputs | references)
         entry = TicamEntry(**{name: found[name] for name in MADE}, valid=inputs["valid"])
-        return class_probabilities(found["logits"], key.class_scores, self.refined), entry
+        return self._probabilities(found["logits"], key), entry
+
+    def _probabilities(self, logits: Tensor, of: Proposals) -> Tensor:
+        return class_probabilities(logits, of.class_scores, self.refined, self.residual)
 
     def _key(self, proposals: Proposals) -> dict[str, Tensor]:
         objectness = proposals.objectness
