@@ -23,7 +23,7 @@ from faim.evaluation.report import check_writable, machine, missing_parts, print
 from faim.evaluation.results_file import read_detections
 from faim.evaluation.run_folder import prepare_run_folder, write_run_folder
 from faim.evaluation.subject import open_models
-from faim.models.aggregation import name_of
+from faim.models.aggregation import Aggregator, AverageWithBase, name_of
 from faim.runtime.checks import check_size, resolve_device
 from faim.runtime.post import resolve_post, stream_aggregator
 from faim.structures import Detections
@@ -172,6 +172,7 @@ def _circumstances(
         **_dataset(data),
         "size": list(runner.size),
         "aggregate": options.aggregate,
+        "stream_classes": _decided_by(runner.in_stream) if "stream" in options.modes else None,
         "sampling": options.sampling,
         "seed": options.seed,
         "backend": options.backend,
@@ -187,6 +188,14 @@ def _circumstances(
         "machine": machine(),
         "device": str(runner.device),
     }
+
+
+def _decided_by(aggregator: Aggregator) -> str:
+    """What the class scores of a stream come from, before post-processing."""
+    name = name_of(aggregator)
+    if isinstance(aggregator, AverageWithBase):
+        return f"mean of {name} and base detector"
+    return "base detector" if name == "none" else name
 
 
 def _experiment(options: EvalOptions) -> Experiment | None:

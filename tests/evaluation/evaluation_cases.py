@@ -16,6 +16,8 @@ Box = tuple[float, float, float, float]
 #: Objects of one frame: class index, x1 y1 x2 y2, instance id.
 Objects = Sequence[tuple[int, Box, int]]
 MakeData = Callable[..., CocoVid]
+#: Where the object of frame t stands; frames are 200x100, network input 64x128 (scale 0.64).
+BOXES = [(10.0 + 4 * t, 20.0, 50.0 + 4 * t, 60.0) for t in range(6)]
 
 
 def detections(*rows: tuple[int, float, Box]) -> Detections:
