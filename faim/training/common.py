@@ -181,6 +181,10 @@ class CommonExperiment(ABC):
     def identity(self, data: Any) -> dict[str, Any]:
         """Data and model in plain values that stay the same when the training is resumed."""
 
+    def settled(self, model: Any) -> dict[str, Any]:
+        """Of `settings`, what only the model that training starts from decides."""
+        return {}
+
     @abstractmethod
     def describe(self, data: Any) -> str:
         """What is trained on what, for the first line of the log."""

@@ -85,9 +85,10 @@ def train(request: TrainRequest) -> Path:
     training_data = TrainingData(experiment.dataset(data), experiment)
     settings = experiment.settings(data)
     settings["batches_per_epoch"] = training_data.batches_per_epoch
+    model = experiment.starting_model(data)
+    settings |= experiment.settled(model)
     if request.resume is not None:
         check_resumable(request.resume, settings)
-    model = experiment.starting_model(data)
     steps = -(-training_data.batches_per_epoch // experiment.accumulate)
     module = experiment.make_module(model, steps)
     _announce(experiment, data, steps, request.out)

@@ -134,6 +134,10 @@ class FaimExperiment(Experiment):
             )
         return model
 
+    def settled(self, model: VideoModel) -> dict[str, Any]:
+        """The classes to refine; those of a checkpoint that is gone on with are among them."""
+        return {"model.refined_classes": model.config.refined_classes}
+
     @property
     def process_batch(self) -> int:
         """One video."""

@@ -60,6 +60,11 @@ def starting_model(
         )
     same = config.architecture == wanted.architecture and config.class_names == class_names
     if same and isinstance(experiment, FaimExperiment):
+        if config.residual != wanted.residual:
+            raise FaimError(
+                f"{experiment.ckpt}: was trained with model.residual={config.residual}; expected "
+                "the same to go on with it"
+            )
         if experiment.refined_classes is None:
             wanted = replace(wanted, refined_classes=_either(config, wanted))
         model = _fresh(wanted, experiment)

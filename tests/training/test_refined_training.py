@@ -125,6 +125,31 @@ def test_what_a_checkpoint_refines_stays_refined(experiment: FaimExperiment) -> 
     assert starting_model(named, NAMES, ("b", "c")).config.refined_classes == ("b", "c")
 
 
+def test_a_resumed_training_refines_the_same(
+    experiment: FaimExperiment, tmp_path: Path, fit: Callable[..., Path]
+) -> None:
+    """What is refined may come from the checkpoint alone, and so from another -c."""
+    fit(experiment, tmp_path / "run")
+    data = CocoVid(Path(experiment.train_ann))
+    path = tmp_path / "other.safetensors"
+    config = replace(experiment.config(data.classes), refined_classes=data.classes[:1])
+    save_checkpoint(path, build_model(config))
+    other = replace(experiment, ckpt=str(path))
+    with pytest.raises(FaimError, match=r"made with model\.refined_classes=.* the same settings"):
+        fit(other, tmp_path / "run", resume=tmp_path / "run/last.ckpt")
+
+
+def test_a_correcting_ticam_goes_on_correcting(experiment: FaimExperiment) -> None:
+    path = Path(experiment.ckpt).with_name("faim.safetensors")
+    config = FaimConfig(variant="nano", class_names=NAMES, residual=True)
+    save_checkpoint(path, build_model(config))
+    going_on = replace(experiment, ckpt=str(path))
+    with pytest.raises(FaimError, match=r"trained with model\.residual=True; expected the same"):
+        starting_model(going_on, NAMES)
+    same = replace(going_on, model={**going_on.model, "residual": True})
+    assert starting_model(same, NAMES).config.residual
+
+
 def test_wrong_names(experiment: FaimExperiment, tmp_path: Path) -> None:
     with pytest.raises(FaimError, match=r"refined_classes is \('horse',\); expected some of"):
         train(TrainRequest(replace(experiment, refined_classes=("horse",)), tmp_path / "run"))
