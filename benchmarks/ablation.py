@@ -33,14 +33,13 @@ from ablation_plan import (
     base_training,
     chosen_rows,
     evaluation,
-    generation,
     jobs_of,
     proposals_jobs,
     reference_jobs,
 )
 from ablation_report import check_docs, print_report, report_of, write_docs
 from kept_results import Kept, status_of
-from training_jobs import command, digest, results
+from training_jobs import command, digest, generation, results
 
 from faim.arguments import path, whole
 from faim.evaluation.report import check_writable, machine, write_json

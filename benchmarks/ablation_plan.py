@@ -196,12 +196,6 @@ def epochs_of(preset: Preset, steps: int | None, frames: int) -> int:
     return max(1, round((steps or preset.steps) * preset.batch / samples))
 
 
-def generation(out: Path, videos: int, frames: int, size: int, seed: int) -> list[str]:
-    """The command that generates a data set."""
-    line = f"--videos {videos} --frames {frames} --size {size} --severity hard --seed {seed}"
-    return ["synth", "--out", f"{out}", *line.split()]
-
-
 def evaluation(
     weights: Path, data: Path, preset: Preset, out: Path, *more: str, nms: float = NMS
 ) -> list[str]:

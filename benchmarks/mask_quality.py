@@ -25,10 +25,10 @@ from typing import Any
 
 from kept_results import Kept, status_of
 from mask_quality_plan import (
+    SIZE,
     Source,
     check_training,
     evaluation,
-    generation,
     masking,
     sources,
     starting,
@@ -36,7 +36,15 @@ from mask_quality_plan import (
 )
 from mask_quality_report import Figures, print_report, summary
 from rich.console import Console
-from training_jobs import Job, command, digest, read_figures, results, train_and_score
+from training_jobs import (
+    Job,
+    command,
+    digest,
+    generation,
+    read_figures,
+    results,
+    train_and_score,
+)
 
 from faim.arguments import path, whole
 from faim.data.coco_vid import read_json
@@ -96,7 +104,7 @@ def make_data(options: argparse.Namespace, kept: Kept) -> dict[str, Any]:
     sets = {"train": (options.videos, TRAIN_SEED), "test": (options.test_videos, TEST_SEED)}
     made = {}
     for name, (videos, seed) in sets.items():
-        line = generation(options.out / name, videos, options.frames, seed)
+        line = generation(options.out / name, videos, options.frames, SIZE, seed)
         made[name] = kept.get(name, [shlex.join(line)], partial(command, line))
     content = read_json(options.out / "train/annotations.json")
     for annotation in content["annotations"]:

@@ -139,12 +139,6 @@ def epochs_of(name: str, options: argparse.Namespace) -> int:
     return int(steps * options.batch) // samples
 
 
-def generation(out: Path, videos: int, frames: int, seed: int) -> list[str]:
-    """The command that generates a data set."""
-    line = f"--videos {videos} --frames {frames} --size {SIZE} --severity hard --seed {seed}"
-    return ["synth", "--out", f"{out}", *line.split()]
-
-
 def masking(source: Source, out: Path) -> list[str]:
     """The command that makes a source's masks of the training set."""
     line = ["masks", f"{out}/train/boxes.json", "--method", source.method]

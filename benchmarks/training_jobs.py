@@ -130,6 +130,12 @@ def read_figures(file: Path) -> dict[str, Any]:
     return {"modes": {mode: {level: modes[mode][level] for level in LEVELS} for mode in modes}}
 
 
+def generation(out: Path, videos: int, frames: int, size: int, seed: int) -> list[str]:
+    """The command that generates hard SynthVID."""
+    line = f"--videos {videos} --frames {frames} --size {size} --severity hard --seed {seed}"
+    return ["synth", "--out", f"{out}", *line.split()]
+
+
 def digest(file: Path) -> str:
     """SHA-256 of a file; FaimError if it cannot be read."""
     try:

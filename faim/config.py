@@ -77,6 +77,8 @@ class FaimConfig:
         class_agnostic_masks: one mask a proposal in the place of one a class, of which TICAM's
             class decides (Eq. 5; FAIM, Table 5c).
         mask_weight: lambda of Eq. III.
+        retention_weight: of the loss that keeps TICAM at the base detector's class scores where no
+            label covers a proposal; the paper has no such loss.
         max_mask_rois: proposals a training step gives to the mask head, best IoU first.
         match_iou: IoU from which a proposal belongs to a ground truth.
         train_frames: m in training.
@@ -117,6 +119,7 @@ class FaimConfig:
     scale: Scale | None = None
     refined_classes: tuple[str, ...] = ()
     residual: bool = False
+    retention_weight: float = 0.0
 
     def __post_init__(self) -> None:
         """Validate; raises FaimError naming the field, its value and what is allowed."""
@@ -197,6 +200,7 @@ class FaimConfig:
         _in_range("similarity_threshold", self.similarity_threshold, -1.0, 1.0)
         _in_range("attention_scale", self.attention_scale, 0.0, 1e4)
         _in_range("mask_weight", self.mask_weight, 0.0, 1e4)
+        _in_range("retention_weight", self.retention_weight, 0.0, 1e4)
         if self.feature_dim % self.num_heads:
             raise FaimError(
                 f"config: num_heads is {self.num_heads}; expected a divisor of the feature "

@@ -182,7 +182,7 @@ def test_command_lines_are_those_of_faim(tmp_path):
     assert score.weights == f"{job.run}/weights.safetensors"
     made = build_parser().parse_args(plan.masking(plan.Source.parse("grabcut"), asked.out))
     assert made.method == "grabcut"
-    synth = build_parser().parse_args(plan.generation(asked.out, 3, 8, 5))
+    synth = build_parser().parse_args(training_jobs.generation(asked.out, 3, 8, plan.SIZE, 5))
     assert (synth.videos, synth.frames, synth.seed, synth.severity) == (3, 8, 5, "hard")
 
 

@@ -37,7 +37,7 @@ class Aggregator(Protocol):
 
 
 def class_probabilities(
-    logits: Tensor, class_scores: Tensor, refined: Tensor | None, residual: bool
+    logits: Tensor, class_scores: Tensor, refined: Tensor | None, residual: bool = False
 ) -> Tensor:
     """TICAM's decision about the classes that it decides, the base detector's about the others.
 

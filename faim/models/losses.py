@@ -91,6 +91,31 @@ def refined_classification_loss(
     return loss / max(len(chosen), 1)
 
 
+def retention_loss(
+    logits: Tensor, picks: Picks, matches: Matches, refined: Tensor | None = None
+) -> Tensor:
+    """What keeps the base detector's knowledge where no label covers a proposal.
+
+    Binary cross entropy of the refined classes towards the base detector's scores ("learning
+    without forgetting", Li and Hoiem, ECCV 2016). A proposal counts by its objectness.
+
+    Args:
+        logits: (m, n, C) of TICAM.
+        picks: m frames' proposals.
+        matches: of the same.
+        refined: (C,) bool, the classes that count; None for all.
+
+    Returns:
+        Scalar: summed over classes, the mean of unmatched proposals; 0 where all are matched.
+    """
+    weights = picks.objectness * (picks.valid & (matches.label < 0))
+    scores = picks.class_scores
+    if refined is not None:
+        logits, scores = logits[..., refined], scores[..., refined]
+    loss = F.binary_cross_entropy_with_logits(logits, scores.to(logits.dtype), reduction="none")
+    return (weights * loss.sum(dim=-1)).sum() / weights.sum().clamp(min=1e-6)
+
+
 def crop_masks(masks: Tensor, boxes: Tensor, size: int) -> Tensor:
     """Masks cropped to their boxes and resized.
 

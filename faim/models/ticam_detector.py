@@ -18,7 +18,7 @@ from faim.models.base_detector import (
     use_yolox_batch_norm,
 )
 from faim.models.fspm import FSPM
-from faim.models.losses import match_proposals, refined_classification_loss
+from faim.models.losses import match_proposals, refined_classification_loss, retention_loss
 from faim.models.mask_learning import Decisions
 from faim.models.patches import locate
 from faim.models.ticam import TICAM, corrected_logits
@@ -161,7 +161,8 @@ class TicamDetector(VideoModel):
         """The second stage's losses on one video of m frames.
 
         L = L_det + L_refined + lambda * L_mask (Eq. III and the refined classification that the
-        TICAM learns from). L_det is computed without gradient while the base is frozen.
+        TICAM learns from), and with a `retention_weight` that loss too. L_det is computed without
+        gradient while the base is frozen.
 
         Returns:
             Scalars `total`, `detection`, `refined`, `mask` (the last without lambda), and
@@ -176,9 +177,13 @@ class TicamDetector(VideoModel):
         logits = self._decide(make_proposals(picks, first, second))
         matches = match_proposals(picks, sample.targets, assignments, self.config.match_iou)
         refined = refined_classification_loss(logits, matches, self.ticam.refined)
+        total = losses["total"] + refined
+        if weight := self.config.retention_weight:
+            kept = retention_loss(logits, picks, matches, self.ticam.refined)
+            total = total + weight * kept
         mask = self.mask_loss(described, Decisions(picks, logits, matches, sample.targets))
         return {
-            "total": losses["total"] + refined + self.config.mask_weight * mask,
+            "total": total + self.config.mask_weight * mask,
             "detection": losses["total"],
             "refined": refined,
             "mask": mask,

@@ -14,7 +14,7 @@ from faim.errors import FaimError
 from faim.models.aggregation import NoAggregation, class_probabilities
 from faim.models.checkpoint import load_model, save_checkpoint
 from faim.models.faim import FAIM, build_model
-from faim.models.losses import Matches, refined_classification_loss
+from faim.models.losses import Matches, refined_classification_loss, retention_loss
 from faim.models.mask_learning import Decisions, instance_mask_loss
 from faim.models.postprocess import postprocess
 from faim.runtime.backends.graph_detector import GraphDetector
@@ -114,6 +114,43 @@ def test_what_no_label_covers_does_not_count():
     assert loss.item() == pytest.approx(2 * math.log(2))
     loss.backward()
     torch.testing.assert_close(logits.grad, torch.tensor([[[0.5, -0.5], [0.0, 0.0]]]))
+
+
+def test_the_base_detector_is_kept_where_no_label_is():
+    """Objectness 0.3 and 0.1 of two without a label, towards 0.25 and 0.5 of class 1 alone."""
+    logits = torch.tensor([[[9.0, 5.0], [7.0, 0.0], [7.0, 0.0], [1.0, 1.0]]], requires_grad=True)
+    scores = torch.tensor([[[0.9, 0.1], [0.5, 0.25], [0.5, 0.5], [0.0, 0.0]]])
+    valid = torch.tensor([[True, True, True, False]])
+    picks = Picks(
+        torch.zeros(1, 4).long(), torch.zeros(1, 4, 4), torch.tensor([[0.9, 0.3, 0.1, 0.0]]),
+        scores, valid,
+    )  # fmt: skip
+    made = matches([[1, -1, -1, -1]], [[0.8, 0, 0, 0]])
+    loss = retention_loss(logits, picks, made, torch.tensor([False, True]))
+    assert loss.item() == pytest.approx(math.log(2))
+    loss.backward()
+    expected = torch.zeros(1, 4, 2)
+    expected[0, 1, 1] = 0.75 * (0.5 - 0.25)
+    torch.testing.assert_close(logits.grad, expected)
+    nothing = retention_loss(logits, picks, matches([[1] * 4], [[0.8] * 4]))
+    assert nothing.item() == 0
+
+
+def test_its_weight_is_that_of_the_config():
+    totals = []
+    for weight in (0.0, 1.0, 3.0):
+        config = FaimConfig(
+            variant="nano", class_names=NAMES, mask_weight=0.0, retention_weight=weight
+        )
+        torch.manual_seed(0)
+        model = FAIM(config).eval()
+        nothing = FrameTargets(torch.zeros(0, 4), torch.zeros(0).long(), torch.zeros(0).long())
+        with torch.no_grad():
+            generator = torch.Generator().manual_seed(0)
+            images = torch.rand(2, 3, 128, 128, generator=generator) * 255
+            totals.append(model.training_losses(VideoSample(images, [nothing] * 2))["total"])
+    assert totals[1] > totals[0]
+    torch.testing.assert_close(totals[2] - totals[0], 3 * (totals[1] - totals[0]))
 
 
 class ConstantMasks(torch.nn.Module):
