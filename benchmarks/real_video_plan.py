@@ -25,7 +25,12 @@ TRAINING = (
     "model.max_mask_rois=6 optimizer=adamw warmup_iters=50 grad_clip=5 ema_decay=0.99 ema_ramp=50 "
     "workers=0 devices=1 accelerator=cpu log_every=20"
 )
-YOLOV, RESIDUAL = "yolov", f"{TRUE}, residual"
+YOLOV = "yolov"
+#: What may keep a training on few data from forgetting, by row.
+CAREFUL = {
+    f"{TRUE}, residual": ("model.residual=True",),
+    f"{TRUE}, retention": ("model.retention_weight=1",),
+}
 #: By the name of a mode in the tables: folder and mode of the evaluation that it comes from.
 Places = Mapping[str, tuple[str, str]]
 TRAINED: Places = {
@@ -135,8 +140,8 @@ def first_sequences(names: Sequence[str], count: int, seed: int) -> list[str]:
 
 
 def rows(options: argparse.Namespace, train: Mapping[str, Label]) -> list[Row]:
-    """FAIM without masks, with those of every method and the true ones; YOLOV; FAIM that corrects
-    the base detector's scores; the learning curve. Of these the ones asked for, and without masks.
+    """FAIM without masks, with those of every method and the true ones; YOLOV; FAIM that is to
+    forget less; the learning curve. Of these the ones asked for, and the one without masks.
 
     Raises:
         FaimError: a wrong option, see `mask_quality_plan.Source`; a curve of too many sequences;
@@ -158,7 +163,10 @@ def rows(options: argparse.Namespace, train: Mapping[str, Label]) -> list[Row]:
         for each in sources(options)
     ]
     found.append(Row(YOLOV, options.yolov_file, Source.parse(NONE), 0.0))
-    found.append(Row(RESIDUAL, faim, Source.parse(TRUE), weight, settings=("model.residual=True",)))
+    found += [
+        Row(name, faim, Source.parse(TRUE), weight, settings=settings)
+        for name, settings in CAREFUL.items()
+    ]
     for count in dict.fromkeys(options.curve):
         if count >= len(train):
             raise FaimError(

@@ -82,7 +82,7 @@ def options(folders, out, *more):
 
 FOUND = {
     **{"base": 2, "none": 1, "box": 2, "true": 3, "yolov": 1},
-    **{"true_residual": 3, "true_1_sequences": 2, "true_2_sequences": 2},
+    **{"true_residual": 3, "true_retention": 3, "true_1_sequences": 2, "true_2_sequences": 2},
 }
 
 
@@ -152,6 +152,7 @@ def test_rows(folders, tmp_path):
         ("true", 2.5, None),
         ("yolov", 0, None),
         ("true, residual", 2.5, None),
+        ("true, retention", 2.5, None),
         ("true, 2 sequences", 2.5, 2),
     ]
     assert [row.experiment.name for row in found if row.experiment.name != "faim_nano.py"] == [
@@ -163,6 +164,7 @@ def test_rows(folders, tmp_path):
         "o/train/masks_box.json",
         "o/train/annotations.json",
         "o/train/boxes.json",
+        "o/train/annotations.json",
         "o/train/annotations.json",
         "o/train/first_2_7.json",
     ]
@@ -230,6 +232,7 @@ def test_command_lines_are_those_of_faim(folders, tmp_path):
         assert (experiment.sizes, config.test_size) == ((416,), (416, 416))
         assert (config.train_frames, config.mask_weight) == (8, row.weight)
         assert config.residual == (row.name == "true, residual")
+        assert config.retention_weight == (row.name == "true, retention")
         assert (experiment.seed, experiment.max_epochs, experiment.frame_stride) == (3, 7, 2)
         assert experiment.learning_rate == pytest.approx(0.004)
         assert (experiment.flip, experiment.cache_base) == (True, 1.5)
@@ -345,7 +348,7 @@ def test_run(folders, tmp_path, fake, capsys):
     written = json.loads(out.read_text())
     assert written["summary"] == report["summary"]
     assert written["data"]["train"]["frames"] == 3 * FRAMES
-    assert len(written["commands"]) == 12
+    assert len(written["commands"]) == 14
     assert not list((tmp_path / "out/runs").glob("*/eval*"))
     text = capsys.readouterr().out
     assert "Never seen in training: cow." in text
@@ -375,7 +378,7 @@ def test_a_second_run_trains_what_is_new_alone(folders, tmp_path, fake):
         "box_0",
         "true_0",
         "yolov_0",
-        *("true_residual_0", "true_2_sequences_0"),
+        *("true_residual_0", "true_retention_0", "true_2_sequences_0"),
     ]
     fake.lines.clear()
     more = ["--seeds", "0", "--curve", "1", "--cache-base", "2"]
@@ -398,7 +401,7 @@ def test_a_stopped_run_goes_on(folders, tmp_path, fake, monkeypatch, capsys):
         "box_1",
         "true_1",
         "yolov_1",
-        *("true_residual_1", "true_2_sequences_1"),
+        *("true_residual_1", "true_retention_1", "true_2_sequences_1"),
     ]
 
 
