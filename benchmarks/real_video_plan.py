@@ -26,10 +26,11 @@ TRAINING = (
     "workers=0 devices=1 accelerator=cpu log_every=20"
 )
 YOLOV = "yolov"
-#: What may keep a training on few data from forgetting, by row.
+#: What may keep a training on few data from forgetting, by row: a setting, and the learning rate
+#: times what. A correction starts at nothing and soon fits the few videos by heart.
 CAREFUL = {
-    f"{TRUE}, residual": ("model.residual=True",),
-    f"{TRUE}, retention": ("model.retention_weight=1",),
+    f"{TRUE}, residual": ("model.residual=True", 0.1),
+    f"{TRUE}, retention": ("model.retention_weight=1", 1.0),
 }
 #: By the name of a mode in the tables: folder and mode of the evaluation that it comes from.
 Places = Mapping[str, tuple[str, str]]
@@ -72,6 +73,7 @@ class Row:
         weight: lambda.
         sequences: how many of the training sequences, None for all.
         settings: further `key=value` texts of the training.
+        rate: what the learning rate is multiplied by.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Row:
     weight: float
     sequences: int | None = None
     settings: tuple[str, ...] = ()
+    rate: float = 1.0
 
     def annotations(self, out: Path, seed: int) -> Path:
         """The training data."""
@@ -164,8 +167,8 @@ def rows(options: argparse.Namespace, train: Mapping[str, Label]) -> list[Row]:
     ]
     found.append(Row(YOLOV, options.yolov_file, Source.parse(NONE), 0.0))
     found += [
-        Row(name, faim, Source.parse(TRUE), weight, settings=settings)
-        for name, settings in CAREFUL.items()
+        Row(name, faim, Source.parse(TRUE), weight, settings=(setting,), rate=rate)
+        for name, (setting, rate) in CAREFUL.items()
     ]
     for count in dict.fromkeys(options.curve):
         if count >= len(train):
@@ -198,7 +201,7 @@ def training(row: Row, seed: int, epochs: int, options: argparse.Namespace) -> J
     """One training and its evaluations; its data must be there."""
     name = re.sub(r"[^\w.-]+", "_", row.name)
     run, data = options.out / "runs" / f"{name}_{seed}", row.annotations(options.out, seed)
-    rate = options.lr / (options.batch * TRAIN_FRAMES)
+    rate = options.lr * row.rate / (options.batch * TRAIN_FRAMES)
     train = ["train", "-f", f"{row.experiment}", "-c", f"{options.weights}", "--data", f"{data}"]
     train += ["-o", f"{run}", "--overwrite", *TRAINING.split(), f"batch_size={options.batch}"]
     train += [f"frame_stride={options.stride}", f"basic_lr_per_img={rate:.6g}"]
