@@ -7,8 +7,9 @@
 
 Three modes of one checkpoint, and beside `stream` an exact one: TICAM's second round averages what
 the first made of the references, and a stream keeps what that was when they were key frames
-themselves, while the exact stream computes it anew with all that the key frame sees. Last, the
-stream as it is by default, with causal tubelets, and those on the base detector alone.
+themselves, while the exact stream computes it anew with all that the key frame sees. Last, both
+modes with post-processing, causal tubelets (the default of streams) and REPP, and those on the base
+detector alone.
 """
 
 from __future__ import annotations
@@ -27,20 +28,22 @@ from torch import Tensor
 from faim.data.coco_vid import CocoVid
 from faim.errors import FaimError
 from faim.evaluation.average_precision import evaluate_ap
-from faim.evaluation.modes import ModeRun, ModeRunner
-from faim.evaluation.post import open_post
+from faim.evaluation.modes import Mode, ModeRun, ModeRunner
+from faim.evaluation.post import VideoPost, open_post
 from faim.evaluation.report import check_writable, machine, write_json
 from faim.evaluation.stability import stability
-from faim.models.aggregation import NoAggregation, TicamAggregator
+from faim.models.aggregation import Aggregator, NoAggregation, TicamAggregator
 from faim.models.checkpoint import load_model
 from faim.models.faim import FAIM
-from faim.runtime.post import stream_aggregator
+from faim.runtime.post import global_aggregator, stream_aggregator
 from faim.structures import Proposals, TensorRecord
 from faim.weights import default_weights
 
 EXACT = "stream, exact second round"
 DEFAULT = "stream, with tubelets (the default)"
 TUBELETS = "base detector, with tubelets"
+REPP = "global, with REPP"
+REPP_ALONE = "base detector, with REPP"
 
 
 class ExactTicam(TicamAggregator):
@@ -78,11 +81,12 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     if not isinstance(model, FAIM):
         raise FaimError(f"{weights}: a plain base detector; expected a FAIM checkpoint")
     sets = [CocoVid(path) for path in options.data]
-    tubelets = open_post("causal", None)
+    tubelets, repp = open_post("causal", None), open_post("repp", None)
     assert tubelets is not None
+    assert repp is not None
     rows: dict[str, dict[str, dict[str, float]]] = {}
     with Progress(console=console) as progress:
-        task = progress.add_task("frames", total=4 * sum(len(data.frames) for data in sets))
+        task = progress.add_task("frames", total=6 * sum(len(data.frames) for data in sets))
         for data in sets:
             model.aggregator = TicamAggregator(model.ticam)
             cached = ModeRunner(model, data).run(lambda: progress.advance(task))
@@ -90,18 +94,18 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             exact = ModeRunner(model, data, ["stream"]).run(lambda: progress.advance(task))
             runs: list[tuple[str, ModeRun]] = [*cached.items(), (EXACT, exact["stream"])]
             model.aggregator = TicamAggregator(model.ticam)
-            for name, joined in (
-                (DEFAULT, stream_aggregator("auto", model.aggregator)),
-                (TUBELETS, NoAggregation()),
-            ):
+            whole = global_aggregator("repp", model.aggregator)
+            posted: list[tuple[str, Mode, Aggregator, VideoPost]] = [
+                (DEFAULT, "stream", stream_aggregator("auto", model.aggregator), tubelets),
+                (TUBELETS, "stream", NoAggregation(), tubelets),
+                (REPP, "global", whole, repp),
+                (REPP_ALONE, "global", NoAggregation(), repp),
+            ]
+            for name, mode, joined, post in posted:
                 linked = ModeRunner(
-                    model,
-                    data,
-                    ["stream"],
-                    in_stream=joined,
-                    post={"stream": tubelets},
+                    model, data, [mode], in_stream=joined, in_global=joined, post={mode: post}
                 ).run(lambda: progress.advance(task))
-                runs.append((name, linked["stream"]))
+                runs.append((name, linked[mode]))
             rows[str(data.annotation_file)] = {name: figures(data, r) for name, r in runs}
     average = mean(rows)
     report = {"weights": str(weights), "sets": rows, "mean": average, "machine": machine()}

@@ -27,7 +27,7 @@ from faim.models.aggregation import name_of
 from faim.models.checkpoint import load_model
 from faim.models.faim import VideoDetector
 from faim.runtime.frames import Frame, Image
-from faim.runtime.post import resolve_post, stream_aggregator
+from faim.runtime.post import global_aggregator, resolve_post, stream_aggregator
 from faim.runtime.results import FrameResult
 from faim.runtime.video_sink import VideoSink
 from faim.structures import Detections
@@ -96,14 +96,18 @@ def run_demo(out: Path, *, frames: int = 24, seed: int | None = None) -> None:
 
 
 def _run(data: CocoVid, model: VideoDetector, base: VideoDetector) -> dict[Mode, ModeRun]:
-    """All modes, as `faim predict` runs them by default."""
+    """All modes as `faim predict` runs them, streams by default and whole clips with REPP."""
     tubelets = open_post(resolve_post("auto", name_of(model.aggregator)), None)
+    linked = open_post("repp", None)
+    assert tubelets
+    assert linked
     return ModeRunner(
         model,
         data,
         base=base,
         in_stream=stream_aggregator("auto", model.aggregator),
-        post={"stream": tubelets} if tubelets else None,
+        in_global=global_aggregator("repp", model.aggregator),
+        post={"stream": tubelets, "global": linked},
     ).run()
 
 
@@ -201,7 +205,7 @@ def _print_table(console: Console, data: CocoVid, runs: Mapping[Mode, ModeRun]) 
     for name in ("", "AP50", "found %", "on/off flips per 100 frames", "ms a frame"):
         table.add_column(name, justify="right" if name else "left")
     titles: dict[Mode, str] = {"frame": "single frame (YOLOX-Nano)", "stream": "FAIM, live stream",
-              "global": "FAIM, whole clips"}  # fmt: skip
+              "global": "FAIM, whole clips (REPP)"}  # fmt: skip
     for mode, run in runs.items():
         steady = stability(data, run.detections)
         table.add_row(

@@ -115,6 +115,7 @@ class ModeRunner:
         seed: of shuffled sampling.
         post: by mode, what is done to every video's boxes in the end.
         in_stream: what joins the frames of a stream; the model's own aggregation by default.
+        in_global: the same of global mode.
         features: where the proposals that belong to objects go; those of global mode if it is run.
 
     Raises:
@@ -137,6 +138,7 @@ class ModeRunner:
         seed: int = 0,
         post: Mapping[Mode, VideoPost] | None = None,
         in_stream: Aggregator | None = None,
+        in_global: Aggregator | None = None,
         features: FeatureSample | None = None,
     ) -> None:
         """See the class."""
@@ -149,6 +151,7 @@ class ModeRunner:
         check_sampling(sampling, seed)
         self.sampling, self.seed = sampling, seed
         self.in_stream = model.aggregator if in_stream is None else in_stream
+        self.in_global = model.aggregator if in_global is None else in_global
         self.post, self.features = dict(post or {}), features
         self._to_dataset = match_classes(model.config.class_names, data)
 
@@ -234,9 +237,9 @@ class ModeRunner:
 
     def _refine(self, video: _Video, group: list[int], together: Proposals) -> Tensor:
         if self.features is None:
-            return self.model.aggregator.refine(together)
+            return self.in_global.refine(together)
         with self.features.listening():
-            refined = self.model.aggregator.refine(together)
+            refined = self.in_global.refine(together)
         frames = [video.frames[index] for index in group]
         self.features.take_heard(frames, [video.geometries[index] for index in group], together)
         return refined

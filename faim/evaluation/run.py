@@ -25,7 +25,7 @@ from faim.evaluation.run_folder import prepare_run_folder, write_run_folder
 from faim.evaluation.subject import open_models
 from faim.models.aggregation import Aggregator, AverageWithBase, name_of
 from faim.runtime.checks import check_size, resolve_device
-from faim.runtime.post import resolve_post, stream_aggregator
+from faim.runtime.post import global_aggregator, resolve_post, stream_aggregator
 from faim.structures import Detections
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ def _evaluate_model(
     asked = check_size(wanted) if wanted else None
     model, base = open_models(options, experiment, asked, with_base="frame" in options.modes)
     in_stream = stream_aggregator(options.post, model.aggregator)
+    in_global = global_aggregator(options.post, model.aggregator)
     options = replace(options, post=resolve_post(options.post, name_of(model.aggregator)))
     features = FeatureSample(model) if options.out else None
     runner = ModeRunner(
@@ -86,6 +87,7 @@ def _evaluate_model(
         policy=options.bank_policy,
         post=_posts(options),
         in_stream=in_stream,
+        in_global=in_global,
         features=features,
     )
     with _progress(console) as progress:
@@ -173,6 +175,7 @@ def _circumstances(
         "size": list(runner.size),
         "aggregate": options.aggregate,
         "stream_classes": _decided_by(runner.in_stream) if "stream" in options.modes else None,
+        "global_classes": _decided_by(runner.in_global) if "global" in options.modes else None,
         "sampling": options.sampling,
         "seed": options.seed,
         "backend": options.backend,
@@ -191,7 +194,7 @@ def _circumstances(
 
 
 def _decided_by(aggregator: Aggregator) -> str:
-    """What the class scores of a stream come from, before post-processing."""
+    """What the class scores of a mode come from, before post-processing."""
     name = name_of(aggregator)
     if isinstance(aggregator, AverageWithBase):
         return f"mean of {name} and base detector"

@@ -24,7 +24,14 @@ from faim.runtime.frames import Frame, FrameSource, Image
 from faim.runtime.global_mode import run_global
 from faim.runtime.memory import PolicyName, StreamState, make_policy
 from faim.runtime.opening import Mode, Source, no_end, open_ahead
-from faim.runtime.post import CausalPost, WholeVideoPost, check_post, make_post, stream_aggregator
+from faim.runtime.post import (
+    CausalPost,
+    WholeVideoPost,
+    check_post,
+    global_aggregator,
+    make_post,
+    stream_aggregator,
+)
 from faim.runtime.results import FrameResult, Proposed, to_supervision
 from faim.runtime.scene_cut import is_scene_cut, thumbnail
 from faim.runtime.steps import Sampling, check_sampling, to_detections, to_scored_boxes
@@ -99,6 +106,7 @@ class Detector:
         self.post_name = post
         self.post = make_post(post, post_model, self.aggregation)
         self._in_stream = stream_aggregator(post, self.model.aggregator)
+        self.in_global = global_aggregator(post, self.model.aggregator)
 
     @property
     def aggregation(self) -> str:

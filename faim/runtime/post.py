@@ -56,6 +56,16 @@ def stream_aggregator(post: PostName, aggregator: Aggregator) -> Aggregator:
     return NoAggregation() if post == "auto" else aggregator
 
 
+def global_aggregator(post: PostName, aggregator: Aggregator) -> Aggregator:
+    """What joins the frames of whole videos before post-processing.
+
+    Before REPP TICAM's decision is averaged with the base detector's, as in streams.
+    """
+    if post == "repp" and name_of(aggregator) == "ticam":
+        return AverageWithBase(aggregator)
+    return aggregator
+
+
 def post_note(post: WholeVideoPost | CausalPost | None, mode: str) -> str:
     """What a summary says of a mode's post-processing; nothing where there is none."""
     if isinstance(post, CausalPost):

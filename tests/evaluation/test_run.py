@@ -249,26 +249,30 @@ def test_causal_post_is_for_the_stream_alone(data: CocoVid, weights: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("aggregate", "post", "expected"),
+    ("mode", "aggregate", "post", "expected"),
     [
-        ("auto", "auto", "mean of ticam and base detector"),
-        ("affinity", "auto", "base detector"),
-        ("affinity", "none", "affinity"),
-        ("auto", "none", "ticam"),
+        ("stream", "auto", "auto", "mean of ticam and base detector"),
+        ("stream", "auto", "none", "ticam"),
+        ("stream", "affinity", "auto", "base detector"),
+        ("stream", "affinity", "none", "affinity"),
+        ("global", "auto", "repp", "mean of ticam and base detector"),
+        ("global", "auto", "auto", "ticam"),
+        ("global", "affinity", "repp", "affinity"),
     ],
 )
-def test_what_decides_the_classes_of_a_stream(
+def test_what_decides_the_classes(
     data: CocoVid,
     weights: Path,
+    mode: Literal["stream", "global"],
     aggregate: Literal["auto", "affinity"],
-    post: Literal["auto", "none"],
+    post: Literal["auto", "none", "repp"],
     expected: str,
 ) -> None:
-    options = EvalOptions(
-        weights, data.annotation_file, mode="stream", aggregate=aggregate, post=post
-    )
+    options = EvalOptions(weights, data.annotation_file, mode=mode, aggregate=aggregate, post=post)
     report = run_eval(options, Console(file=io.StringIO()))
-    assert report["stream_classes"] == expected
+    assert report[f"{mode}_classes"] == expected
+    other = {"stream": "global", "global": "stream"}[mode]
+    assert report[f"{other}_classes"] is None
 
 
 class Closed(io.StringIO):

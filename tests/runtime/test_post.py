@@ -13,6 +13,7 @@ import torch
 from runtime_helpers import FakeModel, MeanBrightness, flat_frames, write_video
 from safetensors import safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 import faim
 from faim.errors import FaimError
@@ -27,7 +28,7 @@ from faim.runtime.pipeline import Detector
 from faim.runtime.post import CausalPost, ScoredStore, WholeVideoPost
 from faim.runtime.predict import PredictOptions, run_predict
 from faim.runtime.sources import ArraySource
-from faim.structures import ScoredBoxes
+from faim.structures import Proposals, ScoredBoxes
 
 LEVELS = (255, 0, 51, 204, 153)
 
@@ -105,6 +106,24 @@ def test_auto_is_causal_behind_ticam_on_the_mean_with_the_base_detector() -> Non
     auto = Detector(model, post="auto", score_threshold=0.0, scene_cuts=False)  # type: ignore[arg-type]
     whole = scores(auto.predict(frames, "global"))
     assert whole == pytest.approx(scores(plain.predict(frames, "global")))
+
+
+class GraphTicam(Ticam):
+    """The score of every frame is the brightness of the brightest."""
+
+    def refine(self, proposals: Proposals) -> Tensor:
+        return super().refine(proposals).fill_(float(proposals.class_scores.max()))
+
+
+def test_repp_behind_ticam_is_on_the_mean_with_the_base_detector() -> None:
+    model = FakeModel()
+    model.aggregator = GraphTicam()
+    made = Detector(model, post="repp", score_threshold=0.0, scene_cuts=False)  # type: ignore[arg-type]
+    frames = flat_frames(255, 51, 204)
+    expected = (1 + 0.6 + 0.9) / 3  # each the mean of 1 and the brightness
+    assert scores(made.predict(frames, "global")) == pytest.approx([expected] * 3, abs=1e-6)
+    # Frame mode is the base detector's, linked.
+    assert scores(made.predict(frames, "frame")) == pytest.approx([2 / 3] * 3, abs=1e-6)
 
 
 @pytest.mark.parametrize("aggregation", [Affinity, NoAggregation, MeanBrightness])
