@@ -170,19 +170,28 @@ def rows(options: argparse.Namespace, train: Mapping[str, Label]) -> list[Row]:
         Row(name, faim, Source.parse(TRUE), weight, settings=(setting,), rate=rate)
         for name, (setting, rate) in CAREFUL.items()
     ]
-    for count in dict.fromkeys(options.curve):
-        if count >= len(train):
+    curve = [
+        Row(f"{TRUE}, {count} sequences", faim, Source.parse(TRUE), weight, count)
+        for count in dict.fromkeys(options.curve)
+    ]
+    chosen = _asked_for([*found, *curve], options.rows)
+    for row in chosen:
+        if row.sequences is not None and row.sequences >= len(train):
             raise FaimError(
-                f"--curve is {count}; expected less than the {len(train)} training sequences"
+                f"--curve is {row.sequences}; expected less than the {len(train)} training "
+                "sequences"
             )
-        found.append(Row(f"{TRUE}, {count} sequences", faim, Source.parse(TRUE), weight, count))
-    if options.rows is None:
+    return chosen
+
+
+def _asked_for(found: list[Row], names: Sequence[str] | None) -> list[Row]:
+    if names is None:
         return found
     known = [row.name for row in found]
-    for name in options.rows:
+    for name in names:
         if name not in known:
             raise FaimError(f"--rows {name}: no such row; expected some of {'; '.join(known)}")
-    return [row for row in found if row.name in {*options.rows, NONE}]
+    return [row for row in found if row.name in {*names, NONE}]
 
 
 def epochs_of(frames: Sequence[int], options: argparse.Namespace) -> tuple[int, int]:

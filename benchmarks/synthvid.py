@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 from torch import Tensor
+from training_jobs import digest
 
 from faim.data.coco_vid import CocoVid
 from faim.errors import FaimError
@@ -108,7 +109,13 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                 runs.append((name, linked[mode]))
             rows[str(data.annotation_file)] = {name: figures(data, r) for name, r in runs}
     average = mean(rows)
-    report = {"weights": str(weights), "sets": rows, "mean": average, "machine": machine()}
+    report = {
+        "weights": str(weights),
+        "sha256": digest(Path(weights)),
+        "sets": rows,
+        "mean": average,
+        "machine": machine(),
+    }
     for name, set_rows in {**rows, "mean": average}.items():
         _print(name, set_rows, console)
     if options.json:

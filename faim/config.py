@@ -77,8 +77,8 @@ class FaimConfig:
         class_agnostic_masks: one mask a proposal in the place of one a class, of which TICAM's
             class decides (Eq. 5; FAIM, Table 5c).
         mask_weight: lambda of Eq. III.
-        retention_weight: of the loss that keeps TICAM at the base detector's class scores where no
-            label covers a proposal; the paper has no such loss.
+        retention_weight: of the loss that keeps TICAM at the base detector's class scores of
+            proposals that match no label; the paper has no such loss.
         max_mask_rois: proposals a training step gives to the mask head, best IoU first.
         match_iou: IoU from which a proposal belongs to a ground truth.
         train_frames: m in training.

@@ -1,26 +1,29 @@
-"""Second stage of the embedded FAIM-Nano: hard SynthVID at 256 pixels, on a CPU."""
+"""Second stage of the embedded FAIM-Nano: hard SynthVID at 256 pixels, on a CPU.
+
+Its clips are not those of the first stage: on those the base detector is surer than it will be.
+"""
 
 from faim.training.experiment import FaimExperiment
 
 exp = FaimExperiment(
     variant="nano",
-    train_ann="data/synthvid_train/annotations.json",
-    model={"test_size": (256, 256), "max_mask_rois": 12},
+    train_ann="data/synthvid_train_2/annotations.json",
+    model={"test_size": (256, 256), "max_mask_rois": 6},
     sizes=(256,),
     frame_stride=1,
     cache=True,
+    cache_base=8.0,
     ckpt="runs/yolox_nano_synthvid/weights.safetensors",
-    max_epochs=1,
+    max_epochs=5,
     batch_size=2,
     optimizer="adamw",
-    basic_lr_per_img=0.001 / 32,
+    basic_lr_per_img=0.002 / 32,
     warmup_iters=50,
     grad_clip=5.0,
     ema_decay=0.998,
     ema_ramp=100,
-    devices=2,
-    strategy="ddp",
+    devices=1,
     accelerator="cpu",
-    workers=1,
+    workers=0,
     log_every=20,
 )

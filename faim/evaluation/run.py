@@ -23,7 +23,7 @@ from faim.evaluation.report import check_writable, machine, missing_parts, print
 from faim.evaluation.results_file import read_detections
 from faim.evaluation.run_folder import prepare_run_folder, write_run_folder
 from faim.evaluation.subject import open_models
-from faim.models.aggregation import Aggregator, AverageWithBase, name_of
+from faim.models.aggregation import AverageWithBase, name_of
 from faim.runtime.checks import check_size, resolve_device
 from faim.runtime.post import global_aggregator, resolve_post, stream_aggregator
 from faim.structures import Detections
@@ -174,8 +174,7 @@ def _circumstances(
         **_dataset(data),
         "size": list(runner.size),
         "aggregate": options.aggregate,
-        "stream_classes": _decided_by(runner.in_stream) if "stream" in options.modes else None,
-        "global_classes": _decided_by(runner.in_global) if "global" in options.modes else None,
+        "scores_from": {mode: _scores_from(runner, mode) for mode in options.modes},
         "sampling": options.sampling,
         "seed": options.seed,
         "backend": options.backend,
@@ -193,8 +192,11 @@ def _circumstances(
     }
 
 
-def _decided_by(aggregator: Aggregator) -> str:
-    """What the class scores of a mode come from, before post-processing."""
+def _scores_from(runner: ModeRunner, mode: Mode) -> str:
+    """What a mode's class scores come from, before post-processing."""
+    if mode == "frame":
+        return "base detector"
+    aggregator = runner.in_stream if mode == "stream" else runner.in_global
     name = name_of(aggregator)
     if isinstance(aggregator, AverageWithBase):
         return f"mean of {name} and base detector"

@@ -94,7 +94,7 @@ def refined_classification_loss(
 def retention_loss(
     logits: Tensor, picks: Picks, matches: Matches, refined: Tensor | None = None
 ) -> Tensor:
-    """What keeps the base detector's knowledge where no label covers a proposal.
+    """What keeps the base detector's knowledge of proposals that match no label.
 
     Binary cross entropy of the refined classes towards the base detector's scores ("learning
     without forgetting", Li and Hoiem, ECCV 2016). A proposal counts by its objectness.
@@ -106,7 +106,8 @@ def retention_loss(
         refined: (C,) bool, the classes that count; None for all.
 
     Returns:
-        Scalar: summed over classes, the mean of unmatched proposals; 0 where all are matched.
+        Scalar: summed over classes, the weighted mean of unmatched proposals; 0 where all are
+        matched.
     """
     weights = picks.objectness * (picks.valid & (matches.label < 0))
     scores = picks.class_scores

@@ -161,12 +161,12 @@ class TicamDetector(VideoModel):
         """The second stage's losses on one video of m frames.
 
         L = L_det + L_refined + lambda * L_mask (Eq. III and the refined classification that the
-        TICAM learns from), and with a `retention_weight` that loss too. L_det is computed without
-        gradient while the base is frozen.
+        TICAM learns from) + `retention_weight` * L_retention. L_det is computed without gradient
+        while the base is frozen.
 
         Returns:
-            Scalars `total`, `detection`, `refined`, `mask` (the last without lambda), and
-            `matched`, the number of proposals that belong to a ground truth.
+            Scalars `total`, `detection`, `refined`, `mask` and `retention` (the last two without
+            their weights), and `matched`, the number of proposals that belong to a ground truth.
         """
         with torch.set_grad_enabled("base" in self._trainable and torch.is_grad_enabled()):
             output = self.detector(sample.images)
@@ -177,16 +177,17 @@ class TicamDetector(VideoModel):
         logits = self._decide(make_proposals(picks, first, second))
         matches = match_proposals(picks, sample.targets, assignments, self.config.match_iou)
         refined = refined_classification_loss(logits, matches, self.ticam.refined)
-        total = losses["total"] + refined
-        if weight := self.config.retention_weight:
-            kept = retention_loss(logits, picks, matches, self.ticam.refined)
-            total = total + weight * kept
+        retention = retention_loss(logits, picks, matches, self.ticam.refined)
         mask = self.mask_loss(described, Decisions(picks, logits, matches, sample.targets))
         return {
-            "total": total + self.config.mask_weight * mask,
+            "total": losses["total"]
+            + refined
+            + self.config.mask_weight * mask
+            + self.config.retention_weight * retention,
             "detection": losses["total"],
             "refined": refined,
             "mask": mask,
+            "retention": retention,
             "matched": (matches.target >= 0).sum(),
         }
 

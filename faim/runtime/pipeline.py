@@ -63,7 +63,8 @@ class Detector:
         post: post-processing: "repp" in the modes global and frame, which then give their first
             result after all frames; "causal", which is ours, in mode stream; "auto" is "causal" in
             mode stream unless frames are not to help each other, in the place of affinity, and
-            behind TICAM; "none" unless asked for, while `faim.load` asks for "auto".
+            behind TICAM. Behind TICAM both get the mean of its decision and the base detector's
+            scores. "none" unless asked for, while `faim.load` asks for "auto".
         post_model: tells it whether two boxes are one object; the published model by default.
 
     Raises:

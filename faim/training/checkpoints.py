@@ -20,6 +20,12 @@ from faim.training.ema import MovingAverage
 
 #: Key of the settings in a resumable checkpoint.
 SETTINGS = "faim_settings"
+#: Settings that a checkpoint may lack, and what they were before there was a choice.
+BEFORE: dict[str, Any] = {
+    "model.refined_classes": (),
+    "model.residual": False,
+    "model.retention_weight": 0.0,
+}
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -131,9 +137,9 @@ def check_resumable(path: Path, settings: dict[str, Any]) -> None:
         raise FaimError(f"{path}: not a checkpoint of `faim train` ({first})") from error
     if not isinstance(stored, dict):
         raise FaimError(f"{path}: not a checkpoint of `faim train` (no settings in it)")
-    for name, before in {"model.refined_classes": (), "model.residual": False}.items():
+    for name, before in BEFORE.items():
         if name in settings:
-            stored.setdefault(name, before)  # what it was before there was a choice
+            stored.setdefault(name, before)
     for name, value in settings.items():
         # A setting that did not exist yet when the checkpoint was made cannot differ.
         if name in stored and stored[name] != value:

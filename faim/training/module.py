@@ -96,6 +96,8 @@ class FaimTraining(DetectorTraining):
         names = ["total", "detection", "refined"]
         if self.model.config.learns_masks:
             names.append("mask")
+        if self.model.config.retention_weight:
+            names.append("retention")
         return {name: losses[name] for name in names}
 
 
