@@ -16,6 +16,7 @@ from faim.data.coco_vid import CocoVid
 from faim.errors import FaimError
 from faim.models.checkpoint import load_model, save_checkpoint
 from faim.models.faim import build_model
+from faim.training.checkpoints import SETTINGS
 from faim.training.experiment import FaimExperiment, seen_classes
 from faim.training.options import TrainRequest
 from faim.training.run import train
@@ -137,6 +138,21 @@ def test_a_resumed_training_refines_the_same(
     other = replace(experiment, ckpt=str(path))
     with pytest.raises(FaimError, match=r"made with model\.refined_classes=.* the same settings"):
         fit(other, tmp_path / "run", resume=tmp_path / "run/last.ckpt")
+
+
+@pytest.mark.parametrize("change", [{"retention_weight": 1.0}, {"residual": True}])
+def test_a_checkpoint_from_before_had_no_such_choice(
+    experiment: FaimExperiment, tmp_path: Path, fit: Callable[..., Path], change: dict[str, object]
+) -> None:
+    fit(experiment, tmp_path / "run")
+    last = tmp_path / "run/last.ckpt"
+    stored = torch.load(last, weights_only=True)
+    del stored[SETTINGS]["model.residual"], stored[SETTINGS]["model.retention_weight"]
+    torch.save(stored, last)
+    other = replace(experiment, model={**experiment.model, **change})
+    name = next(iter(change))
+    with pytest.raises(FaimError, match=rf"made with model\.{name}=.* the same settings"):
+        fit(other, tmp_path / "run", resume=last)
 
 
 def test_a_correcting_ticam_goes_on_correcting(experiment: FaimExperiment) -> None:
