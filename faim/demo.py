@@ -91,7 +91,8 @@ def run_demo(out: Path, *, frames: int = 24, seed: int | None = None) -> None:
     _print_table(console, data, runs)
     console.print(
         f"video: {out / 'demo.mp4'}\ncontact sheet: {out / 'demo.png'}\n"
-        f"green: right class and place; red: wrong  ({time.perf_counter() - started:.0f} s)"
+        "green: right class and place; red: wrong, or another box of the same object  "
+        f"({time.perf_counter() - started:.0f} s)"
     )
 
 
@@ -128,7 +129,7 @@ def _draw(
     """The frame enlarged, with what is shown at the usual threshold; and how much is right."""
     scene = cv2.resize(image, None, fx=SCALE, fy=SCALE, interpolation=cv2.INTER_LINEAR)
     found = found[found.scores >= SCORE_FOUND]
-    right = np.array([_is_right(found, k, record) for k in range(len(found.scores))], dtype=bool)
+    right = np.array(_which_are_right(found, record), dtype=bool)
     shown = sv.Detections(
         xyxy=found.boxes.numpy() * SCALE,
         confidence=found.scores.numpy(),
@@ -145,13 +146,19 @@ def _draw(
     return scene, int(right.sum())
 
 
-def _is_right(found: Detections, index: int, record: FrameRecord) -> bool:
-    box = found.boxes[index : index + 1]
-    for truth in record.annotations:
-        same = truth.category_id == int(found.class_ids[index])
-        if same and float(box_iou(box, box.new_tensor([truth.box]))) >= IOU_FOUND:
-            return True
-    return False
+def _which_are_right(found: Detections, record: FrameRecord) -> list[bool]:
+    """By detection; of several of one object the surest is right, as average precision counts."""
+    right = [False] * len(found.scores)
+    free = list(record.annotations)
+    for index in found.scores.argsort(descending=True).tolist():
+        box = found.boxes[index : index + 1]
+        for truth in free:
+            same = truth.category_id == int(found.class_ids[index])
+            if same and float(box_iou(box, box.new_tensor([truth.box]))) >= IOU_FOUND:
+                right[index] = True
+                free.remove(truth)
+                break
+    return right
 
 
 def _caption(image: Image, text: str) -> Image:

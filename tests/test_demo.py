@@ -1,10 +1,15 @@
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from faim.cli import main
+from faim.demo import _which_are_right
 from faim.models.checkpoint import load_model
 from faim.runtime.sources import open_source
+from faim.structures import Detections
 from faim.weights import default_weights
 
 
@@ -30,6 +35,18 @@ def test_demo(tmp_path, capsys):
     assert (height, width) == (256 * 2 + 24, 256 * 2 * 2)
     assert np.corrcoef(left[30:].ravel(), right[30:].ravel())[0, 1] > 0.8
     assert cv2.imread(str(tmp_path / "demo" / "demo.png")) is not None
+
+
+def test_of_two_boxes_of_one_object_the_surer_is_right():
+    box, beside, label = (10.0, 10.0, 50.0, 50.0), (60.0, 60.0, 90.0, 90.0), 1
+    truths = [SimpleNamespace(category_id=label, box=each) for each in (box, beside)]
+    found = Detections(
+        torch.tensor([(12.0, 10, 50, 50), box, beside, (200.0, 200, 240, 240), box]),
+        torch.tensor([0.5, 0.9, 0.4, 0.8, 0.7]),
+        torch.tensor([1, 1, 1, 1, 0]),
+    )
+    right = _which_are_right(found, SimpleNamespace(annotations=truths))
+    assert right == [False, True, True, False, False]
 
 
 def test_demo_refuses_a_file_as_its_folder(tmp_path, capsys):
