@@ -166,7 +166,8 @@ class TicamDetector(VideoModel):
 
         Returns:
             Scalars `total`, `detection`, `refined`, `mask` and `retention` (the last two without
-            their weights), and `matched`, the number of proposals that belong to a ground truth.
+            their weights; `retention` is 0 where it has none), and `matched`, the number of
+            proposals that belong to a ground truth.
         """
         with torch.set_grad_enabled("base" in self._trainable and torch.is_grad_enabled()):
             output = self.detector(sample.images)
@@ -177,7 +178,9 @@ class TicamDetector(VideoModel):
         logits = self._decide(make_proposals(picks, first, second))
         matches = match_proposals(picks, sample.targets, assignments, self.config.match_iou)
         refined = refined_classification_loss(logits, matches, self.ticam.refined)
-        retention = retention_loss(logits, picks, matches, self.ticam.refined)
+        retention = logits.new_zeros(())
+        if self.config.retention_weight:
+            retention = retention_loss(logits, picks, matches, self.ticam.refined)
         mask = self.mask_loss(described, Decisions(picks, logits, matches, sample.targets))
         return {
             "total": losses["total"]
