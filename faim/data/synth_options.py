@@ -17,6 +17,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--classes", type=whole(1), default=8)
     parser.add_argument("--severity", choices=("easy", "hard"), default="hard")
     parser.add_argument("--seed", type=whole(0), default=0)
+    parser.add_argument(
+        "--edition",
+        type=int,
+        choices=(1, 2),
+        default=1,
+        help="2 has several objects of a class, and small and large ones",
+    )
     parser.set_defaults(run=run)
 
 
@@ -32,6 +39,7 @@ def run(parsed: argparse.Namespace) -> int:
         classes=parsed.classes,
         severity=parsed.severity,
         seed=parsed.seed,
+        edition=parsed.edition,
     )
     print(f"wrote {path}")
     return 0

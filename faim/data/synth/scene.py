@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from faim.data.synth.background import draw_background
+from faim.data.synth.cast import Cast, Edition, cast_of
 from faim.data.synth.degrade import (
     CLEAR,
     STRENGTHS,
@@ -112,7 +113,13 @@ class Scene:
     """A video that can be drawn frame by frame; its content depends on the arguments alone."""
 
     def __init__(
-        self, frames: int, size: int, classes: int, severity: Severity, rng: np.random.Generator
+        self,
+        frames: int,
+        size: int,
+        classes: int,
+        severity: Severity,
+        rng: np.random.Generator,
+        edition: Edition = 1,
     ) -> None:
         """Draw everything that stays the same through the video.
 
@@ -122,6 +129,7 @@ class Scene:
             classes: number of classes to choose from, 1 to 8.
             severity: strength and share of the degradations.
             rng: source of everything in it.
+            edition: see `faim.data.synth.cast`.
         """
         self.frames, self.size, self.unit = frames, size, size / 256
         self.strength = STRENGTHS[severity]
@@ -129,23 +137,19 @@ class Scene:
         self.runs = plan_runs(frames, self.strength.share, rng)
         self.camera: Camera = random_camera(rng)
         self._ground = draw_background(round(GROUND * size), self.unit, rng)
-        self.actors = self._cast(classes, severity)
+        self.actors = self._actors(cast_of(edition), classes, severity)
         self._sensor = Sensor(size, self.strength, rng)
 
-    def _cast(self, classes: int, severity: Severity) -> list[Actor]:
-        """Draw 1 to 3 actors, or 2 to 4 in a third of the hard videos, of differing classes."""
+    def _actors(self, cast: Cast, classes: int, severity: Severity) -> list[Actor]:
         rng = self._rng
-        crowded = severity == "hard" and rng.random() < 1 / 3
-        count = int(rng.integers(2, 5) if crowded else rng.integers(1, 4))
-        categories = np.concatenate([rng.permutation(classes) for _ in range(count)])[:count]
-        largest = {1: 0.48, 2: 0.42, 3: 0.36, 4: 0.32}[count]
-        paths = [object_path(start, rng) for start in self._starts(count)]
+        categories = cast.categories(classes, severity, rng)
+        count = len(categories)
+        paths = [object_path(start, rng) for start in self._starts(count, cast.draws)]
         actors = []
-        for category, palette, path in zip(
-            categories.tolist(), palettes(count, rng), paths, strict=True
-        ):
-            extent = rng.uniform(0.24, largest) * self.size
-            sprite = draw_object(CLASS_NAMES[category], extent, self.unit, palette, rng)
+        for category, palette, path in zip(categories, palettes(count, rng), paths, strict=True):
+            part = cast.part(category, count, rng)
+            name, extent = CLASS_NAMES[category], part.extent * self.size
+            sprite = draw_object(name, extent, self.unit, palette, rng, part.grain)
             attitude = random_attitude(self._pose_changes(), rng)
             occluders = tuple(
                 self._occluder(sprite, run, _outwards(path, paths, run))
@@ -155,9 +159,9 @@ class Scene:
             actors.append(Actor(category, sprite, path, attitude, occluders))
         return actors
 
-    def _starts(self, count: int) -> list[Vector]:
-        """(2,) places at frame 0, the best spread of twenty drawings."""
-        draws = self._rng.uniform(0.18, 0.82, (20, count, 2))
+    def _starts(self, count: int, tries: int) -> list[Vector]:
+        """(2,) places at frame 0, the best spread of so many drawings."""
+        draws = self._rng.uniform(0.18, 0.82, (tries, count, 2))
         gaps = np.linalg.norm(draws[:, :, None] - draws[:, None], axis=-1) + 9 * np.eye(count)
         return list(draws[int(gaps.min(axis=(1, 2)).argmax())])
 

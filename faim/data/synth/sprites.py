@@ -58,6 +58,7 @@ def draw_object(
     unit: float,
     palette: npt.NDArray[np.float32],
     rng: np.random.Generator,
+    grain: float = 1.0,
 ) -> Sprite:
     """An object of a class: a random silhouette filled with the class's texture.
 
@@ -70,10 +71,11 @@ def draw_object(
         unit: pixels of one 256th of the frame's side.
         palette: (3,) BGR in [0, 255], the object's own colour.
         rng: source of the silhouette and the texture's placement.
+        grain: factor on the texture's repeat.
     """
     side = int(np.ceil(extent / 0.88)) * SUPERSAMPLE
     alpha = draw_silhouette(tuple(SHAPES)[int(rng.integers(len(SHAPES)))], side, rng)
-    period = rng.uniform(*PERIOD) * unit * SUPERSAMPLE * OVERSAMPLE
+    period = rng.uniform(*PERIOD) * grain * unit * SUPERSAMPLE * OVERSAMPLE
     tone = draw_texture(class_name, side * OVERSAMPLE, period, rng)
     mix = cv2.resize(tone.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA)
     mix -= mix[alpha > 127].mean()

@@ -19,13 +19,14 @@ import numpy as np
 from pycocotools import mask as coco_mask
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from faim.data.synth.cast import Edition
 from faim.data.synth.degrade import Severity
 from faim.data.synth.scene import BoolMask, Scene
 from faim.data.synth.textures import CLASS_NAMES
 from faim.errors import FaimError
 
-#: Changes whenever the same arguments give other files.
-VERSION = "1.0"
+#: Of each edition; changes whenever the same arguments give other files.
+VERSIONS: dict[Edition, str] = {1: "1.0", 2: "2.0"}
 JPEG_QUALITY = 92
 #: An object is annotated from this visible share of its area on, and this many pixels.
 LEAST_VISIBLE = 0.2
@@ -42,6 +43,7 @@ class Recipe:
         classes: number of classes, the first of `CLASS_NAMES`.
         severity: strength and share of the degradations.
         seed: of the random numbers; video k is drawn from (seed, k) whatever the other videos.
+        edition: see `faim.data.synth.cast`.
     """
 
     frames: int
@@ -49,11 +51,20 @@ class Recipe:
     classes: int
     severity: Severity
     seed: int
+    edition: Edition
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """As the annotation file states them; the first edition's file names no edition."""
+        stated = asdict(self)
+        if self.edition == 1:
+            del stated["edition"]
+        return stated
 
     def scene(self, index: int) -> Scene:
         """Video `index` of the data set."""
         rng = np.random.default_rng(np.random.SeedSequence([self.seed, index]))
-        return Scene(self.frames, self.size, self.classes, self.severity, rng)
+        return Scene(self.frames, self.size, self.classes, self.severity, rng, self.edition)
 
 
 def _annotation(mask: BoolMask, category: int, visibility: float) -> dict[str, Any]:
@@ -118,8 +129,8 @@ class _Ledger:
             "info": {
                 "description": "SynthVID: generated video whose classes show in fine texture only",
                 "generator": "faim synth",
-                "version": VERSION,
-                "arguments": {"videos": videos, **asdict(recipe)},
+                "version": VERSIONS[recipe.edition],
+                "arguments": {"videos": videos, **recipe.arguments},
                 "seed": recipe.seed,
             },
             "categories": [
@@ -169,6 +180,8 @@ def _check(videos: int, recipe: Recipe, workers: int) -> None:
         raise FaimError(f"classes is {recipe.classes}, expected 1 to {len(CLASS_NAMES)}")
     if recipe.severity not in get_args(Severity):
         raise FaimError(f"severity is {recipe.severity!r}, expected 'easy' or 'hard'")
+    if recipe.edition not in VERSIONS:
+        raise FaimError(f"edition is {recipe.edition!r}, expected 1 or 2")
 
 
 @contextmanager
@@ -202,6 +215,7 @@ def generate(
     classes: int,
     severity: Severity,
     seed: int,
+    edition: Edition = 1,
     progress: bool = True,
     workers: int = 1,
 ) -> Path:
@@ -219,6 +233,8 @@ def generate(
         classes: 1 to 8, the first of `CLASS_NAMES`.
         severity: "easy" degrades about 15 % of the frames mildly, "hard" about 60 % strongly.
         seed: at least 0.
+        edition: 1 has one object a class and video, all of about one size; 2 has several of a
+            class in most videos, of sizes from a ninth to two thirds of the frame's side.
         progress: show a bar.
         workers: processes that draw videos; the files do not depend on it.
 
@@ -228,7 +244,7 @@ def generate(
     Raises:
         FaimError: an argument is out of range, or `out` is a file or cannot be written to.
     """
-    recipe = Recipe(frames, size, classes, severity, seed)
+    recipe = Recipe(frames, size, classes, severity, seed, edition)
     _check(videos, recipe, workers)
     out = Path(out)
     target = out / "annotations.json"
