@@ -11,7 +11,8 @@ from faim.errors import FaimError
 Variant = Literal["nano", "tiny", "s", "m", "l", "x"]
 Architecture = Literal["yolox", "faim", "yolov", "yolov_ifem"]
 TrainablePart = Literal["base", "video_branch", "ifem", "ticam", "mask_head"]
-MaskLevel = Literal["P3", "P4", "P5"]
+MaskLevel = Literal["P3", "P4", "P5", "own"]
+Upsampling = Literal["bilinear", "deconvolution", "none"]
 #: depth and width multipliers of YOLOX, and whether its 3x3 convolutions are depthwise.
 Scale = tuple[float, float, bool]
 
@@ -33,6 +34,8 @@ PARTS: dict[str, tuple[TrainablePart, ...]] = {
 }
 #: IoU threshold of FSPM's NMS at inference, where none is named.
 NMS_TEST: dict[str, float] = {"yolox": 0.5, "faim": 0.5, "yolov": 0.75, "yolov_ifem": 0.75}
+#: What files without these fields mean, written before there was a choice.
+_BEFORE: dict[str, Any] = {"guide_ins": False}
 _TITLES = {"yolox": "YOLOX", "faim": "FAIM", "yolov": "YOLOV", "yolov_ifem": "YOLOV with IFEM"}
 
 
@@ -65,21 +68,26 @@ class FaimConfig:
             in TICAM's second round.
         guide_cls: whether class scores guide the class attention (YOLOV); False is for ablations.
         guide_ins: whether objectness guides the instance attention, as class scores guide the
-            class attention; the public YOLOV implementation does not.
+            class attention. The public YOLOV implementation did so until 2024, FAIM's reference
+            among its versions; the later ones do not.
         residual: whether TICAM's logits are added to those of the base detector's class scores, and
             start at 0, in the place of deciding alone; for few training data.
         affinity_average: whether TICAM has a second round, which averages over references alike
             (YOLOV's affinity average); without it, the first round decides.
         affinity_threshold: cosine similarity above which training-free aggregation averages.
-        mask_levels: pyramid levels whose F_ins the mask head pools.
+        mask_levels: pyramid levels whose F_ins the mask head pools, the paper's is P5; or "own"
+            alone, that of the anchor which proposed the box.
         mask_roi_size: side of the RoIAlign output.
+        mask_upsampling: of the pooled features before the masks are predicted; the paper's is
+            bilinear (Appendix C.3).
         mask_loss: binary cross entropy or Dice.
         class_agnostic_masks: one mask a proposal in the place of one a class, of which TICAM's
             class decides (Eq. 5; FAIM, Table 5c).
         mask_weight: lambda of Eq. III.
         retention_weight: of the loss that keeps TICAM at the base detector's class scores of
             proposals that match no label; the paper has no such loss.
-        max_mask_rois: proposals a training step gives to the mask head, best IoU first.
+        max_mask_rois: proposals that a training step gives to the mask head, drawn of those that
+            match an object with a mask.
         match_iou: IoU from which a proposal belongs to a ground truth.
         train_frames: m in training.
         test_frames: m at inference; a stream looks back at m - 1 frames.
@@ -101,11 +109,12 @@ class FaimConfig:
     attention_scale: float = 25.0
     similarity_threshold: float = 0.75
     guide_cls: bool = True
-    guide_ins: bool = False
+    guide_ins: bool = True
     affinity_average: bool = True
     affinity_threshold: float = 0.7
     mask_levels: tuple[MaskLevel, ...] = ("P5",)
     mask_roi_size: int = 32
+    mask_upsampling: Upsampling = "bilinear"
     mask_loss: Literal["bce", "dice"] = "bce"
     class_agnostic_masks: bool = False
     mask_weight: float = 1.0
@@ -132,6 +141,7 @@ class FaimConfig:
         _one_of("variant", self.variant, tuple(YOLOX_SCALES))
         _one_of("architecture", self.architecture, get_args(Architecture))
         _one_of("mask_loss", self.mask_loss, ("bce", "dice"))
+        _one_of("mask_upsampling", self.mask_upsampling, get_args(Upsampling))
         for level in self.mask_levels:
             _one_of("mask_levels", level, get_args(MaskLevel))
         for part in self.train_parts:
@@ -156,8 +166,11 @@ class FaimConfig:
             raise FaimError(
                 f"config: refined_classes is {refined!r}; expected some of class_names, each once"
             )
-        if not self.mask_levels:
-            raise FaimError("config: mask_levels is empty; expected at least one of P3, P4, P5")
+        if not self.mask_levels or ("own" in self.mask_levels and len(self.mask_levels) > 1):
+            raise FaimError(
+                f"config: mask_levels is {self.mask_levels!r}; expected some of P3, P4, P5, or own "
+                "alone"
+            )
         if len(self.test_size) != 2 or any(
             not isinstance(side, int) or side < 32 or side % 32 for side in self.test_size
         ):
@@ -273,7 +286,7 @@ class FaimConfig:
         if not isinstance(values, dict) or not values.keys() <= known:
             unknown = sorted(set(values) - known) if isinstance(values, dict) else values
             raise FaimError(f"config: unknown fields {unknown}; expected some of {sorted(known)}")
-        return cls(**values)
+        return cls(**(_BEFORE | values))
 
 
 def _scale(value: object) -> Scale:

@@ -224,6 +224,27 @@ def _to_yolox_labels(targets: list[FrameTargets], like: Tensor) -> Tensor:
     return labels
 
 
+def anchor_levels(index: Tensor, levels: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Where flat anchor indices lie.
+
+    Args:
+        index: (…) long, flat anchor indices.
+        levels: per level (B, D, H, W), in the order P3, P4, P5.
+
+    Returns:
+        (…) long, the level of each, 0 for P3; and (…, 2) float, x and y of its cell's centre in
+        network-input pixels.
+    """
+    sides = [(level.shape[-2], level.shape[-1]) for level in levels]
+    ends = torch.tensor([height * width for height, width in sides], device=index.device).cumsum(0)
+    level = torch.bucketize(index, ends, right=True)
+    place = index - (ends - ends.diff(prepend=ends.new_zeros(1)))[level]
+    width = torch.tensor([width for _, width in sides], device=index.device)[level]
+    cells = torch.stack([place % width, place // width], dim=-1)
+    strides = torch.tensor(STRIDES, device=index.device)[level]
+    return level, (cells + 0.5) * strides[..., None]
+
+
 def gather_features(levels: list[Tensor], index: Tensor) -> Tensor:
     """Features at given anchors.
 

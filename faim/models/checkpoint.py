@@ -15,7 +15,7 @@ from faim.files import check_writable, write_tensors
 from faim.models.aggregation import NoAggregation
 from faim.models.faim import YoloxVideo, build_model
 from faim.models.public_checkpoints import read_public
-from faim.models.ticam_detector import VideoModel
+from faim.models.ticam_detector import TicamDetector, VideoModel
 from faim.state_dicts import (
     StateDict,
     check_finite,
@@ -93,6 +93,22 @@ def load_model(
     if isinstance(model, YoloxVideo) and aggregate == "none":
         model.aggregator = NoAggregation()
     return model.eval().to(device)
+
+
+def guided(model: VideoModel, path: str | Path) -> VideoModel:
+    """The same weights in a model whose instance attention is guided by objectness.
+
+    Raises:
+        FaimError: there is no such attention; names `path`, where the model is from.
+    """
+    if not isinstance(model, TicamDetector):
+        raise FaimError(
+            f"--guided: {path} is a plain YOLOX checkpoint; expected one of YOLOV, whose attention "
+            "can be guided"
+        )
+    changed = build_model(replace(model.config, guide_ins=True))
+    changed.load_state_dict(model.state_dict())
+    return changed.eval()
 
 
 def load_base_weights(model: VideoModel, path: str | Path) -> None:

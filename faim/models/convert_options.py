@@ -11,15 +11,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", type=Path, help="published YOLOX or YOLOV .pth")
     parser.add_argument("--out", type=Path, required=True, help="safetensors file to write")
     parser.add_argument("--classes", help="class names, separated by commas")
+    parser.add_argument(
+        "--guided",
+        action="store_true",
+        help="a YOLOV trained with the code from before 2024, whose objectness guided the "
+        "regression attention",
+    )
     parser.set_defaults(run=run)
 
 
 def run(parsed: argparse.Namespace) -> int:
     """`faim convert`."""
-    from faim.models.checkpoint import load_model, save_checkpoint
+    from faim.models.checkpoint import guided, load_model, save_checkpoint
 
     names = tuple(parsed.classes.split(",")) if parsed.classes else None
     model = load_model(parsed.source, class_names=names)
+    if parsed.guided:
+        model = guided(model, parsed.source)
     save_checkpoint(parsed.out, model)
     print(f"wrote {parsed.out}: {model.config.title}, {model.config.num_classes} classes")
     return 0

@@ -14,7 +14,7 @@ from faim.models.aggregation import Aggregator
 from faim.models.base_detector import DetectorOutput, gather_features
 from faim.models.ifem import IFEM
 from faim.models.mask_head import MaskHead
-from faim.models.mask_learning import Decisions, instance_mask_loss
+from faim.models.mask_learning import Decisions, MaskLearning, learn_masks
 from faim.models.patches import cut_patches
 from faim.models.ticam_detector import TicamDetector, VideoModel
 from faim.models.yolov import YOLOV, YolovIfem
@@ -61,7 +61,11 @@ class FAIM(TicamDetector):
         self.ifem = IFEM(config.feature_dim, config.scales[2])
         super().add_parts(config)
         self.mask_head = MaskHead(
-            config.feature_dim, config.mask_classes, config.mask_levels, config.mask_roi_size
+            config.feature_dim,
+            config.mask_classes,
+            config.mask_levels,
+            config.mask_roi_size,
+            config.mask_upsampling,
         )
 
     @property
@@ -95,11 +99,13 @@ class FAIM(TicamDetector):
         patches = torch.cat(parts).index_select(0, order)
         return patches[:, 4], self.ifem.on_patches(patches)
 
-    def mask_loss(self, described: tuple[list[Tensor], list[Tensor]], made: Decisions) -> Tensor:
+    def learn_masks(
+        self, described: tuple[list[Tensor], list[Tensor]], made: Decisions
+    ) -> MaskLearning:
         """L_mask, learnt from the F_ins that TICAM attends to; 0 where lambda is."""
         if not self.config.mask_weight:
-            return super().mask_loss(described, made)
-        return instance_mask_loss(self.mask_head, described[1], made, self.config)
+            return super().learn_masks(described, made)
+        return learn_masks(self.mask_head, described[1], made, self.config)
 
 
 def build_model(config: FaimConfig) -> TicamDetector | YoloxVideo:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from faim.config import FaimConfig
+from faim.models.base_detector import STRIDES, anchor_levels
 from faim.models.losses import Matches, crop_masks, mask_loss
 from faim.models.mask_head import MaskHead
 from faim.structures import FrameTargets, Picks
@@ -30,9 +31,23 @@ class Decisions:
     targets: list[FrameTargets]
 
 
-def instance_mask_loss(
+@dataclass(frozen=True)
+class MaskLearning:
+    """What a training step learns of masks.
+
+    Attributes:
+        loss: scalar, L_mask without lambda.
+        reached: scalar in [0, 1], the share of matched proposals whose F_ins, as TICAM reads it,
+            the loss has a gradient at; 0 where none is matched.
+    """
+
+    loss: Tensor
+    reached: Tensor
+
+
+def learn_masks(
     mask_head: MaskHead, features: list[Tensor], made: Decisions, config: FaimConfig
-) -> Tensor:
+) -> MaskLearning:
     """L_mask of matched proposals against the pseudo masks cropped to their boxes.
 
     Args:
@@ -43,10 +58,11 @@ def instance_mask_loss(
             read.
 
     Returns:
-        A scalar, without lambda; 0 with a gradient of 0 where no matched proposal has a mask.
+        The loss is 0 with a gradient of 0 where no matched proposal has a mask.
     """
-    frames, slots, chosen = _shown(made, config)
-    predicted = mask_head(features, made.picks.boxes[frames, slots], frames)
+    frames, slots, chosen = _drawn(made, config)
+    boxes, anchors = made.picks.boxes[frames, slots], made.picks.index[frames, slots]
+    predicted = mask_head(features, boxes, frames, anchors)
     logits = made.logits[frames, slots]
     if config.refined is not None:  # TICAM decides no other class
         others = ~torch.tensor(config.refined, device=logits.device)
@@ -56,16 +72,23 @@ def instance_mask_loss(
         classes = torch.zeros_like(classes)
     predicted = predicted[torch.arange(len(frames), device=classes.device), classes]
     if not len(frames):
-        return mask_loss(predicted, predicted.detach(), config.mask_loss)
+        loss = mask_loss(predicted, predicted.detach(), config.mask_loss)
+        return MaskLearning(loss, loss.detach())
     pairs = list(zip(frames.tolist(), chosen.tolist(), strict=True))
     masks = torch.stack([_masks(made.targets[frame])[index] for frame, index in pairs])
-    boxes = torch.stack([made.targets[frame].boxes[index] for frame, index in pairs])
-    truth = crop_masks(masks, boxes, predicted.shape[-1])
-    return mask_loss(predicted, truth, config.mask_loss)
+    truth_boxes = torch.stack([made.targets[frame].boxes[index] for frame, index in pairs])
+    truth = crop_masks(masks, truth_boxes, predicted.shape[-1])
+    level = mask_head.level_of(features, boxes, anchors)
+    reached = _reached(made, features, frames, boxes, level)
+    return MaskLearning(mask_loss(predicted, truth, config.mask_loss), reached)
 
 
-def _shown(made: Decisions, config: FaimConfig) -> tuple[Tensor, Tensor, Tensor]:
-    """Frame, slot and ground truth of the proposals that a mask is learnt of, (k,) long each."""
+def _drawn(made: Decisions, config: FaimConfig) -> tuple[Tensor, Tensor, Tensor]:
+    """Frame, slot and ground truth of the proposals that a mask is learnt of, (k,) long each.
+
+    Of more than `max_mask_rois` some are drawn, each alike: the best are the clear ones, and
+    often several of one object.
+    """
     matches = made.matches
     has_masks = torch.tensor(
         [target.masks is not None for target in made.targets], device=made.logits.device
@@ -73,9 +96,35 @@ def _shown(made: Decisions, config: FaimConfig) -> tuple[Tensor, Tensor, Tensor]
     # SimOTA may assign a proposal that is far off its ground truth, whose mask it cannot show.
     shows = (matches.target >= 0) & (matches.iou >= config.match_iou)
     frames, slots = (shows & has_masks[:, None]).nonzero(as_tuple=True)
-    best = matches.iou[frames, slots].topk(min(config.max_mask_rois, len(frames))).indices
-    frames, slots = frames[best], slots[best]
+    # By the proposals alone, so that a resumed training draws as one that went through.
+    generator = torch.Generator().manual_seed(int(made.picks.index.sum()))
+    drawn = torch.randperm(len(frames), generator=generator)[: config.max_mask_rois]
+    drawn = drawn.sort().values.to(frames.device)
+    frames, slots = frames[drawn], slots[drawn]
     return frames, slots, matches.target[frames, slots]
+
+
+def _reached(
+    made: Decisions, features: list[Tensor], frames: Tensor, boxes: Tensor, level: Tensor
+) -> Tensor:
+    """See `MaskLearning`.
+
+    Args:
+        made: the step's decisions.
+        features: F_ins, per level (m, D, H, W).
+        frames: (r,) long, the frame of each box that a mask is learnt of.
+        boxes: (r, 4) float.
+        level: (r,) long, where each is pooled.
+    """
+    with_object, slots = (made.matches.target >= 0).nonzero(as_tuple=True)
+    own, cells = anchor_levels(made.picks.index[with_object, slots], features)
+    strides = torch.tensor(STRIDES, device=level.device)
+    # Bilinear sampling within the box takes from cells up to one cell off.
+    reach = strides[level, None]
+    inside = (cells[:, None] > boxes[:, :2] - reach) & (cells[:, None] < boxes[:, 2:] + reach)
+    same = (with_object[:, None] == frames) & (own[:, None] == level)
+    hit = (same & inside.all(dim=-1)).any(dim=1)
+    return hit.float().sum() / max(len(hit), 1)
 
 
 def _masks(target: FrameTargets) -> Tensor:

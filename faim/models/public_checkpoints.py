@@ -47,6 +47,8 @@ def read_public(path: Path) -> tuple[FaimConfig, StateDict]:
     classes = len(state[_KNOWN])
     variant, scale = _size_of(state, path)
     values: dict[str, Any] = {"architecture": "yolox", "test_size": (576, 576)}
+    # Nothing in the file tells its age; see `guide_ins` and `faim convert --guided`.
+    values["guide_ins"] = False
     if theirs:
         values["architecture"] = "yolov"
     elif variant in ("nano", "tiny"):

@@ -63,7 +63,7 @@ class TICAM(nn.Module):
 
     Queries from F_cls and F_ins each attend to all references by cosine similarity, scaled; the
     class attention is guided by the references' class scores, and with `guide_ins` the instance
-    attention by their objectness (the public YOLOV implementation does without).
+    attention by their objectness (as the public YOLOV implementation did until 2024).
     The two attention maps are averaged and applied to the values (of F_cls). A second round
     averages the result over the references whose values are alike (mean cosine over heads above
     the threshold), the affinity average of YOLOV (Shi et al., AAAI 2023), and a linear classifier
@@ -88,7 +88,7 @@ class TICAM(nn.Module):
         num_heads: int = 4,
         scale: float = 25.0,
         similarity_threshold: float = 0.75,
-        guide_ins: bool = False,
+        guide_ins: bool = True,
         guide_cls: bool = True,
         affinity_average: bool = True,
         refined: Sequence[bool] | None = None,

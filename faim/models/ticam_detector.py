@@ -19,7 +19,7 @@ from faim.models.base_detector import (
 )
 from faim.models.fspm import FSPM
 from faim.models.losses import match_proposals, refined_classification_loss, retention_loss
-from faim.models.mask_learning import Decisions
+from faim.models.mask_learning import Decisions, MaskLearning
 from faim.models.patches import locate
 from faim.models.ticam import TICAM, corrected_logits
 from faim.models.video_branch import VideoObjectBranch
@@ -148,14 +148,16 @@ class TicamDetector(VideoModel):
         features = self.describe_at(stems, cells, order)
         return [feature.unflatten(0, picks.index.shape) for feature in features]
 
-    def mask_loss(self, described: tuple[list[Tensor], list[Tensor]], made: Decisions) -> Tensor:
-        """L_mask of a training step, without lambda; 0 for a model that learns no masks.
+    def learn_masks(
+        self, described: tuple[list[Tensor], list[Tensor]], made: Decisions
+    ) -> MaskLearning:
+        """L_mask of a training step; 0 for a model that learns no masks.
 
         Args:
             described: of `describe`.
             made: what the model decided about the same frames.
         """
-        return made.logits.sum() * 0
+        return MaskLearning(made.logits.sum() * 0, made.logits.new_zeros(()))
 
     def training_losses(self, sample: VideoSample) -> dict[str, Tensor]:
         """The second stage's losses on one video of m frames.
@@ -166,8 +168,8 @@ class TicamDetector(VideoModel):
 
         Returns:
             Scalars `total`, `detection`, `refined`, `mask` and `retention` (the last two without
-            their weights; `retention` is 0 where it has none), and `matched`, the number of
-            proposals that belong to a ground truth.
+            their weights; `retention` is 0 where it has none), `mask_reach` (see `MaskLearning`),
+            and `matched`, the number of proposals that belong to a ground truth.
         """
         with torch.set_grad_enabled("base" in self._trainable and torch.is_grad_enabled()):
             output = self.detector(sample.images)
@@ -181,15 +183,16 @@ class TicamDetector(VideoModel):
         retention = logits.new_zeros(())
         if self.config.retention_weight:
             retention = retention_loss(logits, picks, matches, self.ticam.refined)
-        mask = self.mask_loss(described, Decisions(picks, logits, matches, sample.targets))
+        masks = self.learn_masks(described, Decisions(picks, logits, matches, sample.targets))
         return {
             "total": losses["total"]
             + refined
-            + self.config.mask_weight * mask
+            + self.config.mask_weight * masks.loss
             + self.config.retention_weight * retention,
             "detection": losses["total"],
             "refined": refined,
-            "mask": mask,
+            "mask": masks.loss,
+            "mask_reach": masks.reached,
             "retention": retention,
             "matched": (matches.target >= 0).sum(),
         }

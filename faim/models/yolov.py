@@ -12,7 +12,7 @@ from faim.config import FaimConfig, TrainablePart
 from faim.models.base_detector import DetectorOutput, gather_features
 from faim.models.ifem import IFEM
 from faim.models.mask_head import MaskHead
-from faim.models.mask_learning import Decisions, instance_mask_loss
+from faim.models.mask_learning import Decisions, MaskLearning, learn_masks
 from faim.models.patches import centre, cut_patches
 from faim.models.ticam_detector import TicamDetector
 from faim.structures import Picks
@@ -67,7 +67,11 @@ class YolovIfem(YOLOV):
         super().add_parts(config)
         self.ifem = IFEM(config.feature_dim, config.scales[2])
         self.mask_head = MaskHead(
-            config.feature_dim, config.mask_classes, config.mask_levels, config.mask_roi_size
+            config.feature_dim,
+            config.mask_classes,
+            config.mask_levels,
+            config.mask_roi_size,
+            config.mask_upsampling,
         )
 
     @property
@@ -75,9 +79,11 @@ class YolovIfem(YOLOV):
         """The parts that training can be restricted to."""
         return {**super().parts, "ifem": self.ifem, "mask_head": self.mask_head}
 
-    def mask_loss(self, described: tuple[list[Tensor], list[Tensor]], made: Decisions) -> Tensor:
+    def learn_masks(
+        self, described: tuple[list[Tensor], list[Tensor]], made: Decisions
+    ) -> MaskLearning:
         """L_mask, learnt from IFEM's features of the video object features."""
         if not self.config.mask_weight:
-            return super().mask_loss(described, made)
+            return super().learn_masks(described, made)
         features = self.ifem(described[0])
-        return instance_mask_loss(self.mask_head, features, made, self.config)
+        return learn_masks(self.mask_head, features, made, self.config)

@@ -25,6 +25,9 @@ BEFORE: dict[str, Any] = {
     "model.refined_classes": (),
     "model.residual": False,
     "model.retention_weight": 0.0,
+    "live_norms": True,
+    "model.guide_ins": False,
+    "model.mask_upsampling": "bilinear",
 }
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from faim.data.sampling import derive_seed
 from faim.errors import FaimError
 from faim.models.faim import YoloxVideo
+from faim.models.norms import keep_statistics
 from faim.models.ticam_detector import TicamDetector, VideoModel
 from faim.structures import FrameTargets, VideoSample
 from faim.training.experiment import BaseExperiment, Experiment, FaimExperiment
@@ -48,9 +49,7 @@ class BaseTraining(DetectorTraining):
         """As `nn.Module.train`, but with `freeze_norm` batch norms stay in eval mode."""
         super().train(mode)
         if self.experiment.freeze_norm:
-            for part in self.modules():
-                if isinstance(part, nn.BatchNorm2d):
-                    part.eval()
+            keep_statistics(self)
         return self
 
     def losses(self, images: Tensor, targets: list[FrameTargets]) -> dict[str, Tensor]:
@@ -90,12 +89,19 @@ class FaimTraining(DetectorTraining):
     model: TicamDetector
     experiment: FaimExperiment
 
+    def train(self, mode: bool = True) -> Self:
+        """As `nn.Module.train`, but batch norms stay in eval mode, unless they are `live_norms`."""
+        super().train(mode)
+        if not self.experiment.live_norms:
+            keep_statistics(self)
+        return self
+
     def losses(self, images: Tensor, targets: list[FrameTargets]) -> dict[str, Tensor]:
         """See `TicamDetector.training_losses`."""
         losses = self.model.training_losses(VideoSample(images, targets))
         names = ["total", "detection", "refined"]
         if self.model.config.learns_masks:
-            names.append("mask")
+            names += ["mask", "mask_reach"]
         if self.model.config.retention_weight:
             names.append("retention")
         return {name: losses[name] for name in names}

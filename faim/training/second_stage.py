@@ -38,6 +38,10 @@ class FaimExperiment(Experiment):
         hsv_prob: chance of a colour jitter, the same for all frames of a video.
         init_branch_from_base: the video object branch starts as a copy of the base detector's
             classification branch, whose features tell the classes apart already; else at random.
+        live_norms: whether batch norms of the parts that train take the statistics of each step's
+            video, as in the public YOLOV implementation, which starts them at random and trains for
+            far longer. Else they keep those that they start with: the video object branch's are
+            the base detector's, of many images.
         cache_base: gigabytes for what the frozen base detector makes of the images, each seen by
             it once; 0 for none. With one size and without colour jitter, as otherwise no image
             comes twice.
@@ -55,6 +59,7 @@ class FaimExperiment(Experiment):
     flip: bool = True
     hsv_prob: float = 0.0
     init_branch_from_base: bool = True
+    live_norms: bool = False
     cache_base: float = 0.0
     refined_classes: tuple[str, ...] | None = None
 

@@ -15,7 +15,7 @@ from faim.models.aggregation import NoAggregation, class_probabilities
 from faim.models.checkpoint import load_model, save_checkpoint
 from faim.models.faim import FAIM, build_model
 from faim.models.losses import Matches, refined_classification_loss, retention_loss
-from faim.models.mask_learning import Decisions, instance_mask_loss
+from faim.models.mask_learning import Decisions, learn_masks
 from faim.models.postprocess import postprocess
 from faim.runtime.backends.graph_detector import GraphDetector
 from faim.runtime.backends.torch import TorchRunner
@@ -160,8 +160,11 @@ class ConstantMasks(torch.nn.Module):
         super().__init__()
         self.logits = logits
 
-    def forward(self, features, boxes, frames):
+    def forward(self, features, boxes, frames, anchors):
         return self.logits[None, :, None, None].expand(len(boxes), -1, 4, 4)
+
+    def level_of(self, features, boxes, anchors):
+        return torch.zeros_like(anchors)
 
 
 @pytest.mark.parametrize(("refined", "chosen"), [((), 0), (("b", "c"), 2)])
@@ -175,8 +178,9 @@ def test_the_mask_is_that_of_the_best_refined_class(refined, chosen):
     picks = Picks(one.long(), box[None], one, torch.ones(1, 1, 3), one.bool())
     made = Decisions(picks, torch.tensor([[[9.0, 1.0, 2.0]]]), matches([[0]], [[1.0]]), [truth])
     masks = torch.tensor([0.0, 1.0, -2.0])
-    loss = instance_mask_loss(ConstantMasks(masks), [], made, config)
-    assert loss.item() == pytest.approx(math.log1p(math.exp(-masks[chosen])))
+    levels = [torch.zeros(1, 1, 8 >> level, 8 >> level) for level in range(3)]
+    learnt = learn_masks(ConstantMasks(masks), levels, made, config)
+    assert learnt.loss.item() == pytest.approx(math.log1p(math.exp(-masks[chosen])))
 
 
 def test_a_training_step_leaves_the_other_classes_alone():

@@ -34,9 +34,7 @@ class Cast(Protocol):
     #: Places at frame 0 are the best spread of so many drawings.
     draws: int
 
-    def categories(
-        self, classes: int, severity: Severity, rng: np.random.Generator
-    ) -> list[int]:
+    def categories(self, classes: int, severity: Severity, rng: np.random.Generator) -> list[int]:
         """The class of every object, of `classes` to choose from."""
         ...
 
@@ -50,9 +48,7 @@ class DistinctCast:
 
     draws = 20
 
-    def categories(
-        self, classes: int, severity: Severity, rng: np.random.Generator
-    ) -> list[int]:
+    def categories(self, classes: int, severity: Severity, rng: np.random.Generator) -> list[int]:
         """See `Cast`."""
         crowded = severity == "hard" and rng.random() < 1 / 3
         count = int(rng.integers(2, 5) if crowded else rng.integers(1, 4))
@@ -72,14 +68,12 @@ class MixedCast:
     """
 
     draws = 60
-    #: Shares of the frame's side; at 256 pixels 27 to 165 (the visible silhouette is smaller than its square), which YOLOX's levels P3, P4 and P5 share.
+    #: Shares of the frame's side: what YOLOX's levels P3, P4 and P5 are each for, at 256 pixels.
     extents = (0.12, 0.75)
     #: Share of videos of two objects and more in which some are of one class.
     shared = 0.75
 
-    def categories(
-        self, classes: int, severity: Severity, rng: np.random.Generator
-    ) -> list[int]:
+    def categories(self, classes: int, severity: Severity, rng: np.random.Generator) -> list[int]:
         """See `Cast`; the severity changes what happens to the objects alone."""
         count = int(rng.choice([1, 2, 3, 4, 5], p=[0.1, 0.3, 0.3, 0.2, 0.1]))
         different = count
