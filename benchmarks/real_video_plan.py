@@ -29,7 +29,7 @@ YOLOV = "yolov"
 #: What may keep a training on few data from forgetting, by row: a setting, and the learning rate
 #: times what. A correction starts at nothing and soon fits the few videos by heart.
 CAREFUL = {
-    f"{TRUE}, residual": ("model.residual=True", 0.1),
+    f"{TRUE}, residual": ("model.join=correction", 0.1),
     f"{TRUE}, retention": ("model.retention_weight=1", 1.0),
 }
 #: By the name of a mode in the tables: folder and mode of the evaluation that it comes from.

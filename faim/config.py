@@ -12,6 +12,7 @@ Variant = Literal["nano", "tiny", "s", "m", "l", "x"]
 Architecture = Literal["yolox", "faim", "yolov", "yolov_ifem"]
 TrainablePart = Literal["base", "video_branch", "ifem", "ticam", "mask_head"]
 MaskLevel = Literal["P3", "P4", "P5", "own"]
+JoinKind = Literal["replace", "correction", "mean"]
 Upsampling = Literal["bilinear", "deconvolution", "none"]
 #: depth and width multipliers of YOLOX, and whether its 3x3 convolutions are depthwise.
 Scale = tuple[float, float, bool]
@@ -70,8 +71,10 @@ class FaimConfig:
         guide_ins: whether objectness guides the instance attention, as class scores guide the
             class attention. The public YOLOV implementation did so until 2024, FAIM's reference
             among its versions; the later ones do not.
-        residual: whether TICAM's logits are added to those of the base detector's class scores, and
-            start at 0, in the place of deciding alone; for few training data.
+        join: how TICAM's decision and the base detector's class scores become one, see
+            `faim.models.join`: "replace" is the paper's, "correction" and "mean" are for training
+            data whose objects are few, or not all labelled.
+        base_share: the base detector's share in a "mean", from 0 to 1.
         affinity_average: whether TICAM has a second round, which averages over references alike
             (YOLOV's affinity average); without it, the first round decides.
         affinity_threshold: cosine similarity above which training-free aggregation averages.
@@ -127,7 +130,8 @@ class FaimConfig:
     train_parts: tuple[TrainablePart, ...] = NEW_PARTS
     scale: Scale | None = None
     refined_classes: tuple[str, ...] = ()
-    residual: bool = False
+    join: JoinKind = "replace"
+    base_share: float = 0.5
     retention_weight: float = 0.0
 
     def __post_init__(self) -> None:
@@ -140,6 +144,7 @@ class FaimConfig:
             object.__setattr__(self, name, tuple(value))
         _one_of("variant", self.variant, tuple(YOLOX_SCALES))
         _one_of("architecture", self.architecture, get_args(Architecture))
+        _one_of("join", self.join, get_args(JoinKind))
         _one_of("mask_loss", self.mask_loss, ("bce", "dice"))
         _one_of("mask_upsampling", self.mask_upsampling, get_args(Upsampling))
         for level in self.mask_levels:
@@ -195,7 +200,6 @@ class FaimConfig:
             "guide_ins",
             "affinity_average",
             "class_agnostic_masks",
-            "residual",
         )
         for name in switches:
             if not isinstance(getattr(self, name), bool):
@@ -207,7 +211,15 @@ class FaimConfig:
                 f"config: num_proposals is {self.num_proposals}; expected at most top_k "
                 f"({self.top_k})"
             )
-        for name in ("nms_train", "nms_test", "nms_final", "match_iou", "score_threshold"):
+        shares = (
+            "nms_train",
+            "nms_test",
+            "nms_final",
+            "match_iou",
+            "score_threshold",
+            "base_share",
+        )
+        for name in shares:
             _in_range(name, getattr(self, name), 0.0, 1.0)
         _in_range("affinity_threshold", self.affinity_threshold, -1.0, 1.0)
         _in_range("similarity_threshold", self.similarity_threshold, -1.0, 1.0)
@@ -283,6 +295,9 @@ class FaimConfig:
         except json.JSONDecodeError as error:
             raise FaimError(f"config: not JSON ({error})") from error
         known = {field.name for field in fields(cls)}
+        if isinstance(values, dict) and isinstance(values.get("residual"), bool):
+            # The name of two of today's three rules, when there were no more.
+            values["join"] = "correction" if values.pop("residual") else "replace"
         if not isinstance(values, dict) or not values.keys() <= known:
             unknown = sorted(set(values) - known) if isinstance(values, dict) else values
             raise FaimError(f"config: unknown fields {unknown}; expected some of {sorted(known)}")

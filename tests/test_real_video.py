@@ -231,7 +231,7 @@ def test_command_lines_are_those_of_faim(folders, tmp_path):
         assert config.architecture == ("yolov" if row.name == "yolov" else "faim")
         assert (experiment.sizes, config.test_size) == ((416,), (416, 416))
         assert (config.train_frames, config.mask_weight) == (8, row.weight)
-        assert config.residual == (row.name == "true, residual")
+        assert (config.join == "correction") == (row.name == "true, residual")
         assert config.retention_weight == (row.name == "true, retention")
         assert (experiment.seed, experiment.max_epochs, experiment.frame_stride) == (3, 7, 2)
         slower = 0.1 if row.name == "true, residual" else 1

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import torch
 from torch import Tensor
 
-from faim.models.ticam import TICAM, TicamEntry, corrected_logits
+from faim.models.join import Join
+from faim.models.ticam import TICAM, TicamEntry
 from faim.structures import Proposals, TensorRecord
 
 
@@ -36,35 +36,15 @@ class Aggregator(Protocol):
         ...
 
 
-def class_probabilities(
-    logits: Tensor, class_scores: Tensor, refined: Tensor | None, residual: bool = False
-) -> Tensor:
-    """TICAM's decision about the classes that it decides, the base detector's about the others.
-
-    Args:
-        logits: (…, C) refined class logits.
-        class_scores: (…, C) in [0, 1], the base detector's of the same proposals.
-        refined: (C,) bool, see `TICAM`; None for all.
-        residual: see `TICAM`.
-
-    Returns:
-        (…, C) in [0, 1].
-    """
-    if residual:
-        logits = corrected_logits(logits, class_scores)
-    if refined is None:
-        return logits.sigmoid()
-    return torch.where(refined, logits.sigmoid(), class_scores)
-
-
 class TicamAggregator:
-    """TICAM's decision as probabilities; the base detector's where it has none."""
+    """TICAM's decision, joined with the base detector's; the latter's where it has none."""
 
     padded = False
 
-    def __init__(self, ticam: TICAM) -> None:
+    def __init__(self, ticam: TICAM, join: Join | None = None) -> None:
         """`ticam` is used as it is; it should be in eval mode."""
         self.ticam = ticam
+        self.join = join or Join()
 
     def refine(self, proposals: Proposals) -> Tensor:
         """See `Aggregator.refine`."""
@@ -77,8 +57,7 @@ class TicamAggregator:
         return self._probabilities(logits, key), entry
 
     def _probabilities(self, logits: Tensor, of: Proposals) -> Tensor:
-        ticam = self.ticam
-        return class_probabilities(logits, of.class_scores, ticam.refined, ticam.residual)
+        return self.join.probabilities(logits, of.class_scores, self.ticam.refined)
 
 
 class AverageWithBase:

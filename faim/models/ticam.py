@@ -72,8 +72,6 @@ class TICAM(nn.Module):
     Attributes:
         refined: (C,) bool, the classes that it is to decide; None for all. Logits of others mean
             nothing.
-        residual: whether its logits are a correction of the base detector's, see
-            `corrected_logits`; untrained it corrects nothing.
 
     The second round needs the attention map itself, which `F.scaled_dot_product_attention` does not
     hand out, hence the plain matrix products.
@@ -92,9 +90,9 @@ class TICAM(nn.Module):
         guide_cls: bool = True,
         affinity_average: bool = True,
         refined: Sequence[bool] | None = None,
-        residual: bool = False,
+        starts_at_zero: bool = False,
     ) -> None:
-        """`dim` is D, a multiple of `num_heads`."""
+        """`dim` is D, a multiple of `num_heads`; a correction of other scores starts at zero."""
         super().__init__()
         marks = None if refined is None else torch.tensor(refined)
         self.register_buffer("refined", marks, persistent=False)
@@ -109,8 +107,7 @@ class TICAM(nn.Module):
         self.linear1 = nn.Linear(2 * dim, 2 * dim)
         self.linear2 = nn.Linear(4 * dim, 4 * dim)
         self.classifier = nn.Linear(4 * dim, num_classes)
-        self.residual = residual
-        if residual:
+        if starts_at_zero:
             nn.init.zeros_(self.classifier.weight)
             nn.init.zeros_(self.classifier.bias)
 
@@ -236,11 +233,6 @@ class TICAM(nn.Module):
     def _classify(self, averaged: Tensor, own: TicamEntry) -> Tensor:
         joined = torch.cat([averaged, own.first_round], dim=-1)
         return self.classifier(self.linear2(joined)).float()
-
-
-def corrected_logits(corrections: Tensor, class_scores: Tensor) -> Tensor:
-    """The base detector's class scores (…, C) in [0, 1], corrected by TICAM's (…, C) logits."""
-    return corrections + torch.logit(class_scores.float(), eps=1e-4)
 
 
 def _unit(vectors: Tensor) -> Tensor:

@@ -18,10 +18,11 @@ from faim.models.base_detector import (
     use_yolox_batch_norm,
 )
 from faim.models.fspm import FSPM
+from faim.models.join import Join
 from faim.models.losses import match_proposals, refined_classification_loss, retention_loss
 from faim.models.mask_learning import Decisions, MaskLearning
 from faim.models.patches import locate
-from faim.models.ticam import TICAM, corrected_logits
+from faim.models.ticam import TICAM
 from faim.models.video_branch import VideoObjectBranch
 from faim.structures import Picks, Proposals, VideoSample
 
@@ -68,7 +69,8 @@ class TicamDetector(VideoModel):
         super().__init__(config)
         self.video_branch = VideoObjectBranch(config.feature_dim, config.scales[2])
         self.add_parts(config)
-        self.aggregator = TicamAggregator(self.ticam)
+        self.join = Join.of(config)
+        self.aggregator = TicamAggregator(self.ticam, self.join)
         use_yolox_batch_norm(self)
         self.set_trainable(config.train_parts)
 
@@ -84,7 +86,7 @@ class TicamDetector(VideoModel):
             config.guide_cls,
             config.affinity_average,
             config.refined,
-            config.residual,
+            config.join == "correction",
         )
 
     @property
@@ -116,10 +118,7 @@ class TicamDetector(VideoModel):
         return self._decide(self.propose(frames))
 
     def _decide(self, proposals: Proposals) -> Tensor:
-        logits = self.ticam(proposals)
-        if self.ticam.residual:
-            return corrected_logits(logits, proposals.class_scores)
-        return logits
+        return self.join.logits(self.ticam(proposals), proposals.class_scores)
 
     @abstractmethod
     def describe(self, output: DetectorOutput) -> tuple[list[Tensor], list[Tensor]]:

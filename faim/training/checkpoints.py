@@ -23,7 +23,8 @@ SETTINGS = "faim_settings"
 #: Settings that a checkpoint may lack, and what they were before there was a choice.
 BEFORE: dict[str, Any] = {
     "model.refined_classes": (),
-    "model.residual": False,
+    "model.join": "replace",
+    "model.base_share": 0.5,
     "model.retention_weight": 0.0,
     "live_norms": True,
     "model.guide_ins": False,
@@ -140,6 +141,8 @@ def check_resumable(path: Path, settings: dict[str, Any]) -> None:
         raise FaimError(f"{path}: not a checkpoint of `faim train` ({first})") from error
     if not isinstance(stored, dict):
         raise FaimError(f"{path}: not a checkpoint of `faim train` (no settings in it)")
+    if stored.pop("model.residual", False):
+        stored["model.join"] = "correction"
     for name, before in BEFORE.items():
         if name in settings:
             stored.setdefault(name, before)

@@ -60,9 +60,9 @@ def starting_model(
         )
     same = config.architecture == wanted.architecture and config.class_names == class_names
     if same and isinstance(experiment, FaimExperiment):
-        if config.residual != wanted.residual:
+        if config.join != wanted.join:
             raise FaimError(
-                f"{experiment.ckpt}: was trained with model.residual={config.residual}; expected "
+                f"{experiment.ckpt}: was trained with model.join={config.join}; expected "
                 "the same to go on with it"
             )
         if experiment.refined_classes is None:

@@ -11,9 +11,10 @@ from yolov_models import pictures
 
 from faim.config import FaimConfig
 from faim.errors import FaimError
-from faim.models.aggregation import NoAggregation, class_probabilities
+from faim.models.aggregation import NoAggregation
 from faim.models.checkpoint import load_model, save_checkpoint
 from faim.models.faim import FAIM, build_model
+from faim.models.join import Join
 from faim.models.losses import Matches, refined_classification_loss, retention_loss
 from faim.models.mask_learning import Decisions, learn_masks
 from faim.models.postprocess import postprocess
@@ -39,9 +40,9 @@ def models():
 def test_by_hand():
     logits = torch.tensor([[0.0, math.log(3), 2.0]])
     scores = torch.tensor([[0.1, 0.2, 0.3]])
-    found = class_probabilities(logits, scores, torch.tensor([False, True, False]))
+    found = Join().probabilities(logits, scores, torch.tensor([False, True, False]))
     torch.testing.assert_close(found, torch.tensor([[0.1, 0.75, 0.3]]))
-    assert torch.equal(class_probabilities(logits, scores, None), logits.sigmoid())
+    assert torch.equal(Join().probabilities(logits, scores, None), logits.sigmoid())
 
 
 @torch.inference_mode()

@@ -140,14 +140,14 @@ def test_a_resumed_training_refines_the_same(
         fit(other, tmp_path / "run", resume=tmp_path / "run/last.ckpt")
 
 
-@pytest.mark.parametrize("change", [{"retention_weight": 1.0}, {"residual": True}])
+@pytest.mark.parametrize("change", [{"retention_weight": 1.0}, {"join": "correction"}])
 def test_a_checkpoint_from_before_had_no_such_choice(
     experiment: FaimExperiment, tmp_path: Path, fit: Callable[..., Path], change: dict[str, object]
 ) -> None:
     fit(experiment, tmp_path / "run")
     last = tmp_path / "run/last.ckpt"
     stored = torch.load(last, weights_only=True)
-    del stored[SETTINGS]["model.residual"], stored[SETTINGS]["model.retention_weight"]
+    del stored[SETTINGS]["model.join"], stored[SETTINGS]["model.retention_weight"]
     torch.save(stored, last)
     other = replace(experiment, model={**experiment.model, **change})
     name = next(iter(change))
@@ -157,13 +157,13 @@ def test_a_checkpoint_from_before_had_no_such_choice(
 
 def test_a_correcting_ticam_goes_on_correcting(experiment: FaimExperiment) -> None:
     path = Path(experiment.ckpt).with_name("faim.safetensors")
-    config = FaimConfig(variant="nano", class_names=NAMES, residual=True)
+    config = FaimConfig(variant="nano", class_names=NAMES, join="correction")
     save_checkpoint(path, build_model(config))
     going_on = replace(experiment, ckpt=str(path))
-    with pytest.raises(FaimError, match=r"trained with model\.residual=True; expected the same"):
+    with pytest.raises(FaimError, match=r"trained with model\.join=correction; expected the same"):
         starting_model(going_on, NAMES)
-    same = replace(going_on, model={**going_on.model, "residual": True})
-    assert starting_model(same, NAMES).config.residual
+    same = replace(going_on, model={**going_on.model, "join": "correction"})
+    assert starting_model(same, NAMES).config.join == "correction"
 
 
 def test_wrong_names(experiment: FaimExperiment, tmp_path: Path) -> None:

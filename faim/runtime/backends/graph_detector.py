@@ -20,8 +20,9 @@ from faim.export.graphs import (
 )
 from faim.models import patches
 from faim.models.affinity import Affinity
-from faim.models.aggregation import Aggregator, NoAggregation, class_probabilities
+from faim.models.aggregation import Aggregator, NoAggregation
 from faim.models.fspm import FSPM
+from faim.models.join import Join
 from faim.models.patches import locate
 from faim.models.ticam import TicamEntry
 from faim.runtime.backends.base import GraphRunner
@@ -153,7 +154,7 @@ class GraphTicam:
         self.guide_ins = config.guide_ins
         marks = config.refined
         self.refined = None if marks is None else torch.tensor(marks, device=runner.device)
-        self.residual = config.residual
+        self.join = Join.of(config)
 
     def refine(self, proposals: Proposals) -> Tensor:
         """See `Aggregator.refine`."""
@@ -174,7 +175,7 @@ class GraphTicam:
         return self._probabilities(found["logits"], key), entry
 
     def _probabilities(self, logits: Tensor, of: Proposals) -> Tensor:
-        return class_probabilities(logits, of.class_scores, self.refined, self.residual)
+        return self.join.probabilities(logits, of.class_scores, self.refined)
 
     def _key(self, proposals: Proposals) -> dict[str, Tensor]:
         objectness = proposals.objectness

@@ -1,5 +1,6 @@
-"""TICAM as a correction of the base detector's class scores (`FaimConfig.residual`)."""
+"""How TICAM's decision and the base detector's class scores become one (`FaimConfig.join`)."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -8,9 +9,9 @@ from yolov_models import pictures
 
 from faim.config import FaimConfig
 from faim.errors import FaimError
-from faim.models.aggregation import class_probabilities
 from faim.models.checkpoint import load_model, save_checkpoint
 from faim.models.faim import FAIM, build_model
+from faim.models.join import Join
 from faim.runtime.backends.graph_detector import GraphDetector
 from faim.runtime.backends.torch import TorchRunner
 from faim.structures import FrameTargets, VideoSample
@@ -22,20 +23,33 @@ def untrained():
     """The embedded base detector with a TICAM that has learnt nothing."""
     known = load_model(default_weights())
     torch.manual_seed(0)
-    model = build_model(replace(known.config, residual=True))
+    model = build_model(replace(known.config, join="correction"))
     model.detector.load_state_dict(known.detector.state_dict())
     return model.eval()
 
 
-def test_by_hand():
+def test_correction_by_hand():
     """Odds of 1 : 3 corrected by log 9 are 3 : 1; a certain score stays finite."""
     scores = torch.tensor([[0.25, 0.25, 0.0, 1.0]])
     corrections = torch.tensor([[0.0, 9.0, 0.0, 0.0]]).clamp(min=1).log()
-    found = class_probabilities(corrections, scores, None, residual=True)
+    rule = Join("correction")
+    found = rule.probabilities(corrections, scores, None)
     torch.testing.assert_close(found, torch.tensor([[0.25, 0.75, 1e-4, 1 - 1e-4]]))
     marks = torch.tensor([True, False, True, False])
-    kept = class_probabilities(corrections + 1, scores, marks, residual=True)
+    kept = rule.probabilities(corrections + 1, scores, marks)
     assert torch.equal(kept[:, ~marks], scores[:, ~marks])
+
+
+def test_mean_by_hand():
+    """The square root of 0.25 · 0.81; with no share TICAM decides alone, with all of it the base."""
+    logits, scores = torch.tensor([[-1.0986123, 2.0]]), torch.tensor([[0.81, 0.0]])
+    found = Join("mean", 0.5).probabilities(logits, scores, None)
+    torch.testing.assert_close(found, torch.tensor([[0.45, 0.0]]))
+    torch.testing.assert_close(
+        Join("mean", 0.0).probabilities(logits, scores, None), logits.sigmoid()
+    )
+    torch.testing.assert_close(Join("mean", 1.0).probabilities(logits, scores, None), scores)
+    assert torch.equal(Join("mean").logits(logits, scores), logits)
 
 
 @torch.inference_mode()
@@ -67,7 +81,7 @@ def test_graphs_correct_as_the_model_does(untrained):
 
 def test_a_training_step_corrects():
     config = FaimConfig(
-        variant="nano", class_names=("a", "b"), residual=True, match_iou=0.0, mask_weight=0.0
+        variant="nano", class_names=("a", "b"), join="correction", match_iou=0.0, mask_weight=0.0
     )
     torch.manual_seed(0)
     model = FAIM(config).train()
@@ -81,9 +95,33 @@ def test_a_training_step_corrects():
     assert model.training_losses(sample)["refined"] < before
 
 
+@torch.inference_mode()
+def test_a_mean_of_the_embedded_weights():
+    """Model and graphs alike: the geometric mean of what TICAM and the base detector say."""
+    alone = load_model(default_weights())
+    joined = build_model(replace(alone.config, join="mean", base_share=0.25)).eval()
+    joined.load_state_dict(alone.state_dict())
+    proposals = alone.propose(pictures(3))
+    expected = alone.aggregator.refine(proposals) ** 0.75 * proposals.class_scores**0.25
+    torch.testing.assert_close(joined.aggregator.refine(proposals), expected)
+    found = GraphDetector(TorchRunner(joined)).aggregator.refine(proposals)
+    torch.testing.assert_close(found, expected)
+
+
 def test_checkpoint_and_config(tmp_path):
-    config = FaimConfig(variant="nano", class_names=("a", "b"), residual=True)
+    config = FaimConfig(variant="nano", class_names=("a", "b"), join="mean", base_share=0.7)
     save_checkpoint(tmp_path / "w.safetensors", FAIM(config))
-    assert load_model(tmp_path / "w.safetensors").ticam.residual
-    with pytest.raises(FaimError, match="config: residual is 1; expected true or false"):
-        replace(config, residual=1)
+    assert load_model(tmp_path / "w.safetensors").join == Join("mean", 0.7)
+    with pytest.raises(FaimError, match="config: join is 'sum'; expected one of replace, correct"):
+        replace(config, join="sum")
+    with pytest.raises(FaimError, match="config: base_share is 2; expected a number from 0 to 1"):
+        replace(config, base_share=2)
+
+
+@pytest.mark.parametrize(("residual", "kind"), [(True, "correction"), (False, "replace")])
+def test_files_from_when_there_were_two_rules(residual, kind):
+    values = json.loads(FaimConfig(class_names=("a",)).to_json())
+    del values["join"], values["base_share"], values["guide_ins"]
+    config = FaimConfig.from_json(json.dumps(values | {"residual": residual}))
+    assert config.join == kind
+    assert config.guide_ins is False
