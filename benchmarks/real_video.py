@@ -6,8 +6,9 @@
 On a frozen YOLOX-Nano of COCO, trained on the sequences of DAVIS 2016's training set that have a
 COCO class and scored on those of its validation set, in the classes that both have. Rows: FAIM
 without masks (`none`, lambda = 0), with those of every method and the true ones; YOLOV; FAIM whose
-TICAM corrects the base detector's scores (`model.join=correction`) or is kept at them where no label is
-(`model.retention_weight`); and FAIM with true masks on fewer sequences, which the seed draws.
+TICAM corrects the base detector's scores (`model.join=correction`) or is kept at them where no
+label is (`model.retention_weight`); and FAIM with true masks on fewer sequences, which the seed
+draws.
 Beside them the base detector frame by frame and with what needs no training.
 
 A frame has one labelled object. Objects without a label are no background in training, and classes

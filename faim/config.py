@@ -89,6 +89,8 @@ class FaimConfig:
         mask_weight: lambda of Eq. III.
         retention_weight: of the loss that keeps TICAM at the base detector's class scores of
             proposals that match no label; the paper has no such loss.
+        identity_weight: of the loss that draws the instance attention to the same object in other
+            frames, for data with instance ids; the paper has no such loss.
         max_mask_rois: proposals that a training step gives to the mask head, drawn of those that
             match an object with a mask.
         match_iou: IoU from which a proposal belongs to a ground truth.
@@ -133,6 +135,7 @@ class FaimConfig:
     join: JoinKind = "replace"
     base_share: float = 0.5
     retention_weight: float = 0.0
+    identity_weight: float = 0.0
 
     def __post_init__(self) -> None:
         """Validate; raises FaimError naming the field, its value and what is allowed."""
@@ -211,21 +214,15 @@ class FaimConfig:
                 f"config: num_proposals is {self.num_proposals}; expected at most top_k "
                 f"({self.top_k})"
             )
-        shares = (
-            "nms_train",
-            "nms_test",
-            "nms_final",
-            "match_iou",
-            "score_threshold",
-            "base_share",
-        )
-        for name in shares:
+        thresholds = ("nms_train", "nms_test", "nms_final", "match_iou", "score_threshold")
+        for name in (*thresholds, "base_share"):
             _in_range(name, getattr(self, name), 0.0, 1.0)
         _in_range("affinity_threshold", self.affinity_threshold, -1.0, 1.0)
         _in_range("similarity_threshold", self.similarity_threshold, -1.0, 1.0)
         _in_range("attention_scale", self.attention_scale, 0.0, 1e4)
         _in_range("mask_weight", self.mask_weight, 0.0, 1e4)
         _in_range("retention_weight", self.retention_weight, 0.0, 1e4)
+        _in_range("identity_weight", self.identity_weight, 0.0, 1e4)
         if self.feature_dim % self.num_heads:
             raise FaimError(
                 f"config: num_heads is {self.num_heads}; expected a divisor of the feature "

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from torchvision.ops import box_iou, roi_align
 
 from faim.models.base_detector import Assignment
-from faim.structures import FrameTargets, Picks, TensorRecord
+from faim.structures import FrameTargets, Picks, Proposals, TensorRecord
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def refined_classification_loss(
 
 
 def retention_loss(
-    logits: Tensor, picks: Picks, matches: Matches, refined: Tensor | None = None
+    logits: Tensor, picks: Picks | Proposals, matches: Matches, refined: Tensor | None = None
 ) -> Tensor:
     """What keeps the base detector's knowledge of proposals that match no label.
 
@@ -115,6 +115,58 @@ def retention_loss(
         logits, scores = logits[..., refined], scores[..., refined]
     loss = F.binary_cross_entropy_with_logits(logits, scores.to(logits.dtype), reduction="none")
     return (weights * loss.sum(dim=-1)).sum() / weights.sum().clamp(min=1e-6)
+
+
+def instance_ids(matches: Matches, targets: Sequence[FrameTargets]) -> Tensor:
+    """The object of the video that each proposal belongs to, (m, n) long; -1 for none known."""
+    rows = []
+    for target, truth in zip(matches.target, targets, strict=True):
+        # One more at the end, for the proposals that belong to none.
+        known = torch.cat([truth.instance_ids, truth.instance_ids.new_full((1,), -1)])
+        rows.append(known[target])
+    return torch.stack(rows)
+
+
+@dataclass(frozen=True)
+class IdentityLearning:
+    """What a training step learns of objects staying themselves.
+
+    Attributes:
+        loss: scalar, 0 where no object is seen in two frames.
+        same_object: scalar in [0, 1], the mean share of attention to other frames that goes to the
+            same object.
+    """
+
+    loss: Tensor
+    same_object: Tensor
+
+
+def identity_loss(attention: Tensor, objects: Tensor) -> IdentityLearning:
+    """How far an attention map is from the same object in other frames.
+
+    The negative logarithm of the share that the same object's proposals have of a proposal's
+    attention to other frames: InfoNCE with the attention in the place of a similarity, so that what
+    is learnt is the map that is used.
+
+    Args:
+        attention: (m * n, m * n) float, rows of proposals, positive.
+        objects: (m, n) long, the object of each; -1 for none.
+
+    Returns:
+        The loss is the mean over proposals whose object is seen in another frame.
+    """
+    m, n = objects.shape
+    frames = torch.arange(m, device=objects.device).repeat_interleave(n)
+    flat = objects.flatten()
+    elsewhere = frames[:, None] != frames
+    same = (flat[:, None] == flat) & (flat >= 0) & elsewhere
+    asked = same.any(dim=1)
+    if not asked.any():
+        nothing = attention.sum() * 0
+        return IdentityLearning(nothing, nothing.detach())
+    to_others = (attention * elsewhere)[asked].sum(dim=1).clamp(min=1e-12)
+    share = (attention * same)[asked].sum(dim=1) / to_others
+    return IdentityLearning(-share.clamp(min=1e-6).log().mean(), share.mean().detach())
 
 
 def crop_masks(masks: Tensor, boxes: Tensor, size: int) -> Tensor:

@@ -19,7 +19,14 @@ from faim.models.base_detector import (
 )
 from faim.models.fspm import FSPM
 from faim.models.join import Join
-from faim.models.losses import match_proposals, refined_classification_loss, retention_loss
+from faim.models.losses import (
+    Matches,
+    identity_loss,
+    instance_ids,
+    match_proposals,
+    refined_classification_loss,
+    retention_loss,
+)
 from faim.models.mask_learning import Decisions, MaskLearning
 from faim.models.patches import locate
 from faim.models.ticam import TICAM
@@ -162,13 +169,14 @@ class TicamDetector(VideoModel):
         """The second stage's losses on one video of m frames.
 
         L = L_det + L_refined + lambda * L_mask (Eq. III and the refined classification that the
-        TICAM learns from) + `retention_weight` * L_retention. L_det is computed without gradient
-        while the base is frozen.
+        TICAM learns from) + `retention_weight` * L_retention + `identity_weight` * L_identity.
+        L_det is computed without gradient while the base is frozen.
 
         Returns:
-            Scalars `total`, `detection`, `refined`, `mask` and `retention` (the last two without
-            their weights; `retention` is 0 where it has none), `mask_reach` (see `MaskLearning`),
-            and `matched`, the number of proposals that belong to a ground truth.
+            Scalars `total`, `detection`, `refined`, and without their weights `mask`, `retention`
+            and `identity` (the last two 0 where they have none); `mask_reach` (see
+            `MaskLearning`), `same_object` (see `IdentityLearning`), and `matched`, the number of
+            proposals that belong to a ground truth.
         """
         with torch.set_grad_enabled("base" in self._trainable and torch.is_grad_enabled()):
             output = self.detector(sample.images)
@@ -176,25 +184,37 @@ class TicamDetector(VideoModel):
         picks = self.fspm(output.raw)
         described = self.describe(output)
         first, second = (gather_features(levels, picks.index) for levels in described)
-        logits = self._decide(make_proposals(picks, first, second))
+        proposals = make_proposals(picks, first, second)
+        logits = self._decide(proposals)
         matches = match_proposals(picks, sample.targets, assignments, self.config.match_iou)
         refined = refined_classification_loss(logits, matches, self.ticam.refined)
-        retention = logits.new_zeros(())
-        if self.config.retention_weight:
-            retention = retention_loss(logits, picks, matches, self.ticam.refined)
         masks = self.learn_masks(described, Decisions(picks, logits, matches, sample.targets))
+        others = self._other_losses(proposals, logits, matches, sample)
+        total = losses["total"] + refined + self.config.mask_weight * masks.loss
+        total = total + self.config.retention_weight * others["retention"]
         return {
-            "total": losses["total"]
-            + refined
-            + self.config.mask_weight * masks.loss
-            + self.config.retention_weight * retention,
+            "total": total + self.config.identity_weight * others["identity"],
             "detection": losses["total"],
             "refined": refined,
             "mask": masks.loss,
             "mask_reach": masks.reached,
-            "retention": retention,
             "matched": (matches.target >= 0).sum(),
+            **others,
         }
+
+    def _other_losses(
+        self, proposals: Proposals, logits: Tensor, matches: Matches, sample: VideoSample
+    ) -> dict[str, Tensor]:
+        """The losses that are not the paper's, and what is logged of them; 0 without a weight."""
+        nothing = logits.new_zeros(())
+        found = {"retention": nothing, "identity": nothing, "same_object": nothing}
+        if self.config.retention_weight:
+            found["retention"] = retention_loss(logits, proposals, matches, self.ticam.refined)
+        if self.config.identity_weight:
+            attention = self.ticam.attention(proposals).ins
+            learnt = identity_loss(attention, instance_ids(matches, sample.targets))
+            found |= {"identity": learnt.loss, "same_object": learnt.same_object}
+        return found
 
 
 def make_proposals(picks: Picks, cls_features: Tensor, ins_features: Tensor) -> Proposals:

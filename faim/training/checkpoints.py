@@ -26,6 +26,7 @@ BEFORE: dict[str, Any] = {
     "model.join": "replace",
     "model.base_share": 0.5,
     "model.retention_weight": 0.0,
+    "model.identity_weight": 0.0,
     "live_norms": True,
     "model.guide_ins": False,
     "model.mask_upsampling": "bilinear",

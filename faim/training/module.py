@@ -104,6 +104,8 @@ class FaimTraining(DetectorTraining):
             names += ["mask", "mask_reach"]
         if self.model.config.retention_weight:
             names.append("retention")
+        if self.model.config.identity_weight:
+            names += ["identity", "same_object"]
         return {name: losses[name] for name in names}
 
 

@@ -41,14 +41,13 @@ def test_correction_by_hand():
 
 
 def test_mean_by_hand():
-    """The square root of 0.25 · 0.81; with no share TICAM decides alone, with all of it the base."""
+    """The root of 0.25 · 0.81; with no share TICAM decides alone, with all the base detector."""
     logits, scores = torch.tensor([[-1.0986123, 2.0]]), torch.tensor([[0.81, 0.0]])
     found = Join("mean", 0.5).probabilities(logits, scores, None)
     torch.testing.assert_close(found, torch.tensor([[0.45, 0.0]]))
-    torch.testing.assert_close(
-        Join("mean", 0.0).probabilities(logits, scores, None), logits.sigmoid()
-    )
-    torch.testing.assert_close(Join("mean", 1.0).probabilities(logits, scores, None), scores)
+    for share, expected in ((0.0, logits.sigmoid()), (1.0, scores)):
+        found = Join("mean", share).probabilities(logits, scores, None)
+        torch.testing.assert_close(found, expected)
     assert torch.equal(Join("mean").logits(logits, scores), logits)
 
 

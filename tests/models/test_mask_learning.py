@@ -39,10 +39,13 @@ def learn(made: Decisions, level: str, **changes):
     """The learning, and per level (D, H, W) whether F_ins gets a gradient."""
     config = FaimConfig(variant="nano", class_names=("a",), mask_levels=(level,), **changes)
     torch.manual_seed(0)
-    features = [torch.rand(1, 2, side, side).requires_grad_() for side in SIDES]
-    learnt = learn_masks(MaskHead(2, 1, (level,), 4), features, made, config)
-    learnt.loss.backward()
-    return learnt, [feature.grad[0].abs().sum(dim=0) > 0 for feature in features]
+    features = [torch.rand(1, 8, side, side).requires_grad_() for side in SIDES]
+    learnt = learn_masks(MaskHead(8, 1, (level,), 8), features, made, config)
+    gradients = torch.autograd.grad(learnt.loss, features, allow_unused=True)
+    shown = (
+        torch.zeros_like(f) if g is None else g for f, g in zip(features, gradients, strict=True)
+    )
+    return learnt, [gradient[0].abs().sum(dim=0) > 0 for gradient in shown]
 
 
 #: The anchor at cell (x, y) = (8, 8) of P3, and at (4, 4) of P4, both in the object's middle.
