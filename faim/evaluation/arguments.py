@@ -42,6 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--detections", type=path, metavar="FILE", help="evaluate COCO results, without a model"
     )
+    parser.add_argument(
+        "--probe-time",
+        action="store_true",
+        help="measure too what becomes of frames whose references are no use",
+    )
     add_backend_options(parser)
     add_bank_options(parser, scene_cuts=False)
     add_post_options(parser)
@@ -74,6 +79,7 @@ def run(parsed: argparse.Namespace) -> int:
             frames=parsed.frames,
             proposals=parsed.proposals,
             proposal_nms=parsed.proposal_nms,
+            probe_time=parsed.probe_time,
             post=parsed.post,
             post_model=parsed.post_model,
             out=parsed.out,

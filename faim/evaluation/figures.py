@@ -76,14 +76,14 @@ def as_dictionary(figures: Mapping[str, ModeFigures]) -> dict[str, Any]:
 def _of_mode(figures: ModeFigures) -> dict[str, Any]:
     ap = figures.ap
     content: dict[str, Any] = {
-        **_levels(ap),
-        "per_class": {name: _levels(part) for name, part in ap.per_class.items()},
+        **levels(ap),
+        "per_class": {name: levels(part) for name, part in ap.per_class.items()},
         **_known(vars(figures.stability)),
         "post": figures.post,
         "ms_per_frame": _known(vars(figures))["ms_per_frame"],
     }
     if ap.by_size:
-        content["by_size"] = {name: _levels(part) for name, part in ap.by_size.items()}
+        content["by_size"] = {name: levels(part) for name, part in ap.by_size.items()}
     if figures.speeds is not None:
         content["by_speed"] = {
             name: {
@@ -95,13 +95,14 @@ def _of_mode(figures: ModeFigures) -> dict[str, Any]:
         content["objects_of_unknown_speed"] = figures.speeds.unknown
     for key, parts in (("by_split", figures.splits), ("by_degradation", figures.degradations)):
         if parts:
-            content[key] = {name: _levels(part) for name, part in parts.items()}
+            content[key] = {name: levels(part) for name, part in parts.items()}
     if figures.errors:
         content["errors"] = _known(figures.errors)
     return content
 
 
-def _levels(ap: Levels) -> dict[str, Any]:
+def levels(ap: Levels) -> dict[str, Any]:
+    """AP50, AP75 and AP50:95, ready for JSON."""
     return _known({name: getattr(ap, name) for name in ("ap50", "ap75", "ap50_95")})
 
 

@@ -59,8 +59,17 @@ class ModeRun:
 
 
 @dataclass(frozen=True)
-class _Video:
-    """A video after the part that looks at every frame alone."""
+class LookedVideo:
+    """A video after the part that looks at every frame alone.
+
+    Attributes:
+        frames: its frames.
+        geometries: of each, how it was brought to the network's input.
+        proposals: of each, (n,).
+        propose_seconds: of each, what `propose` took.
+        base_seconds: of each, what the base detector alone took; NaN where not taken.
+        scored: by frame, what post-processing is to see.
+    """
 
     frames: Sequence[FrameRecord]
     geometries: list[LetterboxGeometry]
@@ -164,14 +173,15 @@ class ModeRunner:
         """
         runs: dict[Mode, ModeRun] = {mode: ModeRun(post=self.post.get(mode)) for mode in self.modes}
         for record in self.data.videos:
-            video = self._look(record, on_frame)
+            video = self.look(record, on_frame)
             for mode, run in runs.items():
                 getattr(self, f"_{mode}")(video, run)
                 self._post(video, run)
         return runs
 
-    def _look(self, record: VideoRecord, on_frame: Callable[[], None]) -> _Video:
-        video = _Video(record.frames, [], [], [], [])
+    def look(self, record: VideoRecord, on_frame: Callable[[], None]) -> LookedVideo:
+        """What every frame of a video offers by itself."""
+        video = LookedVideo(record.frames, [], [], [], [])
         for index, frame in enumerate(record.frames):
             pixels, geometry = letterbox(read_frame(frame), self.size)
             images = to_batch([pixels]).to(self.device)
@@ -196,15 +206,15 @@ class ModeRunner:
         self.base.propose(images)
         return self._now() - started
 
-    def _frame(self, video: _Video, run: ModeRun) -> None:
+    def _frame(self, video: LookedVideo, run: ModeRun) -> None:
         self._one_by_one(video, run, NoAggregation(), video.base_seconds, past=0)
 
-    def _stream(self, video: _Video, run: ModeRun) -> None:
+    def _stream(self, video: LookedVideo, run: ModeRun) -> None:
         self._one_by_one(video, run, self.in_stream, video.propose_seconds, past=self.past)
 
     def _one_by_one(
         self,
-        video: _Video,
+        video: LookedVideo,
         run: ModeRun,
         aggregator: Aggregator,
         before: list[float],
@@ -222,7 +232,7 @@ class ModeRunner:
             self._finish(video, run, index, probabilities)
             run.seconds.append(before[index] + self._now() - started)
 
-    def _global(self, video: _Video, run: ModeRun) -> None:
+    def _global(self, video: LookedVideo, run: ModeRun) -> None:
         seconds = [0.0] * len(video.frames)
         for group in frame_groups(len(video.frames), self.frames, self.sampling, self.seed):
             started = self._now()
@@ -235,7 +245,7 @@ class ModeRunner:
                 seconds[index] = video.propose_seconds[index] + share + self._now() - started
         run.seconds.extend(seconds)
 
-    def _refine(self, video: _Video, group: list[int], together: Proposals) -> Tensor:
+    def _refine(self, video: LookedVideo, group: list[int], together: Proposals) -> Tensor:
         if self.features is None:
             return self.in_global.refine(together)
         with self.features.listening():
@@ -244,23 +254,37 @@ class ModeRunner:
         self.features.take_heard(frames, [video.geometries[index] for index in group], together)
         return refined
 
-    def _finish(self, video: _Video, run: ModeRun, index: int, probabilities: Tensor) -> None:
+    def _finish(self, video: LookedVideo, run: ModeRun, index: int, probabilities: Tensor) -> None:
         """Keep a frame's detections, or what post-processing makes them of."""
+        proposals, geometry = video.proposals[index], video.geometries[index]
+        if run.post is None:
+            found = self.detections(proposals, probabilities, geometry)
+            run.detections[video.frames[index].image_id] = found
+            return
         config = self.model.config
-        final = to_detections if run.post is None else to_scored_boxes
-        found = final(
-            video.proposals[index],
+        video.scored[index] = to_scored_boxes(
+            proposals,
             probabilities,
-            video.geometries[index],
+            geometry,
             score_threshold=config.score_threshold,
             nms_threshold=config.nms_final,
         )
-        if isinstance(found, ScoredBoxes):
-            video.scored[index] = found
-        else:
-            run.detections[video.frames[index].image_id] = self._of_dataset(found)
 
-    def _post(self, video: _Video, run: ModeRun) -> None:
+    def detections(
+        self, proposals: Proposals, probabilities: Tensor, geometry: LetterboxGeometry
+    ) -> Detections:
+        """A frame's detections without post-processing, class ids of the dataset."""
+        config = self.model.config
+        found = to_detections(
+            proposals,
+            probabilities,
+            geometry,
+            score_threshold=config.score_threshold,
+            nms_threshold=config.nms_final,
+        )
+        return self._of_dataset(found)
+
+    def _post(self, video: LookedVideo, run: ModeRun) -> None:
         if run.post is None:
             return
         started = self._now()

@@ -51,6 +51,7 @@ class EvalOptions:
         frames: m, frames that global mode looks at together; the model's own by default.
         proposals: n, proposals a frame; the model's own by default.
         proposal_nms: IoU threshold of FSPM's NMS; the model's own by default.
+        probe_time: measure too whether the model uses time, see `faim.evaluation.time_probe`.
         post: post-processing of every video: "repp" in the modes frame and global, "causal" in
             stream; "auto" is "causal" in streams whose frames help each other, and else "none".
         post_model: what boxes are linked by, as `faim repp fit` writes it; the published one by
@@ -78,6 +79,7 @@ class EvalOptions:
     frames: int | None = None
     proposals: int | None = None
     proposal_nms: float | None = None
+    probe_time: bool = False
     post: PostName = "auto"
     post_model: Path | None = None
     out: Path | None = None

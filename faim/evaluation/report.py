@@ -18,6 +18,7 @@ from rich.text import Text
 from faim.evaluation.average_precision import Levels
 from faim.evaluation.error_split import KINDS
 from faim.evaluation.figures import ModeFigures, as_dictionary
+from faim.evaluation.time_probe import CASES
 from faim.files import check_writable, write_whole
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "missing_parts",
     "number",
     "print_modes",
+    "print_probe",
     "write_json",
 ]
 
@@ -66,6 +68,18 @@ def print_modes(
     for name in every[0].ap.per_class:
         classes.add_row(Text(name), *(_class_cell(f.ap.per_class[name]) for f in every))
     console.print(classes)
+
+
+def print_probe(probed: Mapping[str, Mapping[str, float | None]], console: Console) -> None:
+    """The time probe: average precision by what a key frame is given to look at."""
+    table = Table(title="does it use time? (global mode, without links)")
+    table.add_column("a key frame sees")
+    for name in ("AP50", "AP75", "AP50:95"):
+        table.add_column(name, justify="right")
+    for case, ap in probed.items():
+        values = (math.nan if v is None else v for v in ap.values())
+        table.add_row(f"{case}: {CASES[case]}", *map(number, values))
+    console.print(table)
 
 
 def _table(

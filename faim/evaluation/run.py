@@ -15,14 +15,22 @@ from faim.config import FaimConfig
 from faim.data.coco_vid import CocoVid
 from faim.errors import FaimError
 from faim.evaluation.features import FeatureSample
-from faim.evaluation.figures import ModeFigures, as_dictionary, measure
+from faim.evaluation.figures import ModeFigures, as_dictionary, levels, measure
 from faim.evaluation.modes import Mode, ModeRunner
 from faim.evaluation.options import EvalOptions
 from faim.evaluation.post import VideoPost, open_post
-from faim.evaluation.report import check_writable, machine, missing_parts, print_modes, write_json
+from faim.evaluation.report import (
+    check_writable,
+    machine,
+    missing_parts,
+    print_modes,
+    print_probe,
+    write_json,
+)
 from faim.evaluation.results_file import read_detections
 from faim.evaluation.run_folder import prepare_run_folder, write_run_folder
 from faim.evaluation.subject import open_models
+from faim.evaluation.time_probe import TimeProbe
 from faim.models.aggregation import AverageWithBase, name_of
 from faim.runtime.checks import check_size, resolve_device
 from faim.runtime.post import global_aggregator, resolve_post, stream_aggregator
@@ -90,10 +98,16 @@ def _evaluate_model(
         in_global=in_global,
         features=features,
     )
+    probe = TimeProbe(runner) if options.probe_time else None
     with _progress(console) as progress:
         task = progress.add_task("frames", total=len(data.frames))
         runs = runner.run(lambda: progress.advance(task))
+        if probe is not None:
+            task = progress.add_task("time probe", total=len(data.frames))
+            probed = probe.run(lambda: progress.advance(task))
     about = _circumstances(options, data, model.config, runner)
+    if probe is not None:
+        about["time_probe"] = {case: levels(ap) for case, ap in probed.items()}
     caption = _caption(data, model.config.num_classes, runner.size)
     figures = {
         str(mode): measure(data, run.detections, run.ms, post=options.post_of(mode))
@@ -145,6 +159,8 @@ def _report(
     finally:
         # After the files, which a closed terminal must not cost; but also where they fail.
         print_modes(figures, title, caption, console)
+        if "time_probe" in report:
+            print_probe(report["time_probe"], console)
         for note in notes:
             console.print(Text(note), soft_wrap=True)
     return report
