@@ -9,7 +9,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from loguru import logger
 
 from faim.errors import EXIT_INTERRUPTED, EXIT_WRONG_INPUT, FaimError
+from faim.outputs import claimed, read
 from faim.training.callbacks import (
     ProgressBar,
     ProgressLines,
@@ -54,13 +55,25 @@ def run_train(parsed: argparse.Namespace) -> int:
     """
     request = read_options(parsed)
     try:
-        train(request)
+        with _claimed(request, parsed):
+            train(request)
     except TrainingStoppedError:
         logger.info(f"stopped; go on with --resume ({last_checkpoint(request.out)})")
         return EXIT_INTERRUPTED
     except OtherProcessError:
         return EXIT_WRONG_INPUT
     return 0
+
+
+def _claimed(request: TrainRequest, parsed: argparse.Namespace) -> AbstractContextManager[None]:
+    """Where the output folder is this training's alone, in all of its processes."""
+    if rank_zero_only.rank != 0:
+        return nullcontext()
+    experiment, out = request.experiment, request.out
+    named = (experiment.train_ann, experiment.val_ann, experiment.ckpt)
+    inputs = [Path(each) for each in named if each]
+    weights = out / "weights.safetensors", *out.glob("epoch_*.safetensors")
+    return claimed([out, last_checkpoint(out), *weights], [*read(parsed), *inputs])
 
 
 def train(request: TrainRequest) -> Path:

@@ -52,7 +52,7 @@ def _run_davis(parsed: argparse.Namespace) -> None:
 
     convert_davis2016(
         parsed.source,
-        target(parsed.out, "annotations.json"),
+        target(parsed),
         labels=parsed.labels,
         clean_only=parsed.clean_only,
         strict=parsed.strict,
