@@ -6,6 +6,7 @@ from time import monotonic
 from typing import Any
 
 import av
+from av.container import Flags
 from av.stream import Discard, Disposition
 
 from faim.errors import FaimError
@@ -54,6 +55,8 @@ def open_container(
         raise FaimError(
             f"{name}: cannot be opened as a video ({reason}); expected {expected}"
         ) from None
+    # PyAV's guesses at missing stamps rest on less than what is known after decoding.
+    container.flags &= ~Flags.gen_pts.value
     try:
         _check_video(container, name)
     except FaimError:

@@ -167,12 +167,12 @@ def open_source(
 
 def _open_named(name: str, fps: float) -> FrameSource:
     # PyAV is imported only by those who read video through it.
-    from faim.runtime.stream import STREAM_SCHEMES, StreamSource
+    from faim.runtime.stream import StreamSource, is_stream, masked
     from faim.runtime.video import VideoSource
 
     if re.fullmatch(r"[0-9]+", name):
         return CameraSource(int(name))
-    if name.partition("://")[0].lower() in STREAM_SCHEMES and "://" in name:
+    if is_stream(name):
         return StreamSource(name)
     path = Path(name)
     # os.path says False to names too long, for which Path's methods raise.
@@ -182,9 +182,10 @@ def _open_named(name: str, fps: float) -> FrameSource:
         if path.suffix.lower() in IMAGE_EXTENSIONS:
             return ImageSource([path], name, fps)
         return VideoSource(name)
-    if glob.has_magic(name):
+    if glob.has_magic(name) and "://" not in name:
         return _open_glob(name, fps)
-    shown = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
+    shown = masked(name)
+    shown = shown if len(shown) <= LONGEST_NAME else f"{shown[:LONGEST_NAME]}…"
     raise FaimError(
         f"{shown}: no such file or folder; expected a video, a folder of images, a quoted glob, a "
         "camera number or a URL"

@@ -17,7 +17,8 @@ class PacketClock:
     Transport streams and their kin (FFmpeg's TS_DISCONT) may be joined of several, each with a clock
     of its own: where it turns back, or far ahead, the stamps go on from the packet before. In other
     containers stamps that are off by more than a day are taken away. The rules and numbers are those
-    of `ts_discontinuity_detect` in ffmpeg's ffmpeg_demux.c.
+    of `ts_discontinuity_detect` in ffmpeg's ffmpeg_demux.c, and one more: where B-frames carry the
+    two stamps of a packet to different sides of such a step, the one for presentation goes.
 
     Args:
         time_base: seconds of a tick.
@@ -59,6 +60,8 @@ class PacketClock:
             packet.dts += self._offset
             if packet.pts is not None:
                 packet.pts += self._offset
+        if packet.pts is not None and abs(packet.pts - packet.dts) > self._ahead:
+            packet.pts = None
 
     def _take_away(self, packet: Any) -> None:
         if self._next is None:
