@@ -6,7 +6,7 @@ import itertools
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -22,8 +22,8 @@ _too_late = itertools.count(10**12, 10**6)
 def interrupted_by(ended: threading.Event) -> Iterator[None]:
     """Where this thread's waits in PyAV fail within 0.1 s of `ended` being set.
 
-    In the main thread they do so at a signal too, whose handler runs when the wait has ended: Ctrl-C
-    raises KeyboardInterrupt on leaving. Holds for containers that were opened with a time-out.
+    In the main thread they do so at a signal too, whose handler runs when the wait has ended:
+    Ctrl-C raises KeyboardInterrupt on leaving. Holds for containers opened with a time-out.
     """
     before: tuple[threading.Event, ...] = getattr(_this_thread, "ended", ())
     signalled = threading.Event()
@@ -44,8 +44,10 @@ def _signals_wait(signalled: threading.Event) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    handlers = {number: handler for number, handler in handlers.items() if callable(handler)}
+    handlers: dict[int, Callable[[int, FrameType | None], Any]] = {}
+    for ends in (signal.SIGINT, signal.SIGTERM):
+        if callable(handler := signal.getsignal(ends)):
+            handlers[ends] = handler
     came: list[tuple[int, FrameType | None]] = []
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -60,7 +62,7 @@ def _signals_wait(signalled: threading.Event) -> Iterator[None]:
         for number, handler in handlers.items():
             signal.signal(number, handler)
         for number, frame in came:
-            handlers[signal.Signals(number)](number, frame)  # type: ignore[operator]
+            handlers[number](number, frame)
 
 
 class _Clock:

@@ -14,11 +14,11 @@ ABSURD = 30 * 3600.0
 class PacketClock:
     """Mends the stamps of packets as they come, in decoding order.
 
-    Transport streams and their kin (FFmpeg's TS_DISCONT) may be joined of several, each with a clock
-    of its own: where it turns back, or far ahead, the stamps go on from the packet before. In other
-    containers stamps that are off by more than a day are taken away. The rules and numbers are those
-    of `ts_discontinuity_detect` in ffmpeg's ffmpeg_demux.c, and one more: where B-frames carry the
-    two stamps of a packet to different sides of such a step, the one for presentation goes.
+    Transport streams and their kin (FFmpeg's TS_DISCONT) may be joined of several, each with a
+    clock of its own: where it turns back, or far ahead, the stamps go on from the packet before. In
+    other containers stamps that are off by more than a day are taken away. The rules and numbers
+    are those of `ts_discontinuity_detect` in ffmpeg's ffmpeg_demux.c, and one more: where B-frames
+    bring the two stamps of a packet to different sides of such a step, that for presentation goes.
 
     Args:
         time_base: seconds of a tick.

@@ -65,7 +65,7 @@ def masked(url: str) -> str:
 
 def _authority_end(rest: str) -> int:
     """Where user, host and port end, in what follows `://`."""
-    end = re.search(r"[/?#]|$", rest).start()  # type: ignore[union-attr] - the end always matches
+    end = len(re.split(r"[/?#]", rest, maxsplit=1)[0])
     port = rest[:end].rpartition(":")[2]
     if "@" not in rest[:end] and ":" in rest[:end] and not re.fullmatch(r"\d*|.*\]", port):
         # No port is like that: it is a password with such a character in it, not escaped.
