@@ -92,9 +92,8 @@ class _Opening:
         self.error: BaseException | None = None
         self._source = source
         self._opened: FrameSource | None = None
-        self._abandoned = threading.Event()
-        self._thread = threading.Thread(target=self._open, name="open a source", daemon=True)
-        self._thread.start()
+        self._abandoned, self._done = threading.Event(), threading.Event()
+        threading.Thread(target=self._open, name="open a source", daemon=True).start()
 
     def _open(self) -> None:
         try:
@@ -102,6 +101,7 @@ class _Opening:
                 self._opened = open_source(self._source)
         except BaseException as error:
             self.error = error
+        self._done.set()
         if self._abandoned.is_set() and self._opened is not None:
             self._opened.close()
 
@@ -112,7 +112,7 @@ class _Opening:
 
     def wait(self) -> None:
         """Until it is open or has failed."""
-        self._thread.join()
+        self._done.wait()  # `join` takes a thread for ended once Ctrl-C has come
 
     def result(self) -> FrameSource:
         """The source, of which `may_be_absent` has been asked."""
@@ -127,6 +127,6 @@ class _Opening:
 
     def close(self) -> None:
         """Free what is open; a thread that does not end in time does that itself."""
-        self._thread.join(JOIN_SECONDS)
+        self._done.wait(JOIN_SECONDS)
         if self._opened is not None:
             self._opened.close()
