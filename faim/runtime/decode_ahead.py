@@ -52,6 +52,11 @@ class DecodeAhead(SourceBase):
         return 0 if self._latest is None else self._latest.dropped
 
     @property
+    def lost(self) -> bool:
+        """Whether it is a camera or stream that went away and was given up."""
+        return bool(getattr(self._source, "lost", False))
+
+    @property
     def ready(self) -> bool:
         """Whether the latest iteration, once begun, would go on without waiting."""
         return self._latest is not None and self._latest.ready

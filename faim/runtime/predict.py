@@ -27,12 +27,12 @@ from faim.runtime.choices import BackendName, PostName, Precision
 from faim.runtime.decode_ahead import DecodeAhead
 from faim.runtime.many import stream_many
 from faim.runtime.memory import PolicyName
-from faim.runtime.opening import Mode, no_end
+from faim.runtime.opening import Mode, no_end, open_all
 from faim.runtime.outputs import check_names, open_sinks, output_names
 from faim.runtime.pipeline import DISPLAY_THRESHOLD, Detector
 from faim.runtime.post import check_post, post_note
 from faim.runtime.sinks import Result, Sink, StopRun, now
-from faim.runtime.sources import FirstFrames, open_source
+from faim.runtime.sources import FirstFrames
 from faim.terminal import lead_nowhere
 
 Aggregate = Literal["auto", "ticam", "affinity", "none"]
@@ -134,7 +134,8 @@ def run_predict(options: PredictOptions) -> PredictSummary:
 
     Raises:
         FaimError: a wrong source, checkpoint, option or output file. Source, weights and options
-            are tried before an output file is touched, output files before the first frame.
+            are tried before an output file is touched, output files before the first frame. Also,
+            when all is delivered, a camera or stream that was lost for good.
     """
     # `faim.load` is the one place that knows how a Detector is made.
     import faim
@@ -179,6 +180,12 @@ def run_predict(options: PredictOptions) -> PredictSummary:
             _deliver(results, sinks, summary)
         summary.dropped = sum(source.dropped for source in sources)
     _print_summary(console, options, detector, summary, len(sources))
+    for source in sources:
+        if source.lost and not summary.interrupted:
+            raise FaimError(
+                f"{source.name}: was lost and did not come back; expected a camera or stream that "
+                "stays"
+            )
     return summary
 
 
@@ -194,7 +201,7 @@ def _open_sources(options: PredictOptions, stack: ExitStack) -> list[DecodeAhead
             "jsonl: - given with several sources; expected a file's name, or one source"
         )
     check_post(options.post, options.mode)
-    sources = [stack.enter_context(DecodeAhead(open_source(name))) for name in named]
+    sources = [stack.enter_context(source) for source in open_all(named)]
     if (options.mode == "global" or options.post == "repp") and sources[0].live:
         raise no_end(sources[0], options.mode)
     return sources

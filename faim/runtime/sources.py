@@ -35,6 +35,8 @@ IMAGE_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 IMAGE_FPS = 25.0
 #: Characters of a source's name that a message repeats.
 LONGEST_NAME = 200
+#: What is the number of a camera.
+_CAMERA = re.compile(r"[0-9]+")
 
 
 class ArraySource(SourceBase):
@@ -165,14 +167,23 @@ def open_source(
     )
 
 
+def is_live(source: object) -> bool:
+    """Whether `open_source` takes it for a camera or the URL of a stream."""
+    from faim.runtime.stream import is_stream
+
+    if isinstance(source, str):
+        return bool(_CAMERA.fullmatch(source)) or is_stream(source)
+    return isinstance(source, int) and not isinstance(source, bool)
+
+
 def _open_named(name: str, fps: float) -> FrameSource:
     # PyAV is imported only by those who read video through it.
-    from faim.runtime.stream import STREAM_SCHEMES, StreamSource
+    from faim.runtime.stream import StreamSource, is_stream, masked
     from faim.runtime.video import VideoSource
 
-    if re.fullmatch(r"[0-9]+", name):
+    if _CAMERA.fullmatch(name):
         return CameraSource(int(name))
-    if name.partition("://")[0].lower() in STREAM_SCHEMES and "://" in name:
+    if is_stream(name):
         return StreamSource(name)
     path = Path(name)
     # os.path says False to names too long, for which Path's methods raise.
@@ -182,9 +193,10 @@ def _open_named(name: str, fps: float) -> FrameSource:
         if path.suffix.lower() in IMAGE_EXTENSIONS:
             return ImageSource([path], name, fps)
         return VideoSource(name)
-    if glob.has_magic(name):
+    if glob.has_magic(name) and "://" not in name:
         return _open_glob(name, fps)
-    shown = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
+    shown = masked(name)
+    shown = shown if len(shown) <= LONGEST_NAME else f"{shown[:LONGEST_NAME]}…"
     raise FaimError(
         f"{shown}: no such file or folder; expected a video, a folder of images, a quoted glob, a "
         "camera number or a URL"

@@ -143,7 +143,7 @@ def test_a_packet_that_cannot_be_decoded_is_counted(tmp_path: Path, warnings: li
     read = list(open_source(tmp_path / "a.mkv"))
     assert [frame.index for frame in read] == [0, 1, 2, 3]
     assert [frame.time for frame in read] == pytest.approx([0.0, 0.04, 0.12, 0.16])
-    assert warnings == [f"{tmp_path / 'a.mkv'}: 1 damaged packets were left out"]
+    assert warnings == [f"{tmp_path / 'a.mkv'}: 1 damaged packet was left out"]
 
 
 def patched_mp4(path: Path, atom: bytes, offset: int, value: int) -> Path:
