@@ -9,7 +9,17 @@ from faim.text import printable
 
 @pytest.mark.parametrize(
     "text",
-    ["", "dog", "a b", "кошка 猫", "قطة", "नमस्ते", "naïve\u00a0Ω", "\u0646\u200c\u0645", "👩\u200d🚀"],
+    [
+        "",
+        "dog",
+        "a b",
+        "кошка 猫",
+        "قطة",
+        "नमस्ते",
+        "naïve\u00a0Ω",
+        "\u0646\u200c\u0645",
+        "👩\u200d🚀",
+    ],
 )
 def test_every_script_stays(text: str) -> None:
     assert printable(text) == text

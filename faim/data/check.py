@@ -7,12 +7,14 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import Progress
 from rich.table import Table
 
 from faim.data.check_files import check_files
 from faim.data.findings import Examined, Findings, examine
 from faim.data.statistics import QUANTILES, Statistics, measure
 from faim.errors import FaimError
+from faim.pictures.writing import write_image
 
 
 def run_check(
@@ -41,7 +43,7 @@ def run_check(
     """
     console = console or Console()
     examined = examine(annotation_file, images)
-    compared = check_files(examined)
+    present = _decode(examined)
     numbers = measure(examined.videos, examined.classes)
     if not numbers.boxes and not examined.findings.errors:
         examined.findings.note("no annotations: for prediction only", f"{numbers.frames} images")
@@ -49,7 +51,7 @@ def run_check(
     if sheet is not None:
         _draw(examined, sheet, frames, console)
     print_findings(examined.findings, console)
-    console.print(f"size compared with the file's for {compared} of {numbers.frames} images")
+    console.print(f"decoded {present} of {numbers.frames} images")
     if mistakes := sum(examined.findings.errors.values()):
         raise FaimError(f"{annotation_file}: mistakes: {mistakes}, listed above; expected none")
     return numbers
@@ -103,12 +105,20 @@ def _totals(numbers: Statistics, crowds: int) -> list[tuple[str, str]]:
     ]
 
 
+def _decode(examined: Examined) -> int:
+    """`check_files`, with a bar on a terminal."""
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("images", total=len(examined.frames))
+        return check_files(examined, lambda: progress.advance(task))
+
+
 def _draw(examined: Examined, path: Path, frames: int, console: Console) -> None:
-    from faim.data.contact_sheet import draw_sheet, pick_frames, write_sheet
+    from faim.data.contact_sheet import draw_sheet, pick_frames
 
     picked = pick_frames(examined.videos, frames)
     sheet, problems = draw_sheet(picked, examined.classes)
-    write_sheet(path, sheet)
+    write_image(path, sheet)
     for problem in problems:
         examined.findings.error("image that cannot be drawn", problem)
     text = f"wrote {path}: {len(picked)} frames"

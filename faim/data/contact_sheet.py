@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from contextlib import suppress
-from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import supervision as sv
 
-from faim.data.records import Annotation, FrameRecord, VideoRecord, read_image, read_mask
+from faim.data.records import Annotation, FrameRecord, VideoRecord, read_frame, read_mask
 from faim.errors import FaimError
-from faim.files import check_writable, write_whole
 
 Image = npt.NDArray[np.uint8]
 
@@ -92,35 +89,12 @@ def draw_sheet(
     return sheet, problems
 
 
-def write_sheet(path: Path, sheet: Image) -> None:
-    """Write an image file of the kind that its name ends in.
-
-    Raises:
-        FaimError: it cannot be written, and an older file stays; or its ending is no image
-            format's.
-    """
-    content = None
-    if path.suffix.isascii():  # OpenCV crashes at what is not UTF-8
-        with suppress(cv2.error):
-            done, encoded = cv2.imencode(path.suffix, sheet)
-            content = encoded.tobytes() if done else None
-    if content is None:
-        raise FaimError(f"{path}: cannot be written; expected a name ending in .png or .jpg")
-    check_writable(path)
-    write_whole(path, lambda part: part.write_bytes(content))
-
-
 def _cell(frame: FrameRecord, classes: Sequence[str]) -> Image:
     """The frame with its boxes, in the middle of its place.
 
     It is made small before it is drawn on, so that the text keeps its size.
     """
-    image = read_image(frame.path)
-    if image.shape[:2] != (frame.height, frame.width):
-        raise FaimError(
-            f"{frame.path}: is {image.shape[1]}x{image.shape[0]}; expected "
-            f"{frame.width}x{frame.height}"
-        )
+    image = read_frame(frame)
     scale = min(CELL_WIDTH / frame.width, CELL_HEIGHT / frame.height)
     width, height = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
     shown = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
 
 import cv2
@@ -20,19 +20,22 @@ class Frame:
     """One picture of a source.
 
     Attributes:
-        index: place in the source, from 0, without gaps.
-        time: seconds since the first frame.
+        index: place in the source, from 0; a file that cannot be read leaves a gap.
+        time: seconds since the first place.
         image: (h, w, 3) uint8, BGR. Sizes may differ within a source.
+        file: name of its image file, from the folder that all of the source's share; None where a
+            frame has no file of its own, as in a video.
     """
 
     index: int
     time: float
     image: Image
+    file: str | None = None
 
     def without_pixels(self) -> Frame:
         """The same frame holding no memory: `image` keeps its shape, every pixel reads 0."""
         blank = np.broadcast_to(np.zeros((), np.uint8), self.image.shape)
-        return Frame(self.index, self.time, blank)
+        return replace(self, image=blank)
 
 
 @runtime_checkable

@@ -27,9 +27,9 @@ from faim.data.converters.builder import (
     VideoItem,
     convert_videos,
 )
-from faim.data.image_size import image_size
 from faim.data.mask_encoding import encode_polygon
 from faim.errors import FaimError
+from faim.pictures.reading import image_size
 from faim.runtime.sources import IMAGE_EXTENSIONS, natural_key
 
 #: Files of class names, not of labels.
