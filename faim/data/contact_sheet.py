@@ -12,6 +12,8 @@ import supervision as sv
 
 from faim.data.records import Annotation, FrameRecord, VideoRecord, read_frame, read_mask
 from faim.errors import FaimError
+from faim.pictures.lettering import Labels, put_text
+from faim.text import printable
 
 Image = npt.NDArray[np.uint8]
 
@@ -81,11 +83,9 @@ def draw_sheet(
             problems.append(str(error))
             cell = np.zeros((CELL_HEIGHT, CELL_WIDTH, 3), np.uint8)
         sheet[top : top + CELL_HEIGHT, left : left + CELL_WIDTH] = cell
-        text = f"{_ascii(video.name)[-40:]}  frame {frame.frame_id}"
-        origin = (left + 4, top + CELL_HEIGHT + CAPTION - 9)
-        cv2.putText(
-            sheet, text, origin, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (220, 220, 220), 1, cv2.LINE_AA
-        )
+        text = f"{printable(video.name)[-40:]}  frame {frame.frame_id}"
+        caption = sheet[top + CELL_HEIGHT : top + CELL_HEIGHT + CAPTION, left : left + CELL_WIDTH]
+        put_text(caption, text, (4, CAPTION - 9), 0.45, (220, 220, 220))
     return sheet, problems
 
 
@@ -117,14 +117,7 @@ def _annotate(image: Image, frame: FrameRecord, classes: Sequence[str]) -> Image
     labels = [_label(each, classes) for each in frame.annotations]
     image = sv.MaskAnnotator(_COLORS, opacity=0.45).annotate(image, found)
     image = sv.BoxAnnotator(_COLORS, thickness=2).annotate(image, found)
-    text = sv.LabelAnnotator(
-        _COLORS,
-        text_color=sv.Color.BLACK,
-        text_scale=0.4,
-        text_padding=3,
-        smart_position=True,
-    )
-    return text.annotate(image, found, labels=labels)
+    return Labels(_COLORS, sv.Color.BLACK, scale=0.4, padding=3).annotate(image, found, labels)
 
 
 def _small_mask(
@@ -140,9 +133,4 @@ def _small_mask(
 
 def _label(annotation: Annotation, classes: Sequence[str]) -> str:
     track = f" #{annotation.instance_id}" if annotation.instance_id >= 0 else ""
-    return _ascii(classes[annotation.category_id]) + track
-
-
-def _ascii(text: str) -> str:
-    """OpenCV's letters are ASCII."""
-    return text.encode("ascii", "replace").decode()
+    return classes[annotation.category_id] + track

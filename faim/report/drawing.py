@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from faim.data.coco_vid import FrameRecord, read_frame
 from faim.errors import FaimError
+from faim.pictures.lettering import put_text, text_size
 from faim.report.frames import Judged
 
 Image = npt.NDArray[np.uint8]
@@ -21,7 +22,7 @@ _GREEN, _RED, _WHITE, _BLACK = (80, 200, 60), (60, 60, 240), (255, 255, 255), (0
 _BLANK = 96  # grey
 _DASH = 6  # pixels
 _BEYOND = 8  # pixels
-_FONT, _LETTERS = cv2.FONT_HERSHEY_SIMPLEX, 0.4
+_LETTERS = 0.4  # their scale
 
 
 def frame_image(frame: FrameRecord) -> tuple[Image, bool]:
@@ -100,7 +101,7 @@ def _write(
     taken: Sequence[_Rectangle],
 ) -> _Rectangle:
     """Write a label above a corner, or as far below as it takes not to cover others."""
-    (width, height), _ = cv2.getTextSize(text, _FONT, _LETTERS, 1)
+    width, height = text_size(text, _LETTERS)
     width, height = width + 4, height + 6
     left = min(max(corner[0] - 1, 0), max(scene.shape[1] - width, 0))
     top = max(corner[1] - height, 0)
@@ -108,8 +109,7 @@ def _write(
         top += 1
     right, bottom = left + width, top + height
     cv2.rectangle(scene, (left, top), (right, bottom), colour, cv2.FILLED)
-    place = left + 2, bottom - 3
-    cv2.putText(scene, text, place, _FONT, _LETTERS, _BLACK, 1, lineType=cv2.LINE_AA)
+    put_text(scene, text, (left + 2, bottom - 3), _LETTERS, _BLACK)
     return left, top, right, bottom
 
 
