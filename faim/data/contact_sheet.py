@@ -117,7 +117,8 @@ def _annotate(image: Image, frame: FrameRecord, classes: Sequence[str]) -> Image
     labels = [_label(each, classes) for each in frame.annotations]
     image = sv.MaskAnnotator(_COLORS, opacity=0.45).annotate(image, found)
     image = sv.BoxAnnotator(_COLORS, thickness=2).annotate(image, found)
-    return Labels(_COLORS, sv.Color.BLACK, scale=0.4, padding=3).annotate(image, found, labels)
+    black = sv.ColorPalette([sv.Color.BLACK])
+    return Labels(_COLORS, black, scale=0.4, padding=3).annotate(image, found, labels)
 
 
 def _small_mask(

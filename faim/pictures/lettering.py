@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -23,6 +22,7 @@ from faim.text import printable
 
 Image = npt.NDArray[np.uint8]
 Color = tuple[int, int, int]  # blue, green, red
+Rectangle = tuple[int, int, int, int]  # left, top, right, bottom
 
 _OPENCV_FONT = cv2.FONT_HERSHEY_SIMPLEX
 #: Pixels of a font as large as OpenCV's letters of scale 1.
@@ -71,8 +71,10 @@ def text_size(text: str, scale: float) -> tuple[int, int]:
     if drawn.font is None:
         (width, height), _ = cv2.getTextSize(drawn.text, _OPENCV_FONT, scale, 1)
         return width, height
-    left, top, right, _ = _font(drawn.font, scale).getbbox(drawn.text, anchor="ls")
-    return round(right - min(left, 0)), round(-top)
+    font = _font(drawn.font, scale)
+    left, top, right, _ = font.getbbox(drawn.text, anchor="ls")
+    # As high as a capital at least, so that labels side by side are of one height.
+    return round(right - min(left, 0)), round(-min(top, font.getbbox("A", anchor="ls")[1]))
 
 
 def put_text(image: Image, text: str, origin: tuple[int, int], scale: float, color: Color) -> None:
@@ -96,8 +98,45 @@ def put_text(image: Image, text: str, origin: tuple[int, int], scale: float, col
     _paint(image, np.asarray(stencil), (origin[0] + left, origin[1] + top), color)
 
 
+def put_label(
+    image: Image,
+    text: str,
+    corner: Sequence[int],
+    scale: float,
+    colors: tuple[Color, Color],
+    taken: Sequence[Rectangle],
+    padding: tuple[int, int] = (2, 3),
+) -> Rectangle:
+    """Write a label above a corner, or as far below as it takes not to cover others.
+
+    Args:
+        image: (h, w, 3) uint8 BGR, changed.
+        text: of any script.
+        corner: upper left of what is labelled, x and y.
+        scale: of the letters, see `put_text`.
+        colors: of the ground and of the letters, BGR.
+        taken: the labels that are there.
+        padding: pixels beside and above the letters.
+
+    Returns:
+        What the label takes.
+    """
+    width, height = text_size(text, scale)
+    width, height = width + 2 * padding[0], height + 2 * padding[1]
+    left = min(max(corner[0] - 1, 0), max(image.shape[1] - width, 0))
+    top = max(corner[1] - height, 0)
+    while below := [
+        other[3] for other in taken if _overlap((left, top, left + width, top + height), other)
+    ]:
+        top = max(below) + 1
+    right, bottom = left + width, top + height
+    cv2.rectangle(image, (left, top), (right, bottom), colors[0], cv2.FILLED)
+    put_text(image, text, (left + padding[0], bottom - padding[1]), scale, colors[1])
+    return left, top, right, bottom
+
+
 class Labels:
-    """Labels of boxes, side by side where they would cover each other.
+    """Labels of boxes by class, none over another.
 
     Args:
         color: of the ground, by class.
@@ -110,44 +149,45 @@ class Labels:
     def __init__(
         self,
         color: sv.ColorPalette,
-        text_color: sv.Color | sv.ColorPalette,
+        text_color: sv.ColorPalette,
         *,
         scale: float,
         padding: int,
         thickness: int = 1,
     ) -> None:
         """See the class."""
-        self._scale = scale
-        self._style: dict[str, Any] = {
-            "color": color,
-            "color_lookup": sv.ColorLookup.CLASS,
-            "text_color": text_color,
-            "text_padding": padding,
-            "smart_position": True,
-        }
-        self._plain = sv.LabelAnnotator(text_scale=scale, text_thickness=thickness, **self._style)
-        self._rich: dict[str, sv.RichLabelAnnotator] = {}
+        self._color, self._text_color = color, text_color
+        self._scale, self._padding = scale, padding
+        self._plain = sv.LabelAnnotator(
+            color,
+            sv.ColorLookup.CLASS,
+            text_color,
+            text_scale=scale,
+            text_thickness=thickness,
+            text_padding=padding,
+            smart_position=True,
+        )
 
     def annotate(self, image: Image, detections: sv.Detections, labels: Sequence[str]) -> Image:
-        """The image with a label above each box; `image` may be changed."""
+        """The image, changed, with a label at each box."""
         drawn = [lettering(label) for label in labels]
-        fonts = list(dict.fromkeys(each.font for each in drawn if each.font))
-        if not fonts:
+        if all(each.font is None for each in drawn):
             return self._plain.annotate(image, detections, labels=[each.text for each in drawn])
-        for font in fonts:
-            # Plain labels beside others look as they do.
-            chosen = [(each.font or fonts[0]) == font for each in drawn]
-            texts = [each.text for each, wanted in zip(drawn, chosen, strict=True) if wanted]
-            part = detections[np.array(chosen)]
-            image = self._in(font).annotate(image, part, labels=texts)
+        # Supervision too draws other scripts, but converts the whole image to and from Pillow's.
+        taken: list[Rectangle] = []
+        corners = detections.xyxy[:, :2].astype(int).tolist()
+        for label, corner, number in zip(labels, corners, detections.class_id, strict=True):
+            colors = (
+                self._color.by_idx(int(number)).as_bgr(),
+                self._text_color.by_idx(int(number)).as_bgr(),
+            )
+            padding = self._padding, self._padding
+            taken.append(put_label(image, label, corner, self._scale, colors, taken, padding))
         return image
 
-    def _in(self, font: str) -> sv.RichLabelAnnotator:
-        if font not in self._rich:
-            self._rich[font] = sv.RichLabelAnnotator(
-                font_path=font, font_size=_pixels(self._scale), **self._style
-            )
-        return self._rich[font]
+
+def _overlap(one: Rectangle, other: Rectangle) -> bool:
+    return one[0] <= other[2] and other[0] <= one[2] and one[1] <= other[3] and other[1] <= one[3]
 
 
 def _paint(image: Image, stencil: Image, corner: tuple[int, int], color: Color) -> None:

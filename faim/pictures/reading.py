@@ -119,6 +119,8 @@ def open_picture(path: Path) -> Iterator[Picture]:
         raise FaimError(f"{shown}: cannot be decoded; expected an image") from error
     except Exception as error:  # the decoders of damaged files raise whatever they like
         reason = printable(getattr(error, "strerror", None) or str(error))[:120]
+        if "truncated" in reason:
+            raise FaimError(f"{shown}: is cut off; expected a whole image") from error
         raise FaimError(
             f"{shown}: cannot be decoded ({reason or type(error).__name__}); expected an intact "
             "image"
