@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import io
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 from faim.errors import EXIT_INTERRUPTED, EXIT_WRONG_INPUT, FaimError
+from faim.text import printable
 
 #: By name: the module whose `add_arguments` adds a command's options and sets `run`, and what
 #: `faim --help` says of it.
@@ -44,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _log_plainly()
         status = parsed.run(parsed)
     except FaimError as error:
-        print(f"faim: {error}", file=sys.stderr)
+        print(f"faim: {printable(str(error))}", file=sys.stderr)
         return EXIT_WRONG_INPUT
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
@@ -64,8 +67,14 @@ def _log_plainly() -> None:
     """Warnings as sentences, without date, module and line."""
     from loguru import logger
 
+    def plain(record: Any) -> str:
+        record["extra"]["shown"] = printable(record["message"])
+        return "faim: {extra[shown]}\n"
+
     logger.remove()
-    logger.add(sys.stderr, format="faim: {message}", level="INFO")
+    logger.add(sys.stderr, format=plain, level="INFO")
+    # What image decoders warn of is said by the sentence of what became of the image.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -15,6 +15,7 @@ from faim.data.findings import Examined, Findings, examine
 from faim.data.statistics import QUANTILES, Statistics, measure
 from faim.errors import FaimError
 from faim.pictures.writing import write_image
+from faim.text import printable
 
 
 def run_check(
@@ -65,7 +66,7 @@ def print_statistics(numbers: Statistics, crowds: int, console: Console) -> None
     for each in numbers.classes:
         if each.boxes:
             counts = (each.boxes, each.tracks, each.videos, each.masks)
-            table.add_row(escape(each.name), *map(str, counts))
+            table.add_row(escape(printable(each.name)), *map(str, counts))
     console.print(table)
     whole = Table(title="data set", show_header=False)
     for name, value in _totals(numbers, crowds):
@@ -77,7 +78,7 @@ def print_findings(findings: Findings, console: Console) -> None:
     """Each kind of mistake and oddity with its first example, or that there is none."""
     for title, counts in (("mistake", findings.errors), ("note", findings.notes)):
         for kind, count in sorted(counts.items()):
-            line = f"{title}: {count} x {kind}, first: {findings.examples[kind]}"
+            line = printable(f"{title}: {count} x {kind}, first: {findings.examples[kind]}")
             console.print(line, markup=False, highlight=False, soft_wrap=True)
     if not findings.errors:
         console.print("no mistakes")
@@ -121,5 +122,5 @@ def _draw(examined: Examined, path: Path, frames: int, console: Console) -> None
     write_image(path, sheet)
     for problem in problems:
         examined.findings.error("image that cannot be drawn", problem)
-    text = f"wrote {path}: {len(picked)} frames"
+    text = f"wrote {printable(str(path))}: {len(picked)} frames"
     console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -8,10 +8,10 @@ folder decide for all of it, whichever is read first and whoever reads it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,10 +23,11 @@ from faim.pictures.files import images_in
 BITS_VARIABLE = "FAIM_SAMPLE_BITS"
 #: What sensors give.
 _USUAL_BITS = (8, 10, 12, 14, 16)
-#: Pictures that decide for a folder.
+#: Pictures that decide for a folder, and pages for a file.
 _LOOKED_AT = 5
 
 Samples = npt.NDArray[np.uint16]
+Item = TypeVar("Item")
 
 
 def to_8_bits(samples: Samples, bits: int) -> npt.NDArray[np.uint8]:
@@ -66,10 +67,14 @@ def _bits_in(
 ) -> int:
     """`changed` is the folder's time: the answer holds for as long as its list of files."""
     files = [file for file in images_in(folder) if file.suffix == suffix]
-    count = min(_LOOKED_AT, len(files))
-    places = sorted({place * (len(files) - 1) // max(count - 1, 1) for place in range(count)})
-    found: list[Any] = [brightest(files[place]) for place in places]
+    found = [brightest(file) for file in spread(files)]
     return usual_bits(max((value for value in found if value is not None), default=2**16 - 1))
+
+
+def spread(items: Sequence[Item]) -> list[Item]:
+    """A few of the items, from the first to the last."""
+    count = min(_LOOKED_AT, len(items))
+    return [items[place * (len(items) - 1) // max(count - 1, 1)] for place in range(count)]
 
 
 def usual_bits(largest: int) -> int:

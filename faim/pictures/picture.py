@@ -14,6 +14,7 @@ from PIL import Image as Pillow
 from PIL.ImageFile import ImageFile
 
 from faim.errors import FaimError
+from faim.pictures.depth import spread
 from faim.pictures.limits import check_pixels
 from faim.pictures.orientation import ORIENTATION_TAG, QUARTER_TURNS, as_stored, upright
 from faim.text import printable
@@ -81,9 +82,9 @@ class Picture:
         """Whether the file holds more than one picture."""
         return len(self._pages()) > 1
 
-    def walk(self) -> Iterator[None]:
-        """Make each page the current one, in order."""
-        for page in self._pages():
+    def walk(self, *, some: bool = False) -> Iterator[None]:
+        """Make each page the current one, in order; or some, from the first to the last."""
+        for page in spread(self._pages()) if some else self._pages():
             self._image.seek(page)
             check_pixels(printable(str(self.path)), *self._image.size)
             self._orientation = _orientation(self._image, self._stream)

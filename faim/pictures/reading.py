@@ -153,7 +153,7 @@ def _brightest(path: Path) -> int | None:
         with open_picture(path) as picture:
             if picture.bits is not None:
                 return None
-            return int(picture.samples().max())
+            return max(int(picture.samples().max()) for _ in picture.walk(some=True))
     except FaimError:
         return None
 

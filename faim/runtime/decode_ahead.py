@@ -52,9 +52,9 @@ class DecodeAhead(SourceBase):
         return 0 if self._latest is None else self._latest.dropped
 
     @property
-    def lost(self) -> int:
+    def unread(self) -> int:
         """Frames that the source could not read, in the latest iteration."""
-        return getattr(self._source, "lost", 0)
+        return getattr(self._source, "unread", 0)
 
     @property
     def ready(self) -> bool:

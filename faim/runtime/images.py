@@ -24,7 +24,7 @@ class ImageSource(SourceBase):
     Of an animation or a file of pages the first picture is taken, with a warning.
 
     Attributes:
-        lost: images that could not be read, in the latest iteration.
+        unread: images that could not be read, in the latest iteration.
 
     Raises:
         FaimError: while iterating, when not one of them could be read.
@@ -35,31 +35,31 @@ class ImageSource(SourceBase):
         self.name = name
         self.fps = fps
         self.frame_count: int | None = len(paths)
-        self.lost = 0
+        self.unread = 0
         self._paths = tuple(paths)
         shared = os.path.commonpath([path.parent.absolute() for path in paths])
         self._files = tuple(path.absolute().relative_to(shared).as_posix() for path in paths)
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames from the first."""
-        self.lost = 0
+        self.unread = 0
         for index, (path, file) in enumerate(zip(self._paths, self._files, strict=True)):
             try:
                 image = read_image(path)
             except FaimError as error:
-                self.lost += 1
+                self.unread += 1
                 logger.warning("{}; its frame {} is left out", error, index)
                 continue
             yield Frame(index, index / self.fps, image, file)
         many = len(self._paths)
-        if self.lost == many:
+        if self.unread == many:
             raise FaimError(
                 f"{printable(self.name)}: none of its {many} images can be read; expected intact "
                 "images"
             )
-        if self.lost:
+        if self.unread:
             logger.warning(
-                "{}: {} of {} images could not be read", printable(self.name), self.lost, many
+                "{}: {} of {} images could not be read", printable(self.name), self.unread, many
             )
 
 

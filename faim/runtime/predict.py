@@ -101,7 +101,7 @@ class PredictSummary:
         frames: frames whose result was delivered.
         detections: detections in them.
         dropped: frames of a camera or stream that came too fast to be looked at.
-        lost: frames that could not be read.
+        unread: frames that could not be read.
         seconds: wall time from the first frame read to the last result delivered, decoding,
             drawing and encoding included.
         interrupted: True after Ctrl-C; the command line then exits with status 130.
@@ -110,7 +110,7 @@ class PredictSummary:
     frames: int = 0
     detections: int = 0
     dropped: int = 0
-    lost: int = 0
+    unread: int = 0
     seconds: float = 0.0
     interrupted: bool = False
 
@@ -177,7 +177,7 @@ def run_predict(options: PredictOptions) -> PredictSummary:
         with progress:
             _deliver(results, sinks, summary)
         summary.dropped = sum(source.dropped for source in sources)
-        summary.lost = sum(source.lost for source in sources)
+        summary.unread = sum(source.unread for source in sources)
     _print_summary(console, options, detector, summary, len(sources))
     return summary
 
@@ -284,7 +284,7 @@ def _print_summary(
         f"{summary.frames} frames, {summary.detections} detections from score {options.conf:g}, "
         f"{summary.ms_per_frame:.1f} ms a frame ({summary.fps:.1f} frames a second)"
         + (f", {summary.dropped} dropped to keep up" if summary.dropped else "")
-        + (f", {summary.lost} more could not be read" if summary.lost else "")
+        + (f", {summary.unread} more could not be read" if summary.unread else "")
         + (", interrupted" if summary.interrupted else ""),
         f"weights {options.weights}, mode {options.mode}, aggregation {aggregation}, "
         f"size {height}x{width}, {detector.backend} on {detector.device}"

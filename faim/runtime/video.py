@@ -15,6 +15,7 @@ from av.video.reformatter import VideoReformatter
 from loguru import logger
 
 from faim.errors import FaimError
+from faim.pictures.limits import check_pixels, max_pixels
 from faim.runtime.frames import Frame, Image, Reading, SourceBase
 
 #: frames a second where a container gives none that can be true.
@@ -73,6 +74,9 @@ class VideoReader:
         network: whether it may be endless; it then counts as real time unless its duration or
             size is known.
 
+    Raises:
+        FaimError: its pictures have more pixels than `max_pixels`.
+
     Attributes:
         fps: nominal frames a second, above 0.
         frame_count: frames to expect by the header; None if unknown or in real time.
@@ -93,6 +97,8 @@ class VideoReader:
         self._decoded = self._damaged = 0
         self._stamp: float | None = None
         self._time_base = stream.time_base
+        check_pixels(name, stream.codec_context.width, stream.codec_context.height)
+        stream.codec_context.options = {"max_pixels": str(max_pixels())}  # should they grow later
         # Threads over frames are quicker, but hold back as many frames as there are threads.
         stream.thread_type = "SLICE" if self.realtime else "AUTO"
         self._reformatter = VideoReformatter()

@@ -80,7 +80,7 @@ def test_damaged_image_costs_its_frame_alone(
     assert [frame.index for frame in read] == [0, 2]
     assert [frame.file for frame in read] == ["0.png", "2.png"]
     assert [frame.time for frame in read] == [0.0, pytest.approx(2 / 25)]
-    assert source.lost == 1
+    assert source.unread == 1
     assert "1.png: cannot be decoded; expected an image; its frame 1 is left out" in warnings[0]
     assert "1 of 3 images" in warnings[1]
 
