@@ -36,6 +36,7 @@ from faim.runtime.pipeline import DISPLAY_THRESHOLD, Detector
 from faim.runtime.post import check_post, post_note
 from faim.runtime.sinks import Result, Sink, StopRun
 from faim.runtime.sources import FirstFrames, open_source
+from faim.text import printable
 
 Aggregate = Literal["auto", "ticam", "affinity", "none"]
 
@@ -204,7 +205,9 @@ def _results(
     options: PredictOptions, detector: Detector, sources: list[DecodeAhead], progress: Progress
 ) -> Iterator[tuple[int, Result]]:
     """Results with the number of their source."""
-    tasks = [progress.add_task(source.name, total=source.frame_count) for source in sources]
+    tasks = [
+        progress.add_task(printable(source.name), total=source.frame_count) for source in sources
+    ]
     if len(sources) > 1:
         return stream_many(
             detector,
@@ -297,7 +300,7 @@ def _print_summary(
     if options.jsonl is None and options.save_video is None and not options.show:
         lines.append("to keep the results: --jsonl FILE, --save-video FILE; to watch: --show")
     for line in lines:
-        console.print(line, markup=False)
+        console.print(printable(line), markup=False)
 
 
 def _listed(paths: Sequence[str | Path]) -> str:

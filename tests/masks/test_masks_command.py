@@ -162,7 +162,7 @@ def test_preview_of_a_name_that_is_not_utf8(path, capsysbinary):
     name = os.fsdecode(b"j/\xff.png")
     options = ["masks", str(path), "--method", "box", "--workers", "1", "--preview"]
     assert main([*options, name]) == 0
-    assert b"wrote j/?.png: 5 frames" in capsysbinary.readouterr().out
+    assert rb"wrote j/\xff.png: 5 frames" in capsysbinary.readouterr().out
     assert cv2.imdecode(np.fromfile(name, np.uint8), cv2.IMREAD_COLOR).shape[2] == 3
     for check in (check_preview, partial(write_image, image=np.zeros((2, 2, 3), np.uint8))):
         with pytest.raises(FaimError, match=r"expected a name ending in \.png"):
