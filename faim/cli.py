@@ -7,13 +7,16 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from typing import Any
 
 from faim.errors import EXIT_WRONG_INPUT, FaimError, Terminated, interrupted_status
 from faim.outputs import guarded
 from faim.terminal import lenient_streams
+from faim.text import printable
 
 #: By name: the module whose `add_arguments` adds a command's options and sets `run`, and what
 #: `faim --help` says of it.
@@ -63,7 +66,7 @@ def _run(arguments: Sequence[str] | None) -> int:
             with guarded(parsed):
                 return parsed.run(parsed) or 0
     except FaimError as error:
-        print(f"faim: {error}", file=sys.stderr)
+        print(f"faim: {printable(str(error))}", file=sys.stderr)
         return EXIT_WRONG_INPUT
     except KeyboardInterrupt as interrupt:
         return interrupted_status(interrupt)
@@ -124,8 +127,14 @@ def _log_plainly() -> None:
     """Warnings as sentences, without date, module and line."""
     from loguru import logger
 
+    def plain(record: Any) -> str:
+        record["extra"]["shown"] = printable(record["message"])
+        return "faim: {extra[shown]}\n"
+
     logger.remove()
-    logger.add(sys.stderr, format="faim: {message}", level="INFO")
+    logger.add(sys.stderr, format=plain, level="INFO")
+    # What image decoders warn of is said by the sentence of what became of the image.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def build_parser() -> argparse.ArgumentParser:

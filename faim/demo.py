@@ -26,6 +26,7 @@ from faim.evaluation.stability import IOU_FOUND, SCORE_FOUND, stability
 from faim.models.aggregation import name_of
 from faim.models.checkpoint import load_model
 from faim.models.faim import VideoDetector
+from faim.pictures.writing import write_image
 from faim.runtime.frames import Frame, Image
 from faim.runtime.post import global_aggregator, resolve_post, stream_aggregator
 from faim.runtime.results import FrameResult
@@ -197,12 +198,7 @@ def _write_sheet(path: Path, pairs: list[_Pair]) -> None:
         lower = _caption(pair.panels[1], "FAIM, stream")
         columns.append(np.vstack([upper, lower]))
     sheet = cv2.resize(np.hstack(columns), None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA)
-    ok, png = cv2.imencode(".png", sheet)
-    try:
-        assert ok
-        path.write_bytes(png.tobytes())
-    except OSError as error:
-        raise FaimError(f"{path}: cannot be written ({error})") from error
+    write_image(path, sheet)
 
 
 def _print_table(console: Console, data: CocoVid, runs: Mapping[Mode, ModeRun]) -> None:

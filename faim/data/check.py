@@ -7,12 +7,15 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import Progress
 from rich.table import Table
 
 from faim.data.check_files import check_files
 from faim.data.findings import Examined, Findings, examine
 from faim.data.statistics import QUANTILES, Statistics, measure
 from faim.errors import FaimError
+from faim.pictures.writing import write_image
+from faim.text import printable
 
 
 def run_check(
@@ -41,7 +44,7 @@ def run_check(
     """
     console = console or Console()
     examined = examine(annotation_file, images)
-    compared = check_files(examined)
+    present = _decode(examined)
     numbers = measure(examined.videos, examined.classes)
     if not numbers.boxes and not examined.findings.errors:
         examined.findings.note("no annotations: for prediction only", f"{numbers.frames} images")
@@ -49,7 +52,7 @@ def run_check(
     if sheet is not None:
         _draw(examined, sheet, frames, console)
     print_findings(examined.findings, console)
-    console.print(f"size compared with the file's for {compared} of {numbers.frames} images")
+    console.print(f"decoded {present} of {numbers.frames} images")
     if mistakes := sum(examined.findings.errors.values()):
         raise FaimError(f"{annotation_file}: mistakes: {mistakes}, listed above; expected none")
     return numbers
@@ -63,7 +66,7 @@ def print_statistics(numbers: Statistics, crowds: int, console: Console) -> None
     for each in numbers.classes:
         if each.boxes:
             counts = (each.boxes, each.tracks, each.videos, each.masks)
-            table.add_row(escape(each.name), *map(str, counts))
+            table.add_row(escape(printable(each.name)), *map(str, counts))
     console.print(table)
     whole = Table(title="data set", show_header=False)
     for name, value in _totals(numbers, crowds):
@@ -75,7 +78,7 @@ def print_findings(findings: Findings, console: Console) -> None:
     """Each kind of mistake and oddity with its first example, or that there is none."""
     for title, counts in (("mistake", findings.errors), ("note", findings.notes)):
         for kind, count in sorted(counts.items()):
-            line = f"{title}: {count} x {kind}, first: {findings.examples[kind]}"
+            line = printable(f"{title}: {count} x {kind}, first: {findings.examples[kind]}")
             console.print(line, markup=False, highlight=False, soft_wrap=True)
     if not findings.errors:
         console.print("no mistakes")
@@ -103,13 +106,21 @@ def _totals(numbers: Statistics, crowds: int) -> list[tuple[str, str]]:
     ]
 
 
+def _decode(examined: Examined) -> int:
+    """`check_files`, with a bar on a terminal."""
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("images", total=len(examined.frames))
+        return check_files(examined, lambda: progress.advance(task))
+
+
 def _draw(examined: Examined, path: Path, frames: int, console: Console) -> None:
-    from faim.data.contact_sheet import draw_sheet, pick_frames, write_sheet
+    from faim.data.contact_sheet import draw_sheet, pick_frames
 
     picked = pick_frames(examined.videos, frames)
     sheet, problems = draw_sheet(picked, examined.classes)
-    write_sheet(path, sheet)
+    write_image(path, sheet)
     for problem in problems:
         examined.findings.error("image that cannot be drawn", problem)
-    text = f"wrote {path}: {len(picked)} frames"
+    text = f"wrote {printable(str(path))}: {len(picked)} frames"
     console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -17,12 +17,12 @@ from faim.data.records import (
     VideoRecord,
     check_mask,
     read_frame,
-    read_image,
     read_json,
     read_mask,
 )
 from faim.data.rules import EntryError
 from faim.errors import FaimError
+from faim.pictures.reading import read_image
 
 __all__ = [
     "Annotation",

@@ -11,6 +11,7 @@ from faim.data.rules import (
     Entry,
     EntryError,
     box_of,
+    check_area,
     frame_id_of,
     id_of,
     list_of,
@@ -128,6 +129,7 @@ class _Walk:
                 required(entry, "file_name", f"image {number}", "images")
                 side_of(entry, "width")
                 side_of(entry, "height")
+                check_area(entry)
             except EntryError as error:
                 self.listener.mistake(error)
             else:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco_mask
 
 from faim.errors import FaimError
+from faim.pictures.reading import read_image
+from faim.text import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,31 +94,12 @@ def _parse(path: Path, expected: str) -> Any:
         raise FaimError(f"{path}: is not JSON that can be read (a number is too long)") from error
 
 
-def read_image(path: Path) -> np.ndarray:
-    """An image file as (H, W, 3) uint8 BGR; grey and alpha images become three channels.
-
-    Raises:
-        FaimError: the file is missing or is no image.
-    """
-    if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for names too long
-        raise FaimError(f"{path}: no such image")
-    if str(path).encode(errors="replace").decode() != str(path):  # OpenCV crashes on such names
-        raise FaimError(f"{str(path)!a}: a name that is not UTF-8; expected one for an image")
-    try:
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    except cv2.error:
-        image = None
-    if image is None:
-        raise FaimError(f"{path}: cannot be decoded; expected an image")
-    return image
-
-
 def read_frame(frame: FrameRecord) -> np.ndarray:
-    """The frame's image, as `read_image`; FaimError too if its size is not the annotated one."""
-    image = read_image(frame.path)
+    """The frame's image as `read_image`; FaimError too if its size is not the annotated one."""
+    image = read_image(frame.path, (frame.width, frame.height))
     if image.shape[:2] != (frame.height, frame.width):
         raise FaimError(
-            f"{frame.path}: is {image.shape[1]}x{image.shape[0]}; expected "
+            f"{printable(str(frame.path))}: is {image.shape[1]}x{image.shape[0]}; expected "
             f"{frame.width}x{frame.height}, as its annotation file says"
         )
     return image

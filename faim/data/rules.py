@@ -7,6 +7,7 @@ from collections.abc import Container
 from typing import Any
 
 from faim.errors import FaimError
+from faim.pictures.limits import check_pixels
 
 Entry = dict[str, Any]
 Box = tuple[float, float, float, float]
@@ -115,6 +116,18 @@ def side_of(image: Entry, name: str) -> int:
             "below 2^31",
         )
     return side
+
+
+def check_area(image: Entry) -> None:
+    """See that an image and its masks may be held in memory; its sides are sound.
+
+    Raises:
+        EntryError: it is said to have more pixels than `max_pixels`.
+    """
+    try:
+        check_pixels(f"image {image['id']}", image["width"], image["height"])
+    except FaimError as error:
+        raise EntryError("image of too many pixels", str(error)) from error
 
 
 def reference(entry: Entry, name: str, known: Container[int], key: str) -> int:

@@ -19,6 +19,7 @@ from faim.evaluation.average_precision import Levels
 from faim.evaluation.error_split import KINDS
 from faim.evaluation.figures import ModeFigures, as_dictionary
 from faim.files import check_writable, write_whole
+from faim.text import printable
 
 __all__ = [
     "ModeFigures",
@@ -64,7 +65,7 @@ def print_modes(
         console.print(errors)
     classes = _table(figures, "AP50 / AP75 / AP50:95 of every class", first="class")
     for name in every[0].ap.per_class:
-        classes.add_row(Text(name), *(_class_cell(f.ap.per_class[name]) for f in every))
+        classes.add_row(Text(printable(name)), *(_class_cell(f.ap.per_class[name]) for f in every))
     console.print(classes)
 
 
@@ -86,7 +87,7 @@ def _section(table: Table, rows: Sequence[Row]) -> None:
     if rows:
         table.add_section()
     for name, values in rows:
-        table.add_row(Text(name), *map(number, values))
+        table.add_row(Text(printable(name)), *map(number, values))
 
 
 def _ap_rows(every: Sequence[ModeFigures]) -> list[Row]:

@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from faim.data.coco_vid import CocoVid
-from faim.errors import FaimError
 from faim.evaluation.average_precision import ApResult, evaluate_ap
 from faim.evaluation.modes import ModeRunner
 from faim.models.faim import VideoDetector
+from faim.pictures.writing import write_image
 from faim.structures import Detections
 
 Image = NDArray[np.uint8]
@@ -104,8 +103,7 @@ def _dataset(folder: Path, frames: Sequence[Image], classes: Sequence[str]) -> C
     images: list[dict[str, Any]] = []
     for index, frame in enumerate(frames):
         name = f"{index}.png"
-        if not cv2.imwrite(str(folder / name), frame):
-            raise FaimError(f"{folder / name}: cannot be written; expected space on the disk")
+        write_image(folder / name, frame)
         height, width = frame.shape[:2]
         place = {"id": index, "video_id": 1, "frame_id": index, "file_name": name}
         images.append({**place, "width": width, "height": height})

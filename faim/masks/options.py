@@ -9,6 +9,7 @@ from faim.arguments import path, share, take_overrides_anywhere, whole
 from faim.errors import FaimError
 from faim.masks.methods import METHODS
 from faim.outputs import add_input, add_output, nothing
+from faim.text import printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -98,7 +99,7 @@ def run(parsed: argparse.Namespace) -> int:
     if parsed.preview is not None:
         images = parsed.images or parsed.annotations.parent
         count = write_preview(drawn, parsed.preview, images=images)
-        print(f"wrote {parsed.preview}: {count} frames")
+        print(f"wrote {printable(str(parsed.preview))}: {count} frames")
     return 0
 
 

@@ -38,16 +38,19 @@ class Frame:
     """One picture of a source.
 
     Attributes:
-        index: place in the source, from 0, without gaps.
-        time: seconds since the first frame.
+        index: place in the source, from 0; a file that cannot be read leaves a gap.
+        time: seconds since the first place.
         image: (h, w, 3) uint8, BGR. Sizes may differ within a source.
         look: how the source has it shown.
+        file: name of its image file, from the folder that all of the source's share; None where a
+            frame has no file of its own, as in a video.
     """
 
     index: int
     time: float
     image: Image
     look: Look = Look()
+    file: str | None = None
 
     def without_pixels(self) -> Frame:
         """The same frame holding no memory: `image` keeps its shape, every pixel reads 0."""

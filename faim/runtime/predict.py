@@ -34,6 +34,7 @@ from faim.runtime.post import check_post, post_note
 from faim.runtime.sinks import Result, Sink, StopRun, now
 from faim.runtime.sources import FirstFrames
 from faim.terminal import lead_nowhere
+from faim.text import printable
 
 Aggregate = Literal["auto", "ticam", "affinity", "none"]
 
@@ -99,6 +100,7 @@ class PredictSummary:
         frames: frames whose result was delivered.
         detections: detections in them.
         dropped: frames of a camera or stream that came too fast to be looked at.
+        unread: frames that could not be read.
         seconds: wall time from the first frame read to the last result delivered, decoding,
             drawing and encoding included.
         status: of the command line: 0, or 130 after Ctrl-C, 143 after SIGTERM.
@@ -107,6 +109,7 @@ class PredictSummary:
     frames: int = 0
     detections: int = 0
     dropped: int = 0
+    unread: int = 0
     seconds: float = 0.0
     status: int = 0
 
@@ -179,6 +182,7 @@ def run_predict(options: PredictOptions) -> PredictSummary:
         with progress:
             _deliver(results, sinks, summary)
         summary.dropped = sum(source.dropped for source in sources)
+        summary.unread = sum(source.unread for source in sources)
     _print_summary(console, options, detector, summary, len(sources))
     for source in sources:
         if source.lost and not summary.interrupted:
@@ -211,7 +215,9 @@ def _results(
     options: PredictOptions, detector: Detector, sources: list[DecodeAhead], progress: Progress
 ) -> Iterator[tuple[int, Result]]:
     """Results with the number of their source."""
-    tasks = [progress.add_task(source.name, total=source.frame_count) for source in sources]
+    tasks = [
+        progress.add_task(printable(source.name), total=source.frame_count) for source in sources
+    ]
     if len(sources) > 1:
         return stream_many(
             detector,
@@ -290,6 +296,7 @@ def _print_summary(
         f"{summary.frames} frames, {summary.detections} detections from score {options.conf:g}, "
         f"{summary.ms_per_frame:.1f} ms a frame ({summary.fps:.1f} frames a second)"
         + (f", {summary.dropped} dropped to keep up" if summary.dropped else "")
+        + (f", {summary.unread} more could not be read" if summary.unread else "")
         + (", interrupted" if summary.interrupted else ""),
         f"weights {options.weights}, mode {options.mode}, aggregation {aggregation}, "
         f"size {height}x{width}, {detector.backend} on {detector.device}"
@@ -302,7 +309,7 @@ def _print_summary(
     if options.jsonl is None and options.save_video is None and not options.show:
         lines.append("to keep the results: --jsonl FILE, --save-video FILE; to watch: --show")
     for line in lines:
-        console.print(line, markup=False)
+        console.print(printable(line), markup=False)
 
 
 def _listed(paths: Sequence[str | Path]) -> str:

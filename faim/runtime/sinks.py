@@ -19,6 +19,7 @@ from faim.files import is_special
 from faim.runtime.drawing import Annotator
 from faim.runtime.results import FrameResult
 from faim.terminal import lead_nowhere, raise_failure
+from faim.text import printable
 
 Result: TypeAlias = FrameResult[sv.Detections]
 
@@ -67,13 +68,14 @@ class JsonLinesSink:
 
     def write(self, result: Result) -> None:
         """See `Sink`."""
-        line = json.dumps(to_record(result), ensure_ascii=False) + "\n"
+        record = to_record(result)
         if self.path == "-":
+            line = _to_line(record, sys.stdout.encoding or "utf-8")
             now(lambda: sys.stdout.write(line))
             return
         if self._file is None:
             self._file = open_new(self.path)
-        self._append(line.encode())
+        self._append(_to_line(record, "utf-8").encode())
 
     def _append(self, line: bytes) -> None:
         try:
@@ -97,18 +99,29 @@ class JsonLinesSink:
             self._file.close()
 
 
+def _to_line(record: dict[str, Any], encoding: str) -> str:
+    """The JSON of a record; names that the encoding cannot carry are written in escapes."""
+    line = json.dumps(record, ensure_ascii=False)
+    try:
+        line.encode(encoding)
+    except UnicodeEncodeError:
+        line = json.dumps(record)
+    return line + "\n"
+
+
 def to_record(result: Result) -> dict[str, Any]:
     """The JSON object of one frame; boxes in pixels with 2 decimals, scores with 4.
 
     Returns:
         `{"frame", "time", "width", "height", "detections": [{"bbox": [x1, y1, x2, y2], "score",
-        "label", "class_id"}]}`.
+        "label", "class_id"}]}`, and "file" behind "frame" where it has one.
     """
     found = result.detections
     height, width = result.frame.image.shape[:2]
     rows = zip(found.xyxy, found.confidence, found.data["class_name"], found.class_id, strict=True)
     return {
         "frame": result.frame.index,
+        **({} if result.frame.file is None else {"file": result.frame.file}),
         "time": round(float(result.frame.time), 6),
         "width": width,
         "height": height,
@@ -167,13 +180,13 @@ class LineSink:
 
     def __init__(self, print_line: Callable[[str], None] = print, prefix: str = "") -> None:
         """`prefix` stands before every line."""
-        self._print_line, self._prefix = print_line, prefix
+        self._print_line, self._prefix = print_line, printable(prefix)
 
     def write(self, result: Result) -> None:
         """See `Sink`."""
         found = result.detections
         named = zip(found.data["class_name"], found.confidence, strict=True)
-        things = ", ".join(f"{name} {score:.2f}" for name, score in named)
+        things = ", ".join(f"{printable(name)} {score:.2f}" for name, score in named)
         line = f"frame {result.frame.index:5d}  {result.frame.time:8.2f} s  {things or '-'}"
         self._print_line(self._prefix + line)
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from faim.errors import FaimError
 from faim.files import ffmpeg_path
+from faim.pictures.limits import check_pixels, max_pixels
 from faim.runtime.container import (
     expected_frames,
     has_end,
@@ -86,6 +87,9 @@ class VideoReader:
         network: whether it may be endless; it then counts as real time unless its duration or
             size is known.
 
+    Raises:
+        FaimError: its pictures have more pixels than `max_pixels`.
+
     Attributes:
         fps: nominal frames a second, above 0.
         frame_count: frames to expect by the header; None if unknown or in real time.
@@ -114,6 +118,8 @@ class VideoReader:
             stream.time_base, self.fps, restarts=Flags.ts_discont in flags
         )
         self._picture_clock = PictureClock()
+        check_pixels(name, stream.codec_context.width, stream.codec_context.height)
+        stream.codec_context.options = {"max_pixels": str(max_pixels())}  # should they grow later
         # Threads over frames are quicker, but hold back as many frames as there are threads.
         stream.thread_type = "SLICE" if self.realtime else "AUTO"
         self._reformatter = VideoReformatter()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from runtime_helpers import FakeModel, flat_frames, write_video
@@ -60,6 +61,33 @@ def test_files_and_summary(
     assert f"mode {mode}" in out
     assert f"JSON lines in {lines}" in out
     assert f"annotated video in {film}" in out
+
+
+@pytest.mark.parametrize("mode", ["stream", "frame", "global"])
+@pytest.mark.parametrize("several", [False, True])
+def test_an_image_that_cannot_be_read_keeps_its_number(
+    tmp_path: Path, fake_load: FakeModel, capsys: Any, mode: Any, several: bool
+) -> None:
+    folder, lines = tmp_path / "clip", tmp_path / "out.jsonl"
+    folder.mkdir()
+    for number, frame in enumerate(flat_frames(*[200] * 5)):
+        cv2.imwrite(str(folder / f"{number}.png"), frame)
+    for lost in (1, 2):
+        (folder / f"{lost}.png").write_bytes((folder / f"{lost}.png").read_bytes()[:-30])
+    if several and mode != "stream":
+        pytest.skip("several sources are streams")
+    source = (str(folder), str(folder)) if several else folder
+    film = None if several else tmp_path / "out.mp4"
+    summary = run_predict(options(source, mode=mode, jsonl=lines, save_video=film))
+    assert (summary.frames, summary.unread) == ((6, 4) if several else (3, 2))
+    for file in [tmp_path / f"out-{k}.jsonl" for k in (0, 1)] if several else [lines]:
+        records = [json.loads(line) for line in file.read_text().splitlines()]
+        assert [record["frame"] for record in records] == [0, 3, 4]
+        assert [record["file"] for record in records] == ["0.png", "3.png", "4.png"]
+        assert [record["time"] for record in records] == [0.0, 0.12, 0.16]
+    assert f"{summary.unread} more could not be read" in capsys.readouterr().out
+    if several:
+        assert run_predict(options(source, jsonl=lines, limit=2)).frames == 4
 
 
 @pytest.mark.parametrize("mode", ["stream", "frame", "global"])

@@ -227,3 +227,12 @@ def test_video_without_pictures(tmp_path: Path) -> None:
         container.mux(stream.encode(None))
     with pytest.raises(FaimError, match=r"a\.mp4: has no video stream; expected a video"):
         open_source(tmp_path / "a.mp4")
+
+
+def test_video_of_too_many_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    video = write_lossless(tmp_path / "a.mkv", noise_frames(3, 48, 64), "ffv1")
+    monkeypatch.setenv("FAIM_MAX_IMAGE_PIXELS", "3071")
+    with pytest.raises(FaimError, match=r"a\.mkv: is 64x48 pixels; expected at most 3071 in all"):
+        open_source(video)
+    monkeypatch.setenv("FAIM_MAX_IMAGE_PIXELS", "3072")
+    assert len(list(open_source(video))) == 3

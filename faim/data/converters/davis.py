@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from rich.console import Console
@@ -32,6 +31,7 @@ from faim.data.converters.masked_video import read_masked_video
 from faim.data.mask_encoding import encode
 from faim.data.records import read_json
 from faim.errors import FaimError
+from faim.pictures.reading import read_image
 
 LabelSet = Literal["coco", "vid"]
 
@@ -160,10 +160,7 @@ def _box(mask: npt.NDArray[np.uint8], _: Path, category: int) -> tuple[BoxItem, 
 
 def _read_foreground(path: Path) -> npt.NDArray[np.uint8]:
     """The mask (h, w) of 0 and 1; DAVIS 2016 marks the foreground by any value above 0."""
-    mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    if mask is None:
-        raise FaimError(f"{path}: cannot be decoded; expected a PNG mask")
-    return (mask > 0).astype(np.uint8)
+    return (read_image(path).max(axis=2) > 0).astype(np.uint8)
 
 
 def _resolution_folders(root: Path) -> tuple[Path, Path]:

@@ -27,8 +27,8 @@ from faim.data.converters.builder import (
     convert_videos,
 )
 from faim.data.converters.epic_splits import default_split, read_split
-from faim.data.image_size import image_size
 from faim.errors import FaimError
+from faim.pictures.reading import image_size
 
 LABELS = "EPIC_train_object_labels.csv"
 NOUNS = "EPIC_noun_classes.csv"

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from faim.data.converters.items import Problems
+from faim.text import printable
 
 
 @dataclass
@@ -47,7 +48,9 @@ class Summary:
         table.add_column("instances", justify="right")
         for name, count in self.annotations_by_class.items():
             if count:
-                table.add_row(escape(name), str(count), str(self.instances_by_class[name]))
+                table.add_row(
+                    escape(printable(name)), str(count), str(self.instances_by_class[name])
+                )
         table.add_section()
         table.add_row("all", str(self.annotations), str(sum(self.instances_by_class.values())))
         console.print(table)

@@ -27,9 +27,9 @@ from faim.data.converters.builder import (
     VideoItem,
     convert_videos,
 )
-from faim.data.image_size import image_size
 from faim.data.mask_encoding import encode_polygon
 from faim.errors import FaimError
+from faim.pictures.reading import image_size
 from faim.runtime.sources import IMAGE_EXTENSIONS, natural_key
 
 #: Files of class names, not of labels.
@@ -139,11 +139,11 @@ def _yaml_names(path: Path) -> list[str]:
 
 
 def read_folder(job: FolderJob, classes: int, strict: bool) -> tuple[VideoItem | None, Problems]:
-    """One folder's frames, in natural order; `frame_id` is the place in it."""
+    """One folder's frames, in natural order; `frame_id` is the place in it, read or not."""
     problems = Problems(strict)
     frames: list[FrameItem] = []
     stems: set[str] = set()
-    for file in _images(job.images):
+    for place, file in enumerate(_images(job.images)):
         if file.stem in stems:
             problems.add("duplicate frame", str(file))
             continue
@@ -161,7 +161,7 @@ def read_folder(job: FolderJob, classes: int, strict: bool) -> tuple[VideoItem |
             problems.add("no label file", str(path))
         else:
             problems.note("no label file")
-        frames.append(FrameItem(file, width, height, len(frames), boxes))
+        frames.append(FrameItem(file, width, height, place, boxes))
     return (VideoItem(job.key, tuple(frames)) if frames else None), problems
 
 

@@ -185,6 +185,15 @@ def test_turned_photographs_have_the_size_they_are_shown_in(tmp_path: Path) -> N
     assert frame.annotations[0].box == (10, 15, 30, 45)
 
 
+def test_a_damaged_image_keeps_its_place(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    for number in range(4):
+        cv2.imwrite(str(tmp_path / f"a/{number}.png"), np.zeros((4, 4, 3), np.uint8))
+    (tmp_path / "a/1.png").write_bytes(b"no picture")
+    convert_yolo_folder(tmp_path, tmp_path / "a.json", names=("cat",))
+    assert [frame.frame_id for frame in CocoVid(tmp_path / "a.json").frames] == [0, 2, 3]
+
+
 def test_wrong_folders_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(FaimError, match="none: no such folder"):
         convert_yolo_folder(tmp_path / "none", tmp_path / "a.json")
