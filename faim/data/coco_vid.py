@@ -18,11 +18,11 @@ from faim.data.records import (
     check_mask,
     read_frame,
     read_image,
-    read_json,
     read_mask,
 )
 from faim.data.rules import EntryError
 from faim.errors import FaimError
+from faim.reading import read_json
 
 __all__ = [
     "Annotation",
@@ -31,7 +31,6 @@ __all__ = [
     "VideoRecord",
     "read_frame",
     "read_image",
-    "read_json",
     "read_mask",
 ]
 

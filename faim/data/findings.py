@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from faim.data.contents import Listener, read_contents
-from faim.data.records import Annotation, FrameRecord, VideoRecord, check_mask, read_json
+from faim.data.records import Annotation, FrameRecord, VideoRecord, check_mask
 from faim.data.rules import Entry, EntryError
 from faim.errors import FaimError
+from faim.reading import read_json
 
 
 @dataclass

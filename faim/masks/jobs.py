@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from faim.data.contents import Contents, Listener, read_contents
 from faim.data.converters.items import Problems
-from faim.data.records import Annotation, FrameRecord, VideoRecord, read_json
+from faim.data.records import Annotation, FrameRecord, VideoRecord
 from faim.data.rules import (
     BOX_TOLERANCE,
     Entry,
@@ -23,6 +23,7 @@ from faim.data.rules import (
     track_of,
 )
 from faim.errors import FaimError
+from faim.reading import read_json
 
 #: What becomes of masks that the file has already.
 Existing = Literal["refuse", "replace", "keep"]

@@ -30,8 +30,8 @@ from faim.data.converters.builder import (
 from faim.data.converters.common_options import target
 from faim.data.converters.masked_video import read_masked_video
 from faim.data.mask_encoding import encode
-from faim.data.records import read_json
 from faim.errors import FaimError
+from faim.reading import read_json
 
 LabelSet = Literal["coco", "vid"]
 
