@@ -48,7 +48,7 @@ class Examined:
     Attributes:
         classes: names in the order of their ids.
         videos: with frames, in the file's order.
-        crowds: annotations left out because they cover groups.
+        crowds: annotations of groups, which are no boxes of objects.
         findings: all mistakes and oddities.
     """
 

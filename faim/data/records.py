@@ -35,7 +35,11 @@ class Annotation:
 
 @dataclass(frozen=True, slots=True)
 class FrameRecord:
-    """One image of a video; `degradation` names what was done to a synthetic frame."""
+    """One image of a video; `degradation` names what was done to a synthetic frame.
+
+    `crowds` are regions of groups that no single box describes: no objects to be found or learnt,
+    but a detection of the class within one is not wrong.
+    """
 
     image_id: int
     path: Path
@@ -44,6 +48,7 @@ class FrameRecord:
     frame_id: int
     annotations: tuple[Annotation, ...] = ()
     degradation: str | None = None
+    crowds: tuple[Annotation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from faim.data.rules import (
     EntryError,
     box_of,
     id_of,
+    is_crowd,
     is_finite,
     list_of,
     reference,
@@ -153,7 +154,7 @@ class _Boxes:
                 "expected a sound one",
             )
         category_id = reference(entry, "category_id", self.dense, "annotations")
-        if entry.get("iscrowd"):
+        if is_crowd(entry):
             return None
         frame = self.frames[number]
         image = {"id": number, "width": frame.width, "height": frame.height}

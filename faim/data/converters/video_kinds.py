@@ -121,8 +121,7 @@ def _mot_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--crowds",
         action="store_true",
-        help="keep people not considered, as crowds: for other tools, as faim's training and "
-        "figures leave crowds out and do not take them for ignored regions",
+        help="keep people not considered, as crowds: to find one is then not wrong",
     )
 
 
