@@ -274,9 +274,7 @@ def test_command_prints_draws_and_refuses(
     arguments = ["data", "check", str(path), "--images", str(small_set.parent)]
     assert main(arguments) == 2
     output = capsys.readouterr()
-    assert (
-        "mistake: 1 x box of negative size, first: annotation 1 has bbox [1, 2, -1, 3" in output.out
-    )
+    assert "mistake: 1 x box of negative size, first: annotation 1 has" in output.out
     assert output.err.strip().endswith("annotations.json: mistakes: 1, listed above; expected none")
 
 
