@@ -13,6 +13,7 @@ from faim.data.check_files import check_files
 from faim.data.findings import Examined, Findings, examine
 from faim.data.statistics import QUANTILES, Statistics, measure
 from faim.errors import FaimError
+from faim.text import printable
 
 
 def run_check(
@@ -76,7 +77,7 @@ def print_findings(findings: Findings, console: Console) -> None:
     for title, counts in (("mistake", findings.errors), ("note", findings.notes)):
         for kind, count in sorted(counts.items()):
             line = f"{title}: {count} x {kind}, first: {findings.examples[kind]}"
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
     if not findings.errors:
         console.print("no mistakes")
 

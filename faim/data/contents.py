@@ -13,6 +13,7 @@ from faim.data.rules import (
     EntryError,
     NoAreaError,
     box_of,
+    class_name_of,
     frame_id_of,
     id_of,
     is_crowd,
@@ -120,11 +121,12 @@ class _Walk:
         names: dict[int, str] = {}
         for number, entry in self._entries("categories"):
             try:
-                name = str(required(entry, "name", f"category {number}", "categories"))
+                name = class_name_of(entry)
                 if name in names.values():
                     raise EntryError(
                         "category name twice",
-                        f"category {number} has another's name {name!r}; expected each name once",
+                        f"category {number} has another's name {shown(name)}; expected each name "
+                        "once",
                     )
             except EntryError as error:
                 self.listener.mistake(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Container
 from typing import Any
 
@@ -50,6 +51,32 @@ def is_finite(value: Any) -> bool:
 def is_small(value: int) -> bool:
     """Whether a whole number is below `MOST_NUMBER`, as any program holds exactly."""
     return abs(value) < MOST_NUMBER
+
+
+def is_class_name(value: Any) -> bool:
+    """Whether it is text that can be written and printed: no control characters, no half of one."""
+    return (
+        isinstance(value, str)
+        and bool(value.strip())
+        and not any(unicodedata.category(char) in ("Cc", "Cs") for char in value)
+    )
+
+
+def class_name_of(category: Entry) -> str:
+    """A category's name; a number is taken as its digits.
+
+    Raises:
+        EntryError: it is missing, or no text that can be written and printed.
+    """
+    name = required(category, "name", f"category {category['id']}", "categories")
+    text = str(name) if type(name) in (int, float) else name
+    if not is_class_name(text):
+        raise EntryError(
+            "category name is no text",
+            f"category {category['id']} has name {shown(name)}; expected text without control "
+            "characters",
+        )
+    return str(text)
 
 
 def list_of(content: Entry, key: str) -> list[Any]:

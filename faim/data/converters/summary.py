@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from faim.data.converters.items import Problems
+from faim.text import printable
 
 
 @dataclass
@@ -59,5 +60,4 @@ class Summary:
         ]
         lines.append(f"wrote {self.path}")
         for line in lines:
-            shown = line.encode(errors="backslashreplace").decode()
-            console.print(shown, markup=False, highlight=False, soft_wrap=True)
+            console.print(printable(line), markup=False, highlight=False, soft_wrap=True)

@@ -8,6 +8,9 @@ from pathlib import Path
 from faim.data.converters.common_options import Kind, add_common, target
 from faim.errors import FaimError
 
+#: Of a `data.yaml`; its reader is imported only where it runs.
+SPLITS = ("train", "val", "test")
+
 
 def _davis2017_options(parser: argparse.ArgumentParser) -> None:
     add_common(parser, "folder of JPEGImages, Annotations and ImageSets")
@@ -140,25 +143,41 @@ def _run_mot(parsed: argparse.Namespace) -> None:
 
 
 def _yolo_options(parser: argparse.ArgumentParser) -> None:
-    add_common(parser, "folder of images and labels; each folder of images is a video")
+    add_common(parser, "folder of images and labels, or of a data.yaml")
     parser.add_argument(
         "--names", help="classes, separated by commas (default: of data.yaml or classes.txt)"
+    )
+    parser.add_argument(
+        "--split",
+        choices=SPLITS,
+        help="of data.yaml (default: every one, each in its own file, NAME_SPLIT.json)",
+    )
+    parser.add_argument(
+        "--labels",
+        metavar="FORM",
+        help="what a label line holds, where that cannot be told: box, polygon, pose or obb, and "
+        "after it +confidence, +track or +confidence+track",
     )
 
 
 def _run_yolo(parsed: argparse.Namespace) -> None:
-    from faim.data.converters.yolo_folder import convert_yolo_folder
+    from faim.data.converters.yolo_folder import convert_yolo_folder, splits_of
 
     names = None if parsed.names is None else [name.strip() for name in parsed.names.split(",")]
     if names is not None and not all(names):
         raise FaimError(f"--names {parsed.names!r}: an empty name; expected names like cat,dog")
-    convert_yolo_folder(
-        parsed.source,
-        target(parsed.out, "annotations.json"),
-        names=names,
-        strict=parsed.strict,
-        workers=parsed.workers,
-    )
+    splits = (parsed.split,) if parsed.split else splits_of(parsed.source)
+    out = target(parsed.out, "annotations.json")
+    for split in splits or (None,):
+        convert_yolo_folder(
+            parsed.source,
+            out.with_stem(f"{out.stem}_{split}") if len(splits) > 1 else out,
+            names=names,
+            split=split,
+            labels=parsed.labels,
+            strict=parsed.strict,
+            workers=parsed.workers,
+        )
 
 
 VIDEO_KINDS: tuple[Kind, ...] = (

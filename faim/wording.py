@@ -1,0 +1,8 @@
+"""Words of the sentences that a person reads."""
+
+from __future__ import annotations
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: `1 frame`, `2 frames`, `0 frames`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
