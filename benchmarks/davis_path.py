@@ -20,9 +20,10 @@ from pathlib import Path
 from rich.console import Console
 
 from faim.cli import main as faim
-from faim.data.coco_vid import CocoVid, read_json
+from faim.data.coco_vid import CocoVid
 from faim.data.converters.davis import convert_davis
 from faim.errors import FaimError
+from faim.reading import read_json
 
 #: The two methods of the second stage: experiment and what differs from it.
 METHODS = {"yolov": "exps/yolov_nano.py", "faim": "exps/faim_nano.py"}

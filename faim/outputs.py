@@ -97,7 +97,7 @@ def files_at(value: str | Path, parsed: argparse.Namespace) -> Iterator[Path]:
 
 def source_files(value: str | Path, parsed: argparse.Namespace) -> Iterator[Path]:
     """What is read of a video, an image, a folder of images, or a glob of them."""
-    from faim.runtime.sources import IMAGE_EXTENSIONS  # only here: see `listed_images`
+    from faim.pictures.files import IMAGE_EXTENSIONS
 
     text = str(value)
     if os.path.exists(text):  # noqa: PTH110 - no error for long names
@@ -122,7 +122,7 @@ def nothing(value: Any, parsed: argparse.Namespace) -> Iterable[Path]:
 def listed_images(annotations: Path, root: Path | None = None) -> Iterator[Path]:
     """The image files that a CocoVID or COCO file names; none where it is no such file."""
     # Only here: every command builds all parsers, and this reader takes a while to import.
-    from faim.data.records import read_json
+    from faim.reading import read_json
 
     with suppress(FaimError):
         images = read_json(annotations).get("images")

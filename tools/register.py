@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from faim.arguments import path
-from faim.data.coco_vid import read_json
 from faim.errors import EXIT_WRONG_INPUT, FaimError
 from faim.evaluation.report import write_json
 from faim.models.checkpoint import load_model
 from faim.outputs import add_output, guarded
+from faim.reading import read_json
 
 REGISTRY = Path(__file__).resolve().parents[1] / "weights/registry.json"
 

@@ -78,8 +78,8 @@ def print_findings(findings: Findings, console: Console) -> None:
     """Each kind of mistake and oddity with its first example, or that there is none."""
     for title, counts in (("mistake", findings.errors), ("note", findings.notes)):
         for kind, count in sorted(counts.items()):
-            line = printable(f"{title}: {count} x {kind}, first: {findings.examples[kind]}")
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            line = f"{title}: {count} x {kind}, first: {findings.examples[kind]}"
+            console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
     if not findings.errors:
         console.print("no mistakes")
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +35,11 @@ class Annotation:
 
 @dataclass(frozen=True, slots=True)
 class FrameRecord:
-    """One image of a video; `degradation` names what was done to a synthetic frame."""
+    """One image of a video; `degradation` names what was done to a synthetic frame.
+
+    `crowds` are regions of groups that no single box describes: no objects to be found or learnt,
+    but a detection of the class within one is not wrong.
+    """
 
     image_id: int
     path: Path
@@ -46,6 +48,7 @@ class FrameRecord:
     frame_id: int
     annotations: tuple[Annotation, ...] = ()
     degradation: str | None = None
+    crowds: tuple[Annotation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,39 +62,6 @@ class VideoRecord:
     name: str
     frames: tuple[FrameRecord, ...]
     split: str | None = None
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file; FaimError if it is missing, unreadable, empty or not that."""
-    content = _parse(path, "a JSON object")
-    if not isinstance(content, dict):
-        raise FaimError(f"{path}: holds a {type(content).__name__}; expected a JSON object")
-    return content
-
-
-def read_json_list(path: Path, items: str) -> list[Any]:
-    """The JSON list in a file; FaimError, which names the `items`, as `read_json`."""
-    content = _parse(path, f"a JSON list of {items}")
-    if not isinstance(content, list):
-        raise FaimError(f"{path}: holds a {type(content).__name__}; expected a list of {items}")
-    return content
-
-
-def _parse(path: Path, expected: str) -> Any:
-    if not os.path.isfile(path):  # noqa: PTH113
-        raise FaimError(f"{path}: no such file; expected {expected}")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise FaimError(f"{path}: cannot be read as text ({error}); expected {expected}") from error
-    if not text.strip():
-        raise FaimError(f"{path}: is empty; expected {expected}")
-    try:
-        return json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise FaimError(f"{path}: is not JSON ({error}); expected {expected}") from error
-    except ValueError as error:
-        raise FaimError(f"{path}: is not JSON that can be read (a number is too long)") from error
 
 
 def read_frame(frame: FrameRecord) -> np.ndarray:

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from faim.data.coco_vid import CocoVid
-from faim.data.records import read_json_list
 from faim.data.rules import is_finite
 from faim.errors import FaimError
 from faim.files import write_whole
+from faim.reading import read_json_list
 from faim.structures import Detections
 
 _BOX_DECIMALS, _SCORE_DECIMALS = 2, 5

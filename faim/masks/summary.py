@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from faim.data.converters.items import Problems
+from faim.text import printable
 
 
 @dataclass
@@ -75,5 +76,4 @@ class MaskSummary:
         ]
         lines.append(f"wrote {self.path}")
         for line in lines:
-            shown = line.encode(errors="backslashreplace").decode()
-            console.print(shown, markup=False, highlight=False, soft_wrap=True)
+            console.print(printable(line), markup=False, highlight=False, soft_wrap=True)

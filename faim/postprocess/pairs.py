@@ -11,9 +11,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from faim.data.records import read_json
 from faim.errors import FaimError
 from faim.files import write_whole
+from faim.reading import read_json
 
 Array = NDArray[np.float64]
 

@@ -88,7 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run_with_data(folder: Path, parsed: argparse.Namespace) -> Iterator[Path]:
     """The folder's files, and the annotation file that it names with its images."""
-    from faim.data.records import read_json
+    from faim.reading import read_json
 
     yield from (folder, *run_files(folder))
     with suppress(FaimError):

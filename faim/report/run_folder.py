@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from faim.data.coco_vid import CocoVid
-from faim.data.records import read_json
 from faim.errors import FaimError
 from faim.evaluation.results_file import read_detections
 from faim.evaluation.run_folder import FEATURES_FILE, RUN_FILE
 from faim.evaluation.tables import Case
+from faim.reading import read_json
 
 #: What NumPy raises for a file that is cut, changed, or of another kind.
 _UNREADABLE = (

@@ -91,8 +91,11 @@ def _drop(kind: str, index: int, key: str) -> Callable[[dict[str, Any]], None]:
         (_set("annotations", 0, bbox=[1, 2, 3]), "bbox is not four finite numbers"),
         (_set("annotations", 0, bbox=[1, 2, 10**400, 3]), "bbox is not four finite numbers"),
         (_set("annotations", 0, bbox=[1, 2, math.nan, 3]), "bbox is not four finite numbers"),
-        (_set("annotations", 0, bbox=[1, 2, 3, 0]), "box without area"),
-        (_set("annotations", 0, bbox=[80, 2, 30, 5]), "box outside the image"),
+        (_set("annotations", 0, bbox=[1, 2, 3, -1]), "box of negative size"),
+        (_set("annotations", 0, bbox=[180, 2, 30, 5]), "box outside the image"),
+        (_set("annotations", 0, iscrowd="no"), "iscrowd is not 0 or 1"),
+        (_set("annotations", 0, ignore=[]), "ignore is not 0 or 1"),
+        (_set("annotations", 0, area="big"), "area is no number"),
         (_set("images", 0, video_id=9), "image of an unknown video"),
         (_set("images", 0, frame_id=0), "frame_id twice in a video"),
         (_set("images", 0, frame_id=None), "frame_id is no whole number"),
@@ -120,17 +123,17 @@ def test_each_mistake_is_found_and_refused_by_the_reader(
 
 def test_all_mistakes_are_counted(content: dict[str, Any], write: Write) -> None:
     for index in range(3):
-        content["annotations"][index]["bbox"] = [1, 2, 0, 3]
+        content["annotations"][index]["bbox"] = [1, 2, -1, 3]
     content["annotations"][3]["category_id"] = 99
     content["images"] += ["no object"]
     examined = examine(write(content))
     assert examined.findings.errors == {
-        "box without area": 3,
+        "box of negative size": 3,
         "annotation of an unknown category": 1,
         "entry of `images` is no object": 1,
     }
-    example = "annotation 1 has bbox [1, 2, 0, 3]; expected a width and height above 0"
-    assert examined.findings.examples["box without area"] == example
+    example = "annotation 1 has bbox [1, 2, -1, 3]; expected a width and height above 0"
+    assert examined.findings.examples["box of negative size"] == example
     assert measure(examined.videos, examined.classes).boxes == 3
 
 
@@ -140,11 +143,15 @@ def test_oddities_are_notes(content: dict[str, Any], write: Write) -> None:
     annotations.append({**twin, "id": 90, "category_id": 3, "bbox": [-0.5, 20, 30, 16]})
     annotations.append({**twin, "id": 91, "iscrowd": 1})
     annotations[1]["segmentation"] = {"size": [60, 100], "counts": [6000]}
+    annotations[2]["bbox"] = [1, 2, 0, 3]
+    annotations[3]["bbox"] = [80, 2, 30, 5]
     content["videos"].append({"id": 3, "name": "third"})
     examined = examine(write(content))
     assert examined.findings.errors == {}
     assert examined.findings.notes == {
         "box up to a pixel outside, clipped": 1,
+        "box partly outside the image, clipped": 1,
+        "box without area, left out": 1,
         "mask without a pixel": 1,
         "video without images, left out": 1,
         "track twice in a frame": 1,
@@ -258,13 +265,13 @@ def test_command_prints_draws_and_refuses(
     assert "7 of 7 images" in printed
     assert cv2.imread(str(picture)).shape == (2 * 332 + 6, 3 * 486 + 6, 3)
     content = json.loads(small_set.read_text())
-    content["annotations"][0]["bbox"] = [1, 2, 0, 3]
+    content["annotations"][0]["bbox"] = [1, 2, -1, 3]
     path = tmp_path / "annotations.json"
     path.write_text(json.dumps(content))
     arguments = ["data", "check", str(path), "--images", str(small_set.parent)]
     assert main(arguments) == 2
     output = capsys.readouterr()
-    assert "mistake: 1 x box without area, first: annotation 1 has bbox [1, 2, 0, 3]" in output.out
+    assert "mistake: 1 x box of negative size, first: annotation 1 has" in output.out
     assert output.err.strip().endswith("annotations.json: mistakes: 1, listed above; expected none")
 
 

@@ -28,13 +28,14 @@ from faim.data.converters.items import (
     Job,
     Problems,
     VideoItem,
-    is_utf8,
 )
 from faim.data.converters.progress import run_jobs
 from faim.data.converters.summary import Summary
 from faim.data.converters.unfinished import Unfinished, fingerprints
 from faim.data.converters.writer import write_coco_vid
+from faim.data.rules import is_class_name
 from faim.errors import FaimError
+from faim.reading import shown
 
 __all__ = [
     "BoxItem",
@@ -127,9 +128,13 @@ def _check(jobs: Sequence[Job], classes: Sequence[Category], out: Path) -> None:
         raise FaimError(f"{out}: no class to convert; expected at least one")
     for name, count in Counter(category.name for category in classes).items():
         if count > 1:
-            raise FaimError(f"{out}: {count} classes are named {name!r}; expected each name once")
-        if not name.strip() or not is_utf8(name):
-            raise FaimError(f"{out}: a class is named {name!r}; expected text")
+            raise FaimError(
+                f"{out}: {count} classes are named {shown(name)}; expected each name once"
+            )
+        if not is_class_name(name):
+            raise FaimError(
+                f"{out}: a class is named {shown(name)}; expected text without control characters"
+            )
     for key, count in Counter(job.key for job in jobs).items():
         if count > 1:
             raise FaimError(f"{out}: {count} videos are named {key}; expected each name once")

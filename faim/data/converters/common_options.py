@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,16 +38,18 @@ def add_common(
     parser: argparse.ArgumentParser,
     source: str,
     file: Callable[[argparse.Namespace], str] = lambda parsed: "annotations.json",
+    files: Callable[[argparse.Namespace], Iterable[Path]] | None = None,
 ) -> None:
     """SRC, described by `source`, --out, --workers and --strict, as `convert_videos` takes them.
 
-    `file` gives the name of the JSON file where --out is a folder; see `target`.
+    `file` gives the name of the JSON file where --out is a folder; see `target`. `files` are all
+    that is written, where that is more than this one.
     """
     add_input(parser, "source", reads=_read_in, type=path, metavar="SRC", help=source)
     add_output(
         parser,
         "--out",
-        writes=lambda _, parsed: [target(parsed)],
+        writes=lambda _, parsed: [target(parsed)] if files is None else files(parsed),
         type=path,
         required=True,
         help="folder to write to, or the JSON file",

@@ -40,10 +40,14 @@ def _run(kind: Kind, parsed: argparse.Namespace) -> None:
 
 
 def _davis_options(parser: argparse.ArgumentParser) -> None:
-    add_common(parser, "folder of JPEGImages, Annotations and labels.json")
+    add_common(parser, "folder of JPEGImages, Annotations and, if there is one, labels.json")
     parser.add_argument(
-        "--labels", choices=("coco", "vid"), default="coco", help="whose class names (coco)"
+        "--labels",
+        choices=("coco", "vid"),
+        default="coco",
+        help="whose class names in labels.json (coco)",
     )
+    parser.add_argument("--split", help="a list in ImageSets, as train (default: every sequence)")
     parser.add_argument("--clean-only", action="store_true", help="leave crowded sequences out")
 
 
@@ -55,6 +59,7 @@ def _run_davis(parsed: argparse.Namespace) -> None:
         target(parsed),
         labels=parsed.labels,
         clean_only=parsed.clean_only,
+        split=parsed.split,
         strict=parsed.strict,
         workers=parsed.workers,
     )

@@ -29,8 +29,8 @@ from faim.data.converters.builder import (
 from faim.data.converters.order import shuffled
 from faim.data.converters.ovis_form import check_form
 from faim.data.mask_encoding import Box, rle_box
-from faim.data.records import read_json
 from faim.errors import FaimError
+from faim.reading import read_json
 
 
 @dataclass(frozen=True)

@@ -62,5 +62,4 @@ class Summary:
         ]
         lines.append(f"wrote {self.path}")
         for line in lines:
-            shown = line.encode(errors="backslashreplace").decode()
-            console.print(shown, markup=False, highlight=False, soft_wrap=True)
+            console.print(printable(line), markup=False, highlight=False, soft_wrap=True)

@@ -8,6 +8,9 @@ from pathlib import Path
 from faim.data.converters.common_options import Kind, add_common, target
 from faim.errors import FaimError
 
+#: Of a `data.yaml`; its reader is imported only where it runs.
+SPLITS = ("train", "val", "test")
+
 
 def _davis2017_options(parser: argparse.ArgumentParser) -> None:
     add_common(
@@ -140,8 +143,7 @@ def _mot_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--crowds",
         action="store_true",
-        help="keep people not considered, as crowds: for other tools, as faim's training and "
-        "figures leave crowds out and do not take them for ignored regions",
+        help="keep people not considered, as crowds: to find one is then not wrong",
     )
 
 
@@ -160,10 +162,36 @@ def _run_mot(parsed: argparse.Namespace) -> None:
 
 
 def _yolo_options(parser: argparse.ArgumentParser) -> None:
-    add_common(parser, "folder of images and labels; each folder of images is a video")
+    add_common(
+        parser,
+        "folder of images and labels, or of a data.yaml",
+        files=lambda parsed: _yolo_targets(parsed).values(),
+    )
     parser.add_argument(
         "--names", help="classes, separated by commas (default: of data.yaml or classes.txt)"
     )
+    parser.add_argument(
+        "--split",
+        choices=SPLITS,
+        help="of data.yaml (default: every one, each in its own file, NAME_SPLIT.json)",
+    )
+    parser.add_argument(
+        "--labels",
+        metavar="FORM",
+        help="what a label line holds, where that cannot be told: box, polygon, pose or obb, and "
+        "after it +confidence, +track or +confidence+track",
+    )
+
+
+def _yolo_targets(parsed: argparse.Namespace) -> dict[str | None, Path]:
+    """The JSON file of every split to convert; without splits, of all under None."""
+    from faim.data.converters.yolo_folder import splits_of
+
+    splits = (parsed.split,) if parsed.split else splits_of(parsed.source)
+    out = target(parsed)
+    if len(splits) <= 1:
+        return {(splits[0] if splits else None): out}
+    return {split: out.with_stem(f"{out.stem}_{split}") for split in splits}
 
 
 def _run_yolo(parsed: argparse.Namespace) -> None:
@@ -172,13 +200,16 @@ def _run_yolo(parsed: argparse.Namespace) -> None:
     names = None if parsed.names is None else [name.strip() for name in parsed.names.split(",")]
     if names is not None and not all(names):
         raise FaimError(f"--names {parsed.names!r}: an empty name; expected names like cat,dog")
-    convert_yolo_folder(
-        parsed.source,
-        target(parsed),
-        names=names,
-        strict=parsed.strict,
-        workers=parsed.workers,
-    )
+    for split, out in _yolo_targets(parsed).items():
+        convert_yolo_folder(
+            parsed.source,
+            out,
+            names=names,
+            split=split,
+            labels=parsed.labels,
+            strict=parsed.strict,
+            workers=parsed.workers,
+        )
 
 
 VIDEO_KINDS: tuple[Kind, ...] = (
