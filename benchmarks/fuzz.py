@@ -66,7 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         while time.monotonic() < end:
             for subject in chosen:
                 _attempt(bench, subject, random.getrandbits(32), tallies, options.out, console)
-    console.print(_table(tallies))
+    # Narrower, names of loaders would be cut.
+    Console(width=max(console.width, 110)).print(_table(tallies))
     return int(any(tally.faults for tally in tallies.values()))
 
 
@@ -88,14 +89,15 @@ def _attempt(
     record = {"subject": subject.name, "seed": seed, "recipe": recipe, "fault": fault}
     with (out / "faults.jsonl").open("a", encoding="utf-8") as file:
         print(json.dumps(record), file=file)
-    console.print(f"{subject.name}: {recipe}: {fault[:300]!a}", markup=False, highlight=False)
+    text = f"{subject.name}: {recipe}: {fault[:300]!a}"
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _table(tallies: dict[str, Tally]) -> Table:
     kinds = ("accepted", "refused", "other", "crash", "hang")
     table = Table(title="damaged inputs")
-    for name in ("loader", "tried", *kinds, "faults", "slowest s", "most MB"):
-        table.add_column(name, justify="left" if name == "loader" else "right")
+    for name in ("loader", "tried", *kinds, "faults", "most s", "most MB"):
+        table.add_column(name, justify="left" if name == "loader" else "right", no_wrap=True)
     for name, tally in tallies.items():
         counts = [tally.kinds.total(), *(tally.kinds[kind] for kind in kinds)]
         counts.append(tally.faults.total())

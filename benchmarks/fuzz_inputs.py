@@ -111,7 +111,7 @@ def write_image(path: Path) -> None:
     cv2.imwrite(str(path), picture())
 
 
-def annotations() -> dict[str, Any]:
+def coco_vid() -> dict[str, Any]:
     """CocoVID content: one video of an object with polygon and RLE masks."""
     images = [
         {"id": n, "video_id": 1, "frame_id": n, "file_name": f"{n}.png", "width": WIDTH,
@@ -137,13 +137,13 @@ def annotations() -> dict[str, Any]:
 
 def write_annotations(folder: Path) -> None:
     """`annotations.json` with its images."""
-    (folder / "annotations.json").write_text(json.dumps(annotations()))
+    (folder / "annotations.json").write_text(json.dumps(coco_vid()))
     for number in range(FRAMES):
         write_image(folder / f"{number}.png")
 
 
 def rows() -> list[dict[str, Any]]:
-    """COCO's list of results on `annotations`."""
+    """COCO's list of results on `coco_vid`."""
     return [
         {"image_id": n, "category_id": 3, "bbox": [20.0, 10.0, 20.0, 20.0], "score": 0.9}
         for n in range(FRAMES)
@@ -152,7 +152,7 @@ def rows() -> list[dict[str, Any]]:
 
 def write_results(folder: Path) -> None:
     """`annotations.json` and `results.json`."""
-    (folder / "annotations.json").write_text(json.dumps(annotations()))
+    (folder / "annotations.json").write_text(json.dumps(coco_vid()))
     (folder / "results.json").write_text(json.dumps(rows()))
 
 

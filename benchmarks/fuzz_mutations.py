@@ -229,7 +229,7 @@ def damage_arrays(random: Random, data: bytes) -> bytes:
     else:
         arrays[name] = odd[choice]
     written = io.BytesIO()
-    np.savez(written, **arrays)  # type: ignore[arg-type]
+    np.savez(written, **arrays)
     return written.getvalue()
 
 

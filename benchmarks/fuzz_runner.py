@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -29,7 +30,7 @@ class Outcome:
     """What came of one input.
 
     Attributes:
-        kind: "other" is an error that is not ours, "crash" the end of the process, "hang" no answer.
+        kind: "other" is an error that is not ours, "crash" the process's end, "hang" no answer.
         text: of the error.
         seconds: of the processor.
         megabytes: of memory, at most.
@@ -65,7 +66,8 @@ class Child:
         """What comes of the input in a folder."""
         process = self._running()
         assert process.stdin is not None
-        print(json.dumps([subject, str(folder)]), file=process.stdin, flush=True)
+        with suppress(BrokenPipeError):  # it died meanwhile, which the answer tells
+            print(json.dumps([subject, str(folder)]), file=process.stdin, flush=True)
         answer = self._answer(PATIENCE)
         if answer is None:
             self.close()
