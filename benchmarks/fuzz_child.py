@@ -5,7 +5,6 @@ Takes lines of JSON, [subject, folder], and answers each by one: what came out, 
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import resource
@@ -42,7 +41,6 @@ def main() -> None:
 
 def attempt(subject: Subject, folder: Path) -> dict[str, Any]:
     """One input: `kind`, `text`, processor `seconds`, and `megabytes` at most."""
-    gc.collect()
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts afresh
     before, start = _memory("VmRSS"), time.process_time()
     try:
