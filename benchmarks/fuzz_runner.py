@@ -18,11 +18,12 @@ from typing import IO, Literal, Self
 
 from fuzz_subjects import Subject
 
+from faim.errors import LONGEST_SENTENCE
+
 _CHILD = Path(__file__).with_name("fuzz_child.py")
 #: What an input may take: of the processor, of memory, and by the clock before it hangs.
 MOST_SECONDS, MOST_MEGABYTES, PATIENCE = 10.0, 1000.0, 60.0
 _START = 300.0
-LONGEST_SENTENCE = 1000
 
 
 @dataclass(frozen=True)

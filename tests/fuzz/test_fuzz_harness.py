@@ -46,7 +46,7 @@ def raises(error):
 )
 def test_what_is_a_fault(outcome, fault):
     assert outcome.fault == fault
-    assert Outcome("refused", "x" * 1001).fault.startswith("no sentence: 1001 characters")
+    assert Outcome("refused", "x" * 2001).fault.startswith("no sentence: 2001 characters")
 
 
 def test_errors_of_ours_and_of_others(tmp_path):
