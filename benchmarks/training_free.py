@@ -1,6 +1,6 @@
 """What a plain COCO detector gains from video without training, beside what people use instead.
 
-    pip install 'faim[compare]'
+    pip install -c constraints.txt '.[compare]'
     python benchmarks/training_free.py --davis DAVIS --weights yolox_nano_coco.pth --size 416
 
 Every frame passes the detector once, as it is and with motion blur (9, 15 or 21 pixels, in a random

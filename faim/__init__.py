@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Literal
 
 from faim.errors import FaimError
+from faim.extras import DISTRIBUTION
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from faim.runtime.pipeline import Detector
 
 try:
-    __version__ = version("faim")
+    __version__ = version(DISTRIBUTION)
 except PackageNotFoundError:  # a source tree that was never installed
     __version__ = "0+unknown"
 

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from faim import __version__
 from faim.evaluation.average_precision import Levels
 from faim.evaluation.error_split import KINDS
 from faim.evaluation.figures import ModeFigures, as_dictionary
@@ -36,7 +37,6 @@ __all__ = [
 Row = tuple[str, Sequence[float]]
 
 _PACKAGES = (
-    "faim",
     "torch",
     "torchvision",
     "pixeltable-yolox",
@@ -155,7 +155,7 @@ def machine() -> dict[str, Any]:
         "system": platform.platform(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
-        "versions": {name: _version(name) for name in _PACKAGES},
+        "versions": {"faim": __version__, **{name: _version(name) for name in _PACKAGES}},
     }
 
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from faim.data.transforms import letterbox
 from faim.errors import FaimError
 from faim.export.graphs import RAW
+from faim.extras import missing_package
 from faim.runtime.backends.openvino_library import signal_stack_kept
 from faim.runtime.frames import FrameSource
 from faim.runtime.sources import open_source
@@ -166,10 +167,7 @@ def _nncf() -> Any:
         with _quiet():
             import nncf
     except ImportError as error:
-        raise FaimError(
-            "precision int8: the package nncf is not installed; expected it "
-            "(pip install 'faim[openvino]')"
-        ) from error
+        raise missing_package("precision int8", "nncf", "openvino") from error
     return nncf
 
 

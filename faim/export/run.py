@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from faim import __version__
 from faim.data.coco_vid import CocoVid
 from faim.errors import FaimError
 from faim.evaluation.modes import match_classes
@@ -25,6 +26,7 @@ from faim.export.output_folder import Workplace, check_output, exported_files, o
 from faim.export.parity import Parity, generated_frames, measure_parity
 from faim.export.quantize import CalibrationFrames, read_calibration
 from faim.export.report import frame_progress, print_loss, print_parity, print_summary
+from faim.extras import missing_package
 from faim.models.checkpoint import load_model
 from faim.models.ticam_detector import VideoModel
 from faim.runtime.backends.base import GraphRunner
@@ -225,11 +227,8 @@ def _made_with(options: ExportOptions) -> dict[str, str]:
         needed["onnxruntime"] = "onnxruntime"
     for package, extra in needed.items():
         if find_spec(package) is None:
-            raise FaimError(
-                f"format {options.format}: the package {package} is not installed; expected it "
-                f"(pip install 'faim[{extra}]')"
-            )
-    versions = {name: version(name) for name in ("faim", "torch", "onnx")}
+            raise missing_package(f"format {options.format}", package, extra)
+    versions = {"faim": __version__, "torch": version("torch"), "onnx": version("onnx")}
     versions["opset"] = str(OPSET)
     if options.format == "openvino":
         versions |= openvino.made_with()

@@ -48,7 +48,7 @@ def literal(text: str) -> Any:
     """
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # `{[]}`, 3,000 `~`
         value = {"true": True, "false": False, "none": None}.get(text.lower(), text)
     if isinstance(value, str) and "," in value:
         return tuple(part.strip() for part in value.split(","))

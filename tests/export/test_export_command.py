@@ -232,7 +232,7 @@ def test_a_missing_library_is_told_before_the_work(
 
     find = module.find_spec
     monkeypatch.setattr(module, "find_spec", lambda name: None if name == package else find(name))
-    sentence = f"the package {package} is not installed; expected it (pip install 'faim["
+    sentence = f"the package {package} is not installed; expected it (in "
     refused(capsys, tmp_path / "out", ["--format", "onnx", "-c", "none.pth"], sentence)
 
 

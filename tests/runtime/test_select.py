@@ -86,7 +86,7 @@ def test_auto_without_exporters_is_torch(checkpoint: Path, monkeypatch: pytest.M
     present = {"openvino", "onnxruntime"}
     monkeypatch.setattr(select, "find_spec", lambda name: object() if name in present else None)
     assert chosen(checkpoint, device="cpu") == "torch"
-    with pytest.raises(FaimError, match=r"the package onnx is not.*'faim\[openvino\]'"):
+    with pytest.raises(FaimError, match=r"the package onnx is not.*'\.\[openvino\]'"):
         chosen(checkpoint, backend="openvino")
 
 
@@ -152,7 +152,7 @@ def test_a_backend_that_is_not_installed(
     checkpoint: Path, monkeypatch: pytest.MonkeyPatch, exports: list[Any], backend: Any
 ) -> None:
     monkeypatch.setattr(select, "find_spec", lambda name: None if name == backend else object())
-    sentence = rf"backend {backend}: the package {backend} is not installed.*'faim\[{backend}\]'"
+    sentence = rf"backend {backend}: the package {backend} is not installed.*'\.\[{backend}\]'"
     with pytest.raises(FaimError, match=sentence):
         chosen(checkpoint, backend=backend)
     assert exports == []

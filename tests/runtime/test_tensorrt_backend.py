@@ -116,7 +116,7 @@ def test_a_missing_library_is_named_with_its_extra(
     folder: Path, turing: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
-    with pytest.raises(FaimError, match=r"tensorrt_rtx is not installed.*faim\[tensorrt-rtx\]"):
+    with pytest.raises(FaimError, match=r"tensorrt_rtx is not installed.*\.\[tensorrt-rtx\]"):
         TensorRTRunner(folder)
 
 

@@ -122,6 +122,9 @@ def test_overriding_one_experiment_leaves_the_next() -> None:
         ("model=3", "override model: expected one of its fields"),
         ("max_epochs", "expected key=value"),
         ("sizes=a,b", "expected values separated by commas"),
+        ("sizes={[]}", "expected values separated by commas"),
+        (f"max_epochs={'~' * 5000}1", "expected a whole number"),
+        (f"max_epochs={'-' * 100_000}1", "expected a whole number"),
     ],
 )
 def test_wrong_overrides(override: str, sentence: str) -> None:

@@ -53,11 +53,3 @@ def graph_file(folder: Path, graph: GraphName, extensions: Sequence[str]) -> Pat
         f"{folder}: no {' or '.join(graph + extension for extension in extensions)}; expected a "
         "folder that faim export wrote"
     )
-
-
-def missing_package(package: str, extra: str) -> FaimError:
-    """The sentence for an optional library that is not installed."""
-    return FaimError(
-        f"backend {extra}: the package {package} is not installed; expected it "
-        f"(pip install 'faim[{extra}]')"
-    )

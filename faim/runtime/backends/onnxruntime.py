@@ -11,7 +11,8 @@ from torch import Tensor
 
 from faim.errors import FaimError
 from faim.export.info import KEY, ExportInfo, GraphName, check_same_model
-from faim.runtime.backends.base import graph_file, missing_package
+from faim.extras import missing_package
+from faim.runtime.backends.base import graph_file
 
 EXTENSIONS = (".onnx",)
 
@@ -34,7 +35,7 @@ class OnnxRuntimeRunner:
         try:
             import onnxruntime
         except ImportError as error:
-            raise missing_package("onnxruntime", "onnxruntime") from error
+            raise missing_package("backend onnxruntime", "onnxruntime", "onnxruntime") from error
         self.device = torch.device("cpu")
         self._folder = folder
         self._library = onnxruntime

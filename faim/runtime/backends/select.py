@@ -8,7 +8,6 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import get_args
@@ -16,12 +15,14 @@ from typing import get_args
 import torch
 from loguru import logger
 
+from faim import __version__
 from faim.errors import FaimError
 from faim.export.info import LAYOUT
+from faim.extras import missing_package
 from faim.models.aggregation import NoAggregation
 from faim.models.checkpoint import Aggregate, load_model
 from faim.models.ticam_detector import VideoModel
-from faim.runtime.backends.base import GraphRunner, graph_file, missing_package
+from faim.runtime.backends.base import GraphRunner, graph_file
 from faim.runtime.backends.graph_detector import GraphDetector
 from faim.runtime.checks import resolve_device
 from faim.runtime.choices import MOST_THREADS, BackendName, Precision
@@ -108,7 +109,7 @@ def open_detector(
         _check_graph_options(backend, options)
         for package in (backend, *_EXPORTERS):
             if find_spec(package) is None:
-                raise missing_package(package, backend)
+                raise missing_package(f"backend {backend}", package, backend)
     model = load_model(weights, aggregate=aggregate)
     if backend == "torch":
         detector = torch_detector(model, options)
@@ -259,7 +260,7 @@ def _cached_graphs(weights: Path, model: VideoModel, size: tuple[int, int]) -> P
 
     digest = hashlib.sha256(weights.read_bytes())
     info = info_of(model, "frame", size=size)
-    made_by = f"{LAYOUT} {version('faim')} {torch.__version__} {info.to_json()}"
+    made_by = f"{LAYOUT} {__version__} {torch.__version__} {info.to_json()}"
     digest.update(made_by.encode())
     folder = cache_folder() / f"{weights.stem}-{digest.hexdigest()[:16]}"
     if (folder / "frame.onnx").is_file():
