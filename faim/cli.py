@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 
-from faim.errors import EXIT_INTERRUPTED, EXIT_WRONG_INPUT, FaimError
+from faim.errors import EXIT_WRONG_INPUT, FaimError, Terminated, interrupted_status
 
 #: By name: the module whose `add_arguments` adds a command's options and sets `run`, and what
 #: `faim --help` says of it.
@@ -35,23 +39,50 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        Exit status: 0, 2 after wrong input (told in one sentence on stderr), 130 after Ctrl-C.
+        Exit status: 0, 2 after wrong input (told in one sentence on stderr), 130 after Ctrl-C,
+        143 after SIGTERM.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without accents ends no run
     try:
-        parsed = build_parser().parse_args(_joined(arguments))
-        _log_plainly()
-        status = parsed.run(parsed)
+        with _sigterm_as_interrupt():
+            parsed = build_parser().parse_args(_joined(arguments))
+            _log_plainly()
+            status = parsed.run(parsed)
     except FaimError as error:
         print(f"faim: {error}", file=sys.stderr)
         return EXIT_WRONG_INPUT
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+    except KeyboardInterrupt as interrupt:
+        return interrupted_status(interrupt)
     except BrokenPipeError:  # `faim predict … --jsonl - | head`
         sys.stderr.close()
         return 0
     return status or 0
+
+
+@contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """Where SIGTERM raises `Terminated`, so that it ends a command as Ctrl-C does.
+
+    A handler that somebody set before stays, and so does an ignored signal.
+    """
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    command = os.getpid()
+
+    def terminate(number: int, frame: object) -> None:
+        if os.getpid() != command:  # a forked worker, which inherits this handler
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _joined(arguments: Sequence[str] | None) -> list[str]:

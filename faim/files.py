@@ -92,3 +92,11 @@ def _takes_files(path: Path) -> bool:
             return not path.is_dir()
     except OSError:
         return False
+
+
+def ffmpeg_path(path: str | Path) -> str:
+    """What FFmpeg takes for exactly this local file.
+
+    By itself it would look for a protocol before a colon in the name ("2024-01-01T12:00:00.mp4").
+    """
+    return f"file:{path}"

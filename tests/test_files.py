@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from faim.errors import FaimError
-from faim.files import check_writable, write_tensors, write_whole
+from faim.files import check_writable, ffmpeg_path, write_tensors, write_whole
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError("wrong")])
@@ -101,3 +101,7 @@ def test_tensors_that_others_may_read(tmp_path: Path) -> None:
     write_tensors(path, {"a": torch.arange(3.0)}, {"format": "faim"})
     assert load_file(path)["a"].tolist() == [0, 1, 2]
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+def test_ffmpeg_takes_a_colon_as_part_of_the_name() -> None:
+    assert ffmpeg_path(Path("a/12:00.mp4")) == "file:a/12:00.mp4"
