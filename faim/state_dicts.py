@@ -134,10 +134,3 @@ def load_weights(
                 f"{tuple(own[name].shape)} as in {expected}"
             )
     model.load_state_dict(state)
-
-
-def is_folded(state: StateDict) -> bool:
-    """Whether all batch norms do nothing but add a bias, as after an export."""
-    means = [tensor for name, tensor in state.items() if name.endswith(".running_mean")]
-    biases = [tensor for name, tensor in state.items() if name.endswith(".bn.bias")]
-    return not any(mean.any() for mean in means) and any(bias.any() for bias in biases)

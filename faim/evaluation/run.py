@@ -37,10 +37,17 @@ __all__ = ["EvalOptions", "run_eval"]
 FILE_MODE = "file"
 
 
-def run_eval(options: EvalOptions, console: Console | None = None) -> dict[str, Any]:
+def run_eval(
+    options: EvalOptions, console: Console | None = None, data: CocoVid | None = None
+) -> dict[str, Any]:
     """Evaluate, print the tables, and write the files that are asked for.
 
     Scores count from the config's `score_threshold` on, not from the one of the display.
+
+    Args:
+        options: what to evaluate.
+        console: where the tables go; the terminal by default.
+        data: what to evaluate on, in the place of the options' or experiment's file.
 
     Returns:
         What the JSON file holds: `modes` with each mode's figures, `base_ms` (frame mode's
@@ -56,7 +63,7 @@ def run_eval(options: EvalOptions, console: Console | None = None) -> dict[str, 
     if options.out:
         prepare_run_folder(options.out)
     experiment = _experiment(options)
-    data = CocoVid(_data_file(options, experiment))
+    data = data or CocoVid(_data_file(options, experiment))
     if options.detections is not None:
         return _evaluate_file(options, options.detections, data, console)
     return _evaluate_model(options, experiment, data, console)

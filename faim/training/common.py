@@ -30,8 +30,12 @@ class CommonExperiment(ABC):
 
     Attributes:
         name: of the output folder; empty takes the experiment file's name.
-        val_ann: CocoVID annotation file of validation data, evaluated after every epoch; None for
-            none.
+        val_ann: CocoVID annotation file of validation data, evaluated before the first step and
+            after every epoch; None for none.
+        val_start: about how many frames of it are looked at before the first step, evenly spread;
+            0 leaves that out.
+        stop_below: share of what the first evaluation gave, below which the training stops once the
+            warm-up is over; 0 goes on whatever comes.
         cache: keep all decoded images in memory.
         ckpt: weights to start from; empty for none.
         max_epochs: length of the training.
@@ -43,7 +47,8 @@ class CommonExperiment(ABC):
         precision: of the computation, in Lightning's words.
         channels_last: memory format of the network; faster on GPUs with mixed precision.
         seed: of everything random.
-        workers: processes that load data; 0 loads in the training process.
+        workers: processes that load data, at most one a processor; 0 loads in the training
+            process.
         accelerator: auto, cpu, gpu …, as Lightning's.
         devices: number of devices.
         num_nodes: number of machines.
@@ -55,6 +60,8 @@ class CommonExperiment(ABC):
 
     name: str = ""
     val_ann: str | None = None
+    val_start: int = 500
+    stop_below: float = 0.1
     cache: bool = False
     ckpt: str = ""
     max_epochs: int = 7
@@ -85,6 +92,7 @@ class CommonExperiment(ABC):
         {
             *("name", "ckpt", "cache", "workers", "log_every", "checkpoint_every", "save_history"),
             *("accelerator", "devices", "num_nodes", "strategy", "train_ann", "val_ann", "model"),
+            *("val_start", "stop_below"),
         }
     )
 
@@ -100,9 +108,10 @@ class CommonExperiment(ABC):
             at_least(name, getattr(self, name), 1)
         for name in ("log_every", "ema_ramp"):
             at_least(name, getattr(self, name), 1)
-        for name in ("workers", "seed", "grad_clip"):
+        for name in ("workers", "seed", "grad_clip", "val_start"):
             at_least(name, getattr(self, name), 0)
-        share("ema_decay", self.ema_decay)
+        for name in ("ema_decay", "stop_below"):
+            share(name, getattr(self, name))
         processes = self.devices * self.num_nodes
         if self.batch_size % processes:
             raise FaimError(

@@ -46,7 +46,8 @@ class Experiment(CommonExperiment):
         warmup_epochs: quadratic warm-up of the learning rate, in epochs.
         warmup_iters: the same in iterations; 0 leaves it to `warmup_epochs`.
         min_lr_ratio: the cosine ends at this share of the learning rate.
-        no_aug_epochs: last epochs at the smallest learning rate, without strong augmentation.
+        no_aug_epochs: last epochs without strong augmentation, all of a shorter training; at the
+            smallest learning rate, but for the first half of the training.
     """
 
     variant: Variant = "s"
@@ -84,11 +85,6 @@ class Experiment(CommonExperiment):
         if self.learning_rate <= 0:
             raise FaimError(
                 f"basic_lr_per_img is {self.basic_lr_per_img!r}; expected a number above 0"
-            )
-        if self.no_aug_epochs > self.max_epochs:
-            raise FaimError(
-                f"no_aug_epochs is {self.no_aug_epochs}; expected at most max_epochs "
-                f"({self.max_epochs})"
             )
         self.config(("object",))
 
@@ -168,7 +164,7 @@ class Experiment(CommonExperiment):
         """Average precision."""
         from faim.training.validation import Validate
 
-        return Validate(annotation_file, progress, self.architecture)
+        return Validate(annotation_file, progress, self, self.architecture)
 
     def identity(self, data: CocoVid) -> dict[str, Any]:
         """The model's config and the size of the data."""
