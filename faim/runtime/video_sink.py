@@ -137,8 +137,7 @@ class VideoSink:
         with self._telling():
             self._container.mux(self._stream.encode(None))
             self._container.close()
-            self._container = None
-            self._file.close()
+        self._drop()
 
 
 def check_video_name(path: str | Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from faim.data.converters.common_options import Kind, add_common, target
+from faim.data.converters.common_options import Kind, add_common, target_of
 from faim.errors import FaimError
 
 
@@ -26,7 +26,7 @@ def _run_davis2017(parsed: argparse.Namespace) -> None:
 
     convert_davis2017(
         parsed.source,
-        target(parsed),
+        target_of(parsed),
         split=parsed.split,
         labels=parsed.labels,
         strict=parsed.strict,
@@ -48,7 +48,7 @@ def _run_youtube_vos(parsed: argparse.Namespace) -> None:
 
     convert_youtube_vos(
         parsed.source,
-        target(parsed),
+        target_of(parsed),
         split=parsed.split,
         strict=parsed.strict,
         workers=parsed.workers,
@@ -76,7 +76,7 @@ def _run_ovis(parsed: argparse.Namespace) -> None:
 
     convert_ovis(
         parsed.source,
-        target(parsed),
+        target_of(parsed),
         split=parsed.split,
         hold_out=parsed.hold_out,
         strict=parsed.strict,
@@ -115,7 +115,7 @@ def _run_epic(parsed: argparse.Namespace) -> None:
 
     convert_epic_kitchens(
         parsed.source,
-        target(parsed),
+        target_of(parsed),
         annotations=parsed.annotations,
         split=parsed.split,
         only=parsed.only,
@@ -150,7 +150,7 @@ def _run_mot(parsed: argparse.Namespace) -> None:
 
     convert_mot(
         parsed.source,
-        target(parsed),
+        target_of(parsed),
         detector=parsed.detector,
         half=parsed.half,
         crowds=parsed.crowds,
@@ -174,7 +174,7 @@ def _run_yolo(parsed: argparse.Namespace) -> None:
         raise FaimError(f"--names {parsed.names!r}: an empty name; expected names like cat,dog")
     convert_yolo_folder(
         parsed.source,
-        target(parsed),
+        target_of(parsed),
         names=names,
         strict=parsed.strict,
         workers=parsed.workers,
