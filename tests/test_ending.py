@@ -79,14 +79,14 @@ def test_sigterm_ends_a_forked_worker_silently(
 
 
 #: A command that prints first, with a progress bar's console too, then writes its result.
-_COMMAND = """
+_COMMAND = r"""
 import argparse, sys
 from pathlib import Path
 from rich.console import Console
 from faim import cli
 def run(parsed):
     print("x" * 200_000)
-    Console().print("y" * 200_000)
+    Console().print("yes\n" * 20_000, soft_wrap=True)
     print("to stderr", file=sys.stderr)
     Path(sys.argv[1]).write_text("written")
 def build_parser():
@@ -123,7 +123,7 @@ def test_results_are_written_though_nothing_can_be_printed(
         env={**os.environ, "CODE": _COMMAND},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
     )
     assert (done.returncode, done.stderr) == (status, told)
     assert out.read_text() == "written"

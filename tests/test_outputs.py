@@ -21,7 +21,7 @@ from faim.outputs import check_outputs, claimed
 #: What the names of options that write have in common.
 _TELLING = ("out", "json", "jsonl", "video", "preview", "registry", "save")
 #: Of those, what reads.
-_READING = {"resume"}
+_READING = {"resume", "hold_out"}
 
 
 def _leaves(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
@@ -76,7 +76,8 @@ def data(tmp_path: Path) -> Path:
     (folder / "run/run.json").write_text(json.dumps({"data": str(folder / "ann.json")}))
     (folder / "run/detections_frame.json").write_text("[]")
     (folder / "annotations_train.json").write_text("{}")
-    os.link(folder / "frames/1.jpg", folder / "hard.jsonl")
+    for name in ("hard.jsonl", "hard.json"):
+        os.link(folder / "frames/1.jpg", folder / name)
     (folder / "soft.json").symlink_to("ann.json")
     return folder
 
@@ -102,7 +103,7 @@ def data(tmp_path: Path) -> Path:
         "report run --out frames/0.jpg",
         "export -c exported --format onnx --out exported",
         "data convert ovis . --out annotations_train.json",
-        "data convert yolo . --out soft.json",
+        "data convert yolo . --out hard.json",
         "data check ann.json --out frames/0.jpg",
         "data check ann.json --out ann.json",
         "masks ann.json --method box --out ann.json",
@@ -150,9 +151,9 @@ def test_one_file_for_two_outputs_is_refused(
     assert "a.mp4: given for both of two outputs" in capsys.readouterr().err
     with pytest.raises(FaimError, match=r"soft.json: given for both of two outputs"):
         check_outputs([Path("ann.json"), Path("soft.json")], [])
-    assert (
-        main(["predict", "frames", "frames", "--jsonl", "b.jsonl", "--save-video", "b-0.mp4"]) == 2
-    )
+    (data / "b-0.mp4").symlink_to("b-1.mp4")
+    assert main(["predict", "frames", "frames", "--save-video", "b.mp4"]) == 2
+    assert "b-1.mp4: given for both of two outputs" in capsys.readouterr().err
 
 
 _HOLD = """
