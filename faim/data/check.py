@@ -48,9 +48,11 @@ def run_check(
     numbers = measure(examined.videos, examined.classes)
     if not numbers.boxes and not examined.findings.errors:
         examined.findings.note("no annotations: for prediction only", f"{numbers.frames} images")
+    drawn = None if sheet is None else _draw(examined, sheet, frames)
     print_statistics(numbers, examined.crowds, console)
-    if sheet is not None:
-        _draw(examined, sheet, frames, console)
+    if drawn is not None:
+        text = f"wrote {printable(str(sheet))}: {drawn} frames"
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
     print_findings(examined.findings, console)
     console.print(f"decoded {present} of {numbers.frames} images")
     if mistakes := sum(examined.findings.errors.values()):
@@ -114,7 +116,8 @@ def _decode(examined: Examined) -> int:
         return check_files(examined, lambda: progress.advance(task))
 
 
-def _draw(examined: Examined, path: Path, frames: int, console: Console) -> None:
+def _draw(examined: Examined, path: Path, frames: int) -> int:
+    """Write the sheet, and add what cannot be drawn to the findings; returns its frames."""
     from faim.data.contact_sheet import draw_sheet, pick_frames
 
     picked = pick_frames(examined.videos, frames)
@@ -122,5 +125,4 @@ def _draw(examined: Examined, path: Path, frames: int, console: Console) -> None
     write_image(path, sheet)
     for problem in problems:
         examined.findings.error("image that cannot be drawn", problem)
-    text = f"wrote {printable(str(path))}: {len(picked)} frames"
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    return len(picked)

@@ -75,10 +75,11 @@ def _claimed(request: TrainRequest, parsed: argparse.Namespace) -> AbstractConte
     if rank_zero_only.rank != 0:
         return nullcontext()
     experiment, out = request.experiment, request.out
-    named = (experiment.train_ann, experiment.val_ann, experiment.ckpt)
-    inputs = [Path(each) for each in named if each]
+    named = argparse.Namespace(
+        train_ann=experiment.train_ann, val_ann=experiment.val_ann, ckpt=experiment.ckpt
+    )
     weights = out / "weights.safetensors", *out.glob("epoch_*.safetensors")
-    return claimed([out, last_checkpoint(out), *weights], [*read(parsed), *inputs])
+    return claimed([out, last_checkpoint(out), *weights], [*read(parsed), *read(named)])
 
 
 def train(request: TrainRequest) -> Path:

@@ -42,14 +42,14 @@ def add_common(
 ) -> None:
     """SRC, described by `source`, --out, --workers and --strict, as `convert_videos` takes them.
 
-    `file` gives the name of the JSON file where --out is a folder; see `target`. `files` are all
+    `file` gives the name of the JSON file where --out is a folder; see `target_of`. `files` are all
     that is written, where that is more than this one.
     """
     add_input(parser, "source", reads=_read_in, type=path, metavar="SRC", help=source)
     add_output(
         parser,
         "--out",
-        writes=lambda _, parsed: [target(parsed)] if files is None else files(parsed),
+        writes=lambda _, parsed: [target_of(parsed)] if files is None else files(parsed),
         type=path,
         required=True,
         help="folder to write to, or the JSON file",
@@ -64,10 +64,14 @@ def add_common(
     )
 
 
-def target(parsed: argparse.Namespace) -> Path:
-    """The JSON file that --out means: itself, or the kind's in that folder."""
-    out: Path = parsed.out
-    return out if out.suffix == ".json" else out / parsed.file(parsed)
+def target(out: Path, name: str) -> Path:
+    """The JSON file that --out means: itself, or `name` in that folder."""
+    return out if out.suffix == ".json" else out / name
+
+
+def target_of(parsed: argparse.Namespace) -> Path:
+    """The same with the name of the kind."""
+    return target(parsed.out, parsed.file(parsed))
 
 
 def _read_in(source: Path, parsed: argparse.Namespace) -> Iterator[Path]:

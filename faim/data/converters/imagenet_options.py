@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from faim.arguments import whole
-from faim.data.converters.common_options import Kind, add_common, target
+from faim.data.converters.common_options import Kind, add_common, target_of
 
 
 def _shared_options(
@@ -72,7 +72,7 @@ def _run_vid(parsed: argparse.Namespace) -> None:
 
     convert_imagenet_vid(
         parsed.source,
-        target(parsed),
+        target_of(parsed),
         split=parsed.split,
         listed=parsed.list,
         every=parsed.every,
@@ -83,7 +83,7 @@ def _run_vid(parsed: argparse.Namespace) -> None:
 def _run_det(parsed: argparse.Namespace) -> None:
     from faim.data.converters.imagenet import convert_imagenet_det
 
-    convert_imagenet_det(parsed.source, target(parsed), listed=parsed.list, **_how(parsed))
+    convert_imagenet_det(parsed.source, target_of(parsed), listed=parsed.list, **_how(parsed))
 
 
 def _run_both(parsed: argparse.Namespace) -> None:
@@ -91,7 +91,7 @@ def _run_both(parsed: argparse.Namespace) -> None:
 
     convert_imagenet(
         parsed.source,
-        target(parsed),
+        target_of(parsed),
         vid_list=parsed.vid_list,
         det_list=parsed.det_list,
         every=parsed.every,

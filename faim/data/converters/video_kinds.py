@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from faim.data.converters.common_options import Kind, add_common, target
+from faim.data.converters.common_options import Kind, add_common, target_of
 from faim.errors import FaimError
 
 #: Of a `data.yaml`; its reader is imported only where it runs.
@@ -29,7 +29,7 @@ def _run_davis2017(parsed: argparse.Namespace) -> None:
 
     convert_davis2017(
         parsed.source,
-        target(parsed),
+        target_of(parsed),
         split=parsed.split,
         labels=parsed.labels,
         strict=parsed.strict,
@@ -51,7 +51,7 @@ def _run_youtube_vos(parsed: argparse.Namespace) -> None:
 
     convert_youtube_vos(
         parsed.source,
-        target(parsed),
+        target_of(parsed),
         split=parsed.split,
         strict=parsed.strict,
         workers=parsed.workers,
@@ -79,7 +79,7 @@ def _run_ovis(parsed: argparse.Namespace) -> None:
 
     convert_ovis(
         parsed.source,
-        target(parsed),
+        target_of(parsed),
         split=parsed.split,
         hold_out=parsed.hold_out,
         strict=parsed.strict,
@@ -118,7 +118,7 @@ def _run_epic(parsed: argparse.Namespace) -> None:
 
     convert_epic_kitchens(
         parsed.source,
-        target(parsed),
+        target_of(parsed),
         annotations=parsed.annotations,
         split=parsed.split,
         only=parsed.only,
@@ -152,7 +152,7 @@ def _run_mot(parsed: argparse.Namespace) -> None:
 
     convert_mot(
         parsed.source,
-        target(parsed),
+        target_of(parsed),
         detector=parsed.detector,
         half=parsed.half,
         crowds=parsed.crowds,
@@ -188,7 +188,7 @@ def _yolo_targets(parsed: argparse.Namespace) -> dict[str | None, Path]:
     from faim.data.converters.yolo_folder import splits_of
 
     splits = (parsed.split,) if parsed.split else splits_of(parsed.source)
-    out = target(parsed)
+    out = target_of(parsed)
     if len(splits) <= 1:
         return {(splits[0] if splits else None): out}
     return {split: out.with_stem(f"{out.stem}_{split}") for split in splits}
