@@ -36,6 +36,7 @@ from faim.runtime.pipeline import DISPLAY_THRESHOLD, Detector
 from faim.runtime.post import check_post, post_note
 from faim.runtime.sinks import Result, Sink, StopRun
 from faim.runtime.sources import FirstFrames
+from faim.wording import counted
 
 Aggregate = Literal["auto", "ticam", "affinity", "none"]
 
@@ -285,7 +286,8 @@ def _print_summary(
     aggregation = detector.aggregation_in(options.mode)
     height, width = detector.size
     lines = [
-        f"{summary.frames} frames, {summary.detections} detections from score {options.conf:g}, "
+        f"{counted(summary.frames, 'frame')}, {counted(summary.detections, 'detection')} from "
+        f"score {options.conf:g}, "
         f"{summary.ms_per_frame:.1f} ms a frame ({summary.fps:.1f} frames a second)"
         + (f", {summary.dropped} dropped to keep up" if summary.dropped else "")
         + (", interrupted" if summary.interrupted else ""),
