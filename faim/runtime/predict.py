@@ -35,6 +35,7 @@ from faim.runtime.sinks import Result, Sink, StopRun, now
 from faim.runtime.sources import FirstFrames
 from faim.terminal import lead_nowhere
 from faim.text import printable
+from faim.wording import counted
 
 Aggregate = Literal["auto", "ticam", "affinity", "none"]
 
@@ -293,7 +294,8 @@ def _print_summary(
     aggregation = detector.aggregation_in(options.mode)
     height, width = detector.size
     lines = [
-        f"{summary.frames} frames, {summary.detections} detections from score {options.conf:g}, "
+        f"{counted(summary.frames, 'frame')}, {counted(summary.detections, 'detection')} from "
+        f"score {options.conf:g}, "
         f"{summary.ms_per_frame:.1f} ms a frame ({summary.fps:.1f} frames a second)"
         + (f", {summary.dropped} dropped to keep up" if summary.dropped else "")
         + (f", {summary.unread} more could not be read" if summary.unread else "")
