@@ -14,6 +14,7 @@ from faim.data.findings import Examined, Findings, examine
 from faim.data.statistics import QUANTILES, Statistics, measure
 from faim.errors import FaimError
 from faim.text import printable
+from faim.wording import counted
 
 
 def run_check(
@@ -45,12 +46,16 @@ def run_check(
     compared = check_files(examined)
     numbers = measure(examined.videos, examined.classes)
     if not numbers.boxes and not examined.findings.errors:
-        examined.findings.note("no annotations: for prediction only", f"{numbers.frames} images")
+        examined.findings.note(
+            "no annotations: for prediction only", counted(numbers.frames, "image")
+        )
     print_statistics(numbers, examined.crowds, console)
     if sheet is not None:
         _draw(examined, sheet, frames, console)
     print_findings(examined.findings, console)
-    console.print(f"size compared with the file's for {compared} of {numbers.frames} images")
+    console.print(
+        f"size compared with the file's for {compared} of {counted(numbers.frames, 'image')}"
+    )
     if mistakes := sum(examined.findings.errors.values()):
         raise FaimError(f"{annotation_file}: mistakes: {mistakes}, listed above; expected none")
     return numbers
@@ -93,7 +98,10 @@ def _totals(numbers: Statistics, crowds: int) -> list[tuple[str, str]]:
         if not math.isnan(size)
     )
     return [
-        ("videos", f"{numbers.videos} of {shortest} to {longest} frames, median {median:g}"),
+        (
+            "videos",
+            f"{numbers.videos} of {shortest} to {counted(longest, 'frame')}, median {median:g}",
+        ),
         ("frames", f"{numbers.frames}, {numbers.empty_frames} without a box"),
         ("image sizes", ", ".join(sizes) + (f" and {more} more" if more > 0 else "")),
         ("classes", f"{len(numbers.classes)}, {unused} without a box"),
@@ -112,5 +120,5 @@ def _draw(examined: Examined, path: Path, frames: int, console: Console) -> None
     write_sheet(path, sheet)
     for problem in problems:
         examined.findings.error("image that cannot be drawn", problem)
-    text = f"wrote {path}: {len(picked)} frames"
+    text = f"wrote {path}: {counted(len(picked), 'frame')}"
     console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from faim.arguments import path, share, take_overrides_anywhere, whole
 from faim.errors import FaimError
 from faim.masks.methods import METHODS
+from faim.wording import counted
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,7 +82,7 @@ def run(parsed: argparse.Namespace) -> int:
     if parsed.preview is not None:
         images = parsed.images or parsed.annotations.parent
         count = write_preview(drawn, parsed.preview, images=images)
-        print(f"wrote {parsed.preview}: {count} frames")
+        print(f"wrote {parsed.preview}: {counted(count, 'frame')}")
     return 0
 
 

@@ -105,7 +105,8 @@ def convert_videos(
                 for number, line in zip(todo, lines, strict=True):
                     unfinished.append(digests[number], line)
             summary = Summary(out, problems=found)
-            write_coco_vid(unfinished.read(digests), classes, unfinished.folder, summary)
+            with unfinished.trusted():
+                write_coco_vid(unfinished.read(digests), classes, unfinished.folder, summary)
     except OSError as error:
         raise FaimError(
             f"{out}: cannot be written ({error}); expected a writable folder"
