@@ -43,7 +43,7 @@ def shown(value: object) -> str:
     """A value as messages give it: one short line, whatever it is and however much it holds."""
     brief = reprlib.Repr()
     brief.maxstring = brief.maxother = brief.maxlong = 60
-    brief.maxlevel = 3
+    brief.maxlevel, brief.fillvalue = 3, "…"
     try:
         text = brief.repr(value)
     except (ValueError, RecursionError):  # a number of more digits than Python prints

@@ -109,7 +109,7 @@ def test_values_are_shown_in_one_short_line() -> None:
     deep: list[object] = []
     for _ in range(100_000):
         deep = [deep]
-    assert shown(deep) == "[[[[...]]]]"
+    assert shown(deep) == "[[[[…]]]]"
     assert shown("a\x1b[31m\nb\ud800") == r"'a\x1b[31m\nb\ud800'"
     assert shown(10**5000) == "a int"
     assert len(shown("x" * 10**6)) <= 80

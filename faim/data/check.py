@@ -16,6 +16,7 @@ from faim.data.statistics import QUANTILES, Statistics, measure
 from faim.errors import FaimError
 from faim.pictures.writing import write_image
 from faim.text import printable
+from faim.wording import counted
 
 
 def run_check(
@@ -47,14 +48,16 @@ def run_check(
     present = _decode(examined)
     numbers = measure(examined.videos, examined.classes)
     if not numbers.boxes and not examined.findings.errors:
-        examined.findings.note("no annotations: for prediction only", f"{numbers.frames} images")
+        examined.findings.note(
+            "no annotations: for prediction only", counted(numbers.frames, "image")
+        )
     drawn = None if sheet is None else _draw(examined, sheet, frames)
     print_statistics(numbers, examined.crowds, console)
     if drawn is not None:
-        text = f"wrote {printable(str(sheet))}: {drawn} frames"
+        text = f"wrote {printable(str(sheet))}: {counted(drawn, 'frame')}"
         console.print(text, markup=False, highlight=False, soft_wrap=True)
     print_findings(examined.findings, console)
-    console.print(f"decoded {present} of {numbers.frames} images")
+    console.print(f"decoded {present} of {counted(numbers.frames, 'image')}")
     if mistakes := sum(examined.findings.errors.values()):
         raise FaimError(f"{annotation_file}: mistakes: {mistakes}, listed above; expected none")
     return numbers
@@ -97,7 +100,10 @@ def _totals(numbers: Statistics, crowds: int) -> list[tuple[str, str]]:
         if not math.isnan(size)
     )
     return [
-        ("videos", f"{numbers.videos} of {shortest} to {longest} frames, median {median:g}"),
+        (
+            "videos",
+            f"{numbers.videos} of {shortest} to {counted(longest, 'frame')}, median {median:g}",
+        ),
         ("frames", f"{numbers.frames}, {numbers.empty_frames} without a box"),
         ("image sizes", ", ".join(sizes) + (f" and {more} more" if more > 0 else "")),
         ("classes", f"{len(numbers.classes)}, {unused} without a box"),

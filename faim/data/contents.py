@@ -26,6 +26,7 @@ from faim.data.rules import (
     track_of,
 )
 from faim.reading import shown
+from faim.wording import counted
 
 _NO_AREA = "box without area, left out"
 _PARTLY_OUTSIDE = "box partly outside the image, clipped"
@@ -191,7 +192,7 @@ class _Walk:
         self, images: dict[int, Entry], frames: dict[int, FrameRecord]
     ) -> Iterator[VideoRecord]:
         if not self.content.get("videos"):
-            self.listener.note("no `videos`: every image is one", f"{len(frames)} images")
+            self.listener.note("no `videos`: every image is one", counted(len(frames), "image"))
             for number, frame in frames.items():
                 yield VideoRecord(number, str(images[number]["file_name"]), (frame,))
             return

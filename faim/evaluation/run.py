@@ -27,6 +27,7 @@ from faim.models.aggregation import AverageWithBase, name_of
 from faim.runtime.checks import check_size, resolve_device
 from faim.runtime.post import global_aggregator, resolve_post, stream_aggregator
 from faim.structures import Detections
+from faim.wording import counted
 
 if TYPE_CHECKING:
     from faim.training.experiment import Experiment
@@ -124,7 +125,7 @@ def _evaluate_file(
         "machine": machine(),
         "device": None,
     }
-    caption = f"{data.annotation_file}: {len(data.frames)} frames"
+    caption = f"{data.annotation_file}: {counted(len(data.frames), 'frame')}"
     return _report(options, data, figures, detections, about, caption, console)
 
 
@@ -236,7 +237,8 @@ def _data_file(options: EvalOptions, experiment: Experiment | None) -> Path:
 
 
 def _caption(data: CocoVid, model_classes: int, size: tuple[int, int]) -> str:
-    text = f"{data.annotation_file}: {len(data.frames)} frames, network input {size[0]}x{size[1]}"
+    frames = counted(len(data.frames), "frame")
+    text = f"{data.annotation_file}: {frames}, network input {size[0]}x{size[1]}"
     if len(data.classes) < model_classes:
         text += f"; {len(data.classes)} of the weights' {model_classes} classes, matched by name"
     return text

@@ -10,6 +10,7 @@ from faim.errors import FaimError
 from faim.masks.methods import METHODS
 from faim.outputs import add_input, add_output, nothing
 from faim.text import printable
+from faim.wording import counted
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -99,7 +100,7 @@ def run(parsed: argparse.Namespace) -> int:
     if parsed.preview is not None:
         images = parsed.images or parsed.annotations.parent
         count = write_preview(drawn, parsed.preview, images=images)
-        print(f"wrote {printable(str(parsed.preview))}: {count} frames")
+        print(f"wrote {printable(str(parsed.preview))}: {counted(count, 'frame')}")
     return 0
 
 

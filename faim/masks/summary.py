@@ -12,6 +12,7 @@ from rich.table import Table
 
 from faim.data.converters.items import Problems
 from faim.text import printable
+from faim.wording import counted
 
 
 @dataclass
@@ -54,7 +55,7 @@ class MaskSummary:
 
     def print(self, console: Console) -> None:
         """A table, and every kind of problem with its first example."""
-        table = Table(title=f"{self.method}: {self.videos} videos", show_header=False)
+        table = Table(title=f"{self.method}: {counted(self.videos, 'video')}", show_header=False)
         table.add_column()
         table.add_column(justify="right")
         rows = {

@@ -111,7 +111,8 @@ def convert_videos(
                 logger.info(f"stopped after {done} of {len(jobs)} videos; the same command goes on")
                 raise
             summary = Summary(out, problems=found)
-            write_coco_vid(unfinished.read(digests), classes, unfinished.folder, summary)
+            with unfinished.trusted():
+                write_coco_vid(unfinished.read(digests), classes, unfinished.folder, summary)
     except OSError as error:
         raise FaimError(
             f"{out}: cannot be written ({error}); expected a writable folder"

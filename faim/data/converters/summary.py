@@ -12,6 +12,7 @@ from rich.table import Table
 
 from faim.data.converters.items import Problems
 from faim.text import printable
+from faim.wording import counted
 
 
 @dataclass
@@ -42,7 +43,7 @@ class Summary:
 
     def print(self, console: Console) -> None:
         """The classes that occur, the totals, and every kind of problem with its first example."""
-        table = Table(title=f"{self.videos} videos, {self.frames} frames")
+        table = Table(title=f"{counted(self.videos, 'video')}, {counted(self.frames, 'frame')}")
         table.add_column("class")
         table.add_column("boxes", justify="right")
         table.add_column("instances", justify="right")
@@ -54,7 +55,9 @@ class Summary:
         table.add_section()
         table.add_row("all", str(self.annotations), str(sum(self.instances_by_class.values())))
         console.print(table)
-        lines = [f"{self.empty_frames} frames without a box, {self.masks} boxes with a mask"]
+        empty = f"{counted(self.empty_frames, 'frame')} without a box"
+        masks = "1 box" if self.masks == 1 else f"{self.masks} boxes"
+        lines = [f"{empty}, {masks} with a mask"]
         lines += [f"left out, {kind}: {count}" for kind, count in self.problems.notes.items()]
         lines += [
             f"{kind}: {count}, first {self.problems.examples[kind]}"

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 from faim.data.converters.items import Category, Job
 from faim.errors import FaimError
+from faim.reading import parse_json_value
 
 try:
     import fcntl
@@ -83,6 +83,17 @@ class Unfinished:
                 )
             yield value
 
+    @contextmanager
+    def trusted(self) -> Iterator[None]:
+        """Within it the values are used; FaimError where they are none that were kept here."""
+        try:
+            yield
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise FaimError(
+                f"{self._path}: holds other values than this program keeps; expected its own, or "
+                f"{self.folder} deleted to start anew"
+            ) from error
+
     def __enter__(self) -> Unfinished:
         """Itself."""
         return self
@@ -129,11 +140,14 @@ def _open_no_link(path: str, flags: int) -> int:
 
 def _parse(line: bytes) -> tuple[str, Any]:
     """Fingerprint and value of a line; an empty one if the line is cut off or damaged."""
-    try:
-        fingerprint, value = json.loads(line) if line.endswith(b"\n") else ("", None)
-    except (ValueError, TypeError):
+    if not line.endswith(b"\n"):
         return "", None
-    return (fingerprint, value) if isinstance(fingerprint, str) else ("", None)
+    try:
+        content = parse_json_value(line, "a line", "a fingerprint and a value")
+    except FaimError:
+        return "", None
+    sound = isinstance(content, list) and len(content) == 2 and isinstance(content[0], str)
+    return (content[0], content[1]) if sound else ("", None)
 
 
 def fingerprints(
