@@ -131,11 +131,9 @@ def _converted(kind: str, *options: str) -> Loader:
 
 
 def _image(folder: Path) -> object:
-    from faim.data.image_size import image_size
-    from faim.data.records import read_image
+    from faim.data.coco_vid import read_image
 
     (path,) = folder.iterdir()
-    image_size(path)
     read_image(path)
     return _frames(folder)
 
