@@ -131,9 +131,7 @@ def _converted(kind: str, *options: str) -> Loader:
 
 
 def _image(folder: Path) -> object:
-    from faim.data.image_size import image_size
-
-    from faim.data.records import read_image
+    from faim.pictures.reading import image_size, read_image
 
     (path,) = folder.iterdir()
     image_size(path)
@@ -193,48 +191,57 @@ def _of_file(write: Callable[[Path], None], name: str) -> Callable[[Path], None]
     return lambda folder: write(folder / name)
 
 
-def _subjects() -> Iterator[Subject]:
-    tensors: Ways = {"*": (damage_framed, damage_framed, damage_bytes)}
-    json_file: Sequence[Damage] = (damage_json, damage_json, damage_json, damage_bytes)
-    text_file: Sequence[Damage] = (damage_text, damage_text, damage_text, damage_bytes)
-    yield Subject("weights .safetensors", inputs.write_checkpoint, tensors, _weights)
+_HEADED: Ways = {"*": (damage_framed, damage_framed, damage_bytes)}
+_JSON: Sequence[Damage] = (damage_json, damage_json, damage_json, damage_bytes)
+_TEXT: Sequence[Damage] = (damage_text, damage_text, damage_text, damage_bytes)
+_BYTES: Sequence[Damage] = (damage_bytes,)
+
+
+def _of_models() -> Iterator[Subject]:
+    yield Subject("weights .safetensors", inputs.write_checkpoint, _HEADED, _weights)
     pth: Ways = {"*": (damage_state_dict, damage_state_dict, damage_bytes)}
     yield Subject("weights .pth", inputs.write_public, pth, _weights)
-    yield Subject("stream state", inputs.write_state, tensors, _state)
+    yield Subject("stream state", inputs.write_state, _HEADED, _state)
     engine: Ways = {"*": (damage_engine, damage_bytes)}
     yield Subject("TensorRT engine", inputs.write_engine, engine, _engine)
     onnx: Ways = {"*": (damage_onnx, damage_onnx, damage_bytes)}
     for backend in ("onnxruntime", "openvino"):
         yield Subject(f"ONNX in {backend}", inputs.write_onnx_folder, onnx, _exported(backend))
-    pair: Ways = {"*.xml": text_file, "*.bin": (damage_bytes,)}
+    pair: Ways = {"*.xml": _TEXT, "*.bin": _BYTES}
     yield Subject("OpenVINO folder", inputs.write_openvino_folder, pair, _exported("openvino"))
-    results: Ways = {"results.json": json_file}
-    yield Subject("results", inputs.write_results, results, _results)
-    coco: Ways = {"annotations.json": json_file}
+    yield Subject("overrides", _write_overrides, {"*": _TEXT}, _overrides)
+    yield Subject("pair model", _write_pair_model, {"*": _JSON}, _pair_model)
+
+
+def _of_data() -> Iterator[Subject]:
+    coco: Ways = {"annotations.json": _JSON}
     for name, read in (("CocoVID", _coco_vid), ("data check", _data_check), ("masks", _masks)):
         yield Subject(name, inputs.write_annotations, coco, read)
-    labels: Ways = {"labels/**/*.txt": text_file, "data.yaml": text_file,
-                    "images/**/*.jpg": (damage_bytes,)}  # fmt: skip
+    yield Subject("results", inputs.write_results, {"results.json": _JSON}, _results)
+    run: Ways = {"run/run.json": _JSON, "run/detections_*.json": _JSON,
+                 "run/features.npz": (damage_arrays, damage_bytes)}  # fmt: skip
+    yield Subject("run folder", inputs.write_run_folder, run, _report)
+    labels: Ways = {"labels/**/*.txt": _TEXT, "data.yaml": _TEXT, "images/**/*.jpg": _BYTES}
     yield Subject("YOLO folder", inputs.write_yolo, labels, _converted("yolo"))
-    sequences: Ways = {"train/*/gt/gt.txt": text_file, "train/*/seqinfo.ini": text_file}
+    sequences: Ways = {"train/*/gt/gt.txt": _TEXT, "train/*/seqinfo.ini": _TEXT}
     yield Subject("MOT folder", inputs.write_mot, sequences, _converted("mot"))
-    masks: Ways = {"Annotations/**/*.png": (damage_png, damage_bytes), "labels.json": json_file,
-                   "JPEGImages/**/*.jpg": (damage_bytes,)}  # fmt: skip
+    masks: Ways = {"Annotations/**/*.png": (damage_png, damage_bytes), "labels.json": _JSON,
+                   "JPEGImages/**/*.jpg": _BYTES}  # fmt: skip
     yield Subject("DAVIS 2016", inputs.write_davis, masks, _converted("davis"))
-    lists: Ways = {**masks, "ImageSets/**/*.txt": text_file}
+    lists: Ways = {**masks, "ImageSets/**/*.txt": _TEXT}
     yield Subject("DAVIS 2017", inputs.write_davis, lists, _converted("davis2017"))
-    for ending, ways in ((".png", (damage_png, damage_bytes)), (".jpg", (damage_bytes,)),
-                         (".tif", (damage_bytes,)), (".webp", (damage_bytes,))):  # fmt: skip
+
+
+def _of_media() -> Iterator[Subject]:
+    for ending in (".png", ".jpg", ".tif", ".webp"):
+        ways = (damage_png, damage_bytes) if ending == ".png" else _BYTES
         write = _of_file(inputs.write_image, f"image{ending}")
         yield Subject(f"image {ending}", write, {"*": ways}, _image)
     for ending in (".mp4", ".mkv", ".ts", ".avi"):
         write = _of_file(inputs.write_video, f"video{ending}")
-        yield Subject(f"video {ending}", write, {"*": (damage_bytes,)}, _frames)
-    yield Subject("overrides", _write_overrides, {"*": text_file}, _overrides)
-    yield Subject("pair model", _write_pair_model, {"*": json_file}, _pair_model)
-    run: Ways = {"run/run.json": json_file, "run/detections_*.json": json_file,
-                 "run/features.npz": (damage_arrays, damage_bytes)}  # fmt: skip
-    yield Subject("run folder", inputs.write_run_folder, run, _report)
+        yield Subject(f"video {ending}", write, {"*": _BYTES}, _frames)
 
 
-SUBJECTS: dict[str, Subject] = {subject.name: subject for subject in _subjects()}
+SUBJECTS: dict[str, Subject] = {
+    subject.name: subject for subject in (*_of_models(), *_of_data(), *_of_media())
+}
