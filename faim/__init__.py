@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Literal
 
 from faim.errors import FaimError
+from faim.threads import share_processors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,6 +70,7 @@ def load(
     Raises:
         FaimError: no such file, no such checkpoint, or an option out of its range.
     """
+    share_processors()
     # torch and the rest are imported here, so that `import faim` takes no time.
     from faim.postprocess.pairs import PairModel
     from faim.runtime.backends.select import BackendOptions, open_detector

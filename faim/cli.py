@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from faim.errors import EXIT_INTERRUPTED, EXIT_WRONG_INPUT, FaimError
+from faim.threads import share_processors
 
 #: By name: the module whose `add_arguments` adds a command's options and sets `run`, and what
 #: `faim --help` says of it.
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit status: 0, 2 after wrong input (told in one sentence on stderr), 130 after Ctrl-C.
     """
+    share_processors()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without accents ends no run
     try:

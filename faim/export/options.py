@@ -10,16 +10,15 @@ from typing import Literal, get_args
 
 from faim.errors import FaimError
 from faim.export.tensorrt_library import COMPUTE_CAPABILITIES
+from faim.runtime.choices import LONGEST_SIDE, MOST_BATCH
 
 Format = Literal["onnx", "openvino", "tensorrt"]
 Precision = Literal["fp32", "fp16", "int8"]
 Aggregate = Literal["auto", "ticam", "affinity", "none"]
 
 CALIBRATION_FRAMES = 300
-#: They are all in memory at once, as is a batch with its features.
-MOST_CALIBRATION_FRAMES, MOST_BATCH = 5000, 256
-#: pixels; a graph is traced with an image of that size in memory.
-LONGEST_SIDE = 8192
+#: They are all in memory at once.
+MOST_CALIBRATION_FRAMES = 5000
 
 
 @dataclass(frozen=True)
