@@ -270,7 +270,7 @@ class Detector:
         self._check_past(state, bank, item.proposals)
         with torch.inference_mode():
             probabilities, entry = self._in_stream.step(item.proposals, None if cut else bank)
-            detections, post = self._conclude(item, probabilities, None if cut else state.post)
+            detections, post = self.conclude(item, probabilities, None if cut else state.post)
         if cut:
             state.reset()
         state.bank.append(entry)
@@ -290,9 +290,10 @@ class Detector:
                 "with, or a new state"
             )
 
-    def _conclude(
+    def conclude(
         self, item: Proposed, probabilities: Tensor, past: CausalState | None
     ) -> tuple[Detections, CausalState | None]:
+        """A frame of a stream after aggregation: its detections, and what later frames link to."""
         if not isinstance(self.post, CausalPost):
             return self.finish(item.proposals, probabilities, item.geometry), None
         scored = self.score(item.proposals, probabilities, item.geometry)
