@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from faim.errors import FaimError
 from faim.extras import DISTRIBUTION
+from faim.threads import share_processors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,6 +71,7 @@ def load(
     Raises:
         FaimError: no such file, no such checkpoint, or an option out of its range.
     """
+    share_processors()
     # torch and the rest are imported here, so that `import faim` takes no time.
     from faim.postprocess.pairs import PairModel
     from faim.runtime.backends.select import BackendOptions, open_detector

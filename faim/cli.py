@@ -17,6 +17,7 @@ from faim.errors import EXIT_WRONG_INPUT, FaimError, Terminated, interrupted_sta
 from faim.outputs import guarded
 from faim.terminal import lenient_streams
 from faim.text import printable
+from faim.threads import share_processors
 
 #: By name: the module whose `add_arguments` adds a command's options and sets `run`, and what
 #: `faim --help` says of it.
@@ -48,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit status: 0, 2 after wrong input (told in one sentence on stderr), 130 after Ctrl-C,
         143 after SIGTERM.
     """
+    share_processors()
     with lenient_streams() as stdout:
         status = _run(arguments)
         stdout.flush()

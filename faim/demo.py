@@ -24,9 +24,9 @@ from faim.evaluation.post import open_post
 from faim.evaluation.report import number
 from faim.evaluation.stability import IOU_FOUND, SCORE_FOUND, stability
 from faim.models.aggregation import name_of
-from faim.models.checkpoint import load_model
 from faim.models.faim import VideoDetector
 from faim.pictures.writing import write_image
+from faim.runtime.backends.select import open_detector
 from faim.runtime.frames import Frame, Image
 from faim.runtime.post import global_aggregator, resolve_post, stream_aggregator
 from faim.runtime.results import FrameResult
@@ -85,7 +85,7 @@ def run_demo(out: Path, *, frames: int = 24, seed: int | None = None) -> None:
         )
         console.print("running FAIM-Nano frame by frame, as a stream, and over whole clips …")
         weights = default_weights()
-        runs = _run(data, load_model(weights), load_model(weights, aggregate="none"))
+        runs = _run(data, open_detector(weights), open_detector(weights, aggregate="none"))
         pairs = list(_pairs(data, runs["frame"], runs["stream"]))
     _write_video(out / "demo.mp4", pairs)
     _write_sheet(out / "demo.png", pairs)

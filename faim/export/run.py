@@ -91,7 +91,7 @@ class _Export:
         self.frames = self._calibration()
 
     def _calibration(self) -> CalibrationFrames:
-        if self.options.calibration is None:
+        if not self.options.calibration:
             return CalibrationFrames([], [])
         held_out = quantize.HELD_OUT_FRAMES if self.data is None else 0
         count = self.options.calibration_frames
@@ -197,7 +197,7 @@ class _Export:
             else:
                 folder = place.scratch / "frames"
                 folder.mkdir()
-                loss = agreement(floating, quantized, self.frames.held_out, folder, on_frame)
+                loss = agreement(floating, quantized, self.frames, folder, on_frame)
         print_loss(loss, self.console)
         return loss
 

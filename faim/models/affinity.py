@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional as F
 
-from faim.structures import Proposals, TensorRecord
+from faim.structures import BankEntry, Proposals, TensorRecord
 
 
 @dataclass(frozen=True)
-class AffinityEntry(TensorRecord):
+class AffinityEntry(BankEntry):
     """What proposals offer as references.
 
     Attributes:
@@ -23,6 +23,23 @@ class AffinityEntry(TensorRecord):
     unit_features: Tensor
     class_scores: Tensor
     weight: Tensor
+
+    def check_stack(self) -> None:
+        """See `BankEntry`."""
+        shape = tuple(self.weight.shape)
+        others = (self.unit_features, self.class_scores)
+        if len(shape) != 2 or any(t.ndim != 3 or t.shape[:2] != shape for t in others):
+            raise ValueError("the tensors of the bank do not match")
+        if any(not tensor.is_floating_point() for tensor in (self.weight, *others)):
+            raise ValueError("the tensors of the bank are of another type")
+
+    def fits(self, proposals: Proposals) -> bool:
+        """See `BankEntry`."""
+        features, scores = proposals.cls_features, proposals.class_scores
+        return (
+            self.unit_features.shape[-1:] == features.shape[-1:]
+            and self.class_scores.shape[-1:] == scores.shape[-1:]
+        )
 
 
 class Affinity:

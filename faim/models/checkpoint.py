@@ -17,11 +17,14 @@ from faim.models.faim import YoloxVideo, build_model
 from faim.models.public_checkpoints import read_public
 from faim.models.ticam_detector import VideoModel
 from faim.state_dicts import (
+    Shapes,
     StateDict,
     check_finite,
     check_is_there,
+    check_shapes,
     load_weights,
     read_safetensors,
+    shapes_of,
 )
 
 Aggregate = Literal["auto", "ticam", "affinity", "none"]
@@ -88,6 +91,7 @@ def load_model(
         prefix = "detector."
         state = {name: t for name, t in state.items() if name.startswith(prefix)}
         config = replace(config, architecture="yolox")
+    check_shapes(shapes_of(state), _shapes(config), path, "the model of its config")
     model = build_model(config)
     load_weights(model, state, path)
     if isinstance(model, YoloxVideo) and aggregate == "none":
@@ -120,15 +124,28 @@ def load_base_weights(model: VideoModel, path: str | Path) -> None:
 
 
 def _read_ours(path: Path) -> tuple[FaimConfig, StateDict]:
-    metadata, state = read_safetensors(path)
+    def check(metadata: dict[str, str], shapes: Shapes) -> None:
+        check_shapes(shapes, _shapes(_config(path, metadata)), path, "the model of its config")
+
+    metadata, state = read_safetensors(path, check)
+    return _config(path, metadata), state
+
+
+def _config(path: Path, metadata: dict[str, str]) -> FaimConfig:
     if "config" not in metadata:
         raise FaimError(
             f"{path}: a safetensors file without a faim config; expected a faim checkpoint"
         )
     try:
-        return FaimConfig.from_json(metadata["config"]), state
+        return FaimConfig.from_json(metadata["config"])
     except FaimError as error:
         raise FaimError(f"{path}: {error}") from error
+
+
+def _shapes(config: FaimConfig) -> Shapes:
+    """Those of a model's weights, without the memory for them."""
+    with torch.device("meta"):
+        return shapes_of(build_model(config).state_dict())
 
 
 def _rename_classes(
