@@ -57,7 +57,8 @@ def write_state(folder: Path) -> None:
 
 def write_engine(folder: Path) -> None:
     """An engine file; what TensorRT would read of it is no engine."""
-    tensor = EngineTensor("images", True, "uint8", (1, 64, 64, 3))
+    shape = (1, 64, 64, 3)
+    tensor = EngineTensor("images", True, "uint8", shape, shape, shape, shape)
     write_engine_file(folder / "frame.engine", _INFO, (tensor,), b"engine" * 20)
 
 
