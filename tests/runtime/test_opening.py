@@ -26,7 +26,6 @@ from faim.runtime.pipeline import Detector
 from faim.runtime.sources import open_source
 from faim.runtime.stream import StreamSource, masked
 
-
 #: A shorter wait than the default of `StreamSource`.
 SHORT = {"timeout": 0.4, "retry": None}
 
