@@ -136,11 +136,8 @@ def _entries_without_edits(container: Any, index: int) -> int:
         return len(container.streams[index].index_entries)
 
 
-def expected_frames(container: Any, stream: Any, fps: float) -> int | None:
-    """Frames to expect by the header; None if unknown."""
-    promised = promised_frames(container, stream)
-    if promised:
-        return promised
+def frames_by_duration(container: Any, stream: Any, fps: float) -> int | None:
+    """Frames to expect by how long it says it lasts; None if unknown."""
     if stream.duration and stream.time_base:
         return max(1, round(float(stream.duration * stream.time_base) * fps))
     if container.duration:

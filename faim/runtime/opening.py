@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -38,16 +38,22 @@ def open_ahead(source: Source) -> FrameSource:
     return source if isinstance(source, FrameSource) else open_all([source])[0]
 
 
-def open_all(sources: Sequence[Source]) -> list[DecodeAhead]:
-    """`open_source` of all at the same time, each decoded ahead by a thread.
+def open_all(
+    sources: Sequence[Source], opener: Callable[[Source], FrameSource] = open_source
+) -> list[DecodeAhead]:
+    """All sources opened at the same time, each decoded ahead by a thread.
 
     Of several, a camera or stream that cannot be opened is an `AbsentSource`, so that the others
     play. Ctrl-C is heard at once, whatever the opening waits for.
 
+    Args:
+        sources: what `opener` takes.
+        opener: opens one of them.
+
     Raises:
         FaimError: one that is no camera or stream cannot be opened, or none of them can.
     """
-    openings = [_Opening(source) for source in sources]
+    openings = [_Opening(source, opener) for source in sources]
     try:
         for opening in openings:
             opening.wait()
@@ -82,15 +88,15 @@ class AbsentSource(SourceBase):
 
 
 class _Opening:
-    """`open_source` in a thread of its own.
+    """One source that a thread of its own opens.
 
     Attributes:
         error: what it raised, once it has ended.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, opener: Callable[[Source], FrameSource]) -> None:
         self.error: BaseException | None = None
-        self._source = source
+        self._source, self._opener = source, opener
         self._opened: FrameSource | None = None
         self._abandoned, self._done = threading.Event(), threading.Event()
         threading.Thread(target=self._open, name="open a source", daemon=True).start()
@@ -98,7 +104,7 @@ class _Opening:
     def _open(self) -> None:
         try:
             with interrupted_by(self._abandoned):
-                self._opened = open_source(self._source)
+                self._opened = self._opener(self._source)
         except BaseException as error:
             self.error = error
         self._done.set()

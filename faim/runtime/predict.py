@@ -32,7 +32,7 @@ from faim.runtime.outputs import check_names, open_sinks, output_names
 from faim.runtime.pipeline import DISPLAY_THRESHOLD, Detector
 from faim.runtime.post import check_post, post_note
 from faim.runtime.sinks import Result, Sink, StopRun, now
-from faim.runtime.sources import FirstFrames
+from faim.runtime.sources import FirstFrames, open_source
 from faim.terminal import lead_nowhere
 from faim.text import printable
 from faim.wording import counted
@@ -206,7 +206,7 @@ def _open_sources(options: PredictOptions, stack: ExitStack) -> list[DecodeAhead
             "jsonl: - given with several sources; expected a file's name, or one source"
         )
     check_post(options.post, options.mode)
-    sources = [stack.enter_context(source) for source in open_all(named)]
+    sources = [stack.enter_context(source) for source in open_all(named, open_source)]
     if (options.mode == "global" or options.post == "repp") and sources[0].live:
         raise no_end(sources[0], options.mode)
     return sources

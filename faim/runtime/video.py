@@ -19,7 +19,7 @@ from faim.errors import FaimError
 from faim.files import ffmpeg_path
 from faim.pictures.limits import check_pixels, max_pixels
 from faim.runtime.container import (
-    expected_frames,
+    frames_by_duration,
     has_end,
     open_container,
     promised_frames,
@@ -104,11 +104,12 @@ class VideoReader:
         rate = float(stream.average_rate or stream.guessed_rate or 0)
         self.fps = rate if 0.1 <= rate <= 1000.0 else UNKNOWN_FPS
         self.realtime = network and not has_end(container)
-        self.frame_count = None if self.realtime else expected_frames(container, stream, self.fps)
+        self._promised = promised_frames(container, stream)
+        expected = self._promised or frames_by_duration(container, stream, self.fps)
+        self.frame_count = None if self.realtime else expected
         self._name, self._container = name, container
         flags = Flags(container.format.flags)
         self._stamped = not (self.realtime and Flags.no_timestamps in flags)
-        self._promised = promised_frames(container, stream)
         self._decoded = self._damaged = 0
         self._stamp: float | None = None
         self.look = Look()

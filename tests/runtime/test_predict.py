@@ -12,11 +12,13 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from live_helpers import FakeClock, FakeDevice, FakeFeed
 from runtime_helpers import FakeModel, flat_frames, write_video
 
 import faim
 from faim.cli import main
 from faim.errors import FaimError
+from faim.runtime.live import LiveSource
 from faim.runtime.pipeline import Detector
 from faim.runtime.predict import PredictOptions, run_predict
 from faim.runtime.sources import ArraySource, Frame, open_source
@@ -368,3 +370,15 @@ def test_sigterm_keeps_what_is_done(
         assert not lines.exists()
         assert not film.exists()
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_lost_camera_is_no_success(
+    fake_load: FakeModel, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = FakeClock()
+    device = FakeDevice(FakeFeed([0.0, 0.1, 0.2], clock))
+    camera = LiveSource("camera 7", device, clock.retry())
+    monkeypatch.setattr("faim.runtime.predict.open_source", lambda _name: camera)
+    with pytest.raises(FaimError, match="camera 7: was lost and did not come back; expected a cam"):
+        run_predict(options("camera"))
+    assert "3 frames, 0 detections" in capsys.readouterr().out
