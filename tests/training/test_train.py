@@ -18,7 +18,6 @@ from torch import Tensor
 from faim.cli import main
 from faim.errors import FaimError
 from faim.models.checkpoint import load_checkpoint
-from faim.training.callbacks import TrainingStoppedError
 from faim.training.checkpoints import SaveProgress
 from faim.training.experiment import BaseExperiment, Experiment, FaimExperiment
 from faim.training.module import BaseTraining
@@ -185,27 +184,6 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(
     assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 3
 
 
-def test_ctrl_c_writes_a_checkpoint_and_resuming_ends_in_the_same_weights(
-    base_experiment: BaseExperiment, fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = weights(fit(base_experiment, tmp_path / "whole"))
-    losses = BaseTraining.losses
-
-    def interrupted(self: BaseTraining, *batch: Any) -> dict[str, Tensor]:
-        if self.global_step == 5:
-            signal.raise_signal(signal.SIGINT)
-        return losses(self, *batch)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(BaseTraining, "losses", interrupted)
-        with pytest.raises(TrainingStoppedError):
-            fit(base_experiment, tmp_path / "out")
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    last = tmp_path / "out/last.ckpt"
-    assert torch.load(last, weights_only=True)["global_step"] == 6
-    assert_same(whole, weights(fit(base_experiment, tmp_path / "out", resume=last)))
-
-
 def test_every_part_of_the_loss_is_logged(
     faim_experiment: FaimExperiment, fit: Fit, tmp_path: Path
 ) -> None:
@@ -364,16 +342,6 @@ def test_resuming_may_change_what_leaves_the_result_alone(
         save_history=True,
     )
     fit(other, tmp_path, resume=tmp_path / "last.ckpt")
-
-
-def test_resuming_from_no_or_a_damaged_checkpoint(
-    base_experiment: BaseExperiment, fit: Fit, tmp_path: Path
-) -> None:
-    with pytest.raises(FaimError, match="no checkpoint to resume from"):
-        fit(base_experiment, tmp_path, resume=tmp_path / "last.ckpt")
-    (tmp_path / "last.ckpt").write_bytes(b"PK\x03\x04 nonsense")
-    with pytest.raises(FaimError, match=r"not a checkpoint of `faim train`"):
-        fit(base_experiment, tmp_path, resume=tmp_path / "last.ckpt")
 
 
 def test_an_output_folder_that_cannot_be_written(
