@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,37 +100,3 @@ def ffmpeg_path(path: str | Path) -> str:
     By itself it would look for a protocol before a colon in the name ("2024-01-01T12:00:00.mp4").
     """
     return f"file:{path}"
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Where no other process that asks for this may write into a folder, which must be there.
-
-    The system frees the lock when the process ends, however it does. Without effect where the file
-    system, or the operating system, knows no locks.
-
-    Raises:
-        FaimError: another process has it.
-    """
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    path = folder / ".lock"
-    # Unlike a lock of flock, one of lockf does not outlive its process in forked workers.
-    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644), "wb") as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError) as error:
-            raise FaimError(
-                f"{folder}: another process is writing to it; expected another folder, or to wait "
-                "until it has ended"
-            ) from error
-        except OSError:
-            pass  # a file system without locks
-        try:
-            yield
-        finally:
-            with suppress(OSError):
-                path.unlink()

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,6 @@ from lightning.pytorch.utilities import rank_zero_only
 from loguru import logger
 
 from faim.errors import EXIT_WRONG_INPUT, FaimError, interrupted_status
-from faim.files import locked
 from faim.training.callbacks import (
     ProgressBar,
     ProgressLines,
@@ -105,11 +104,10 @@ def train(request: TrainRequest) -> Path:
     trainer = make_trainer(experiment, request.out, settings)
     make_folder(request.out)
     weights = request.out / "weights.safetensors"
-    with locked(request.out) if trainer.is_global_zero else nullcontext():
-        _fit(trainer, module, training_data, request)
-        if trainer.is_global_zero:
-            experiment.save_weights(weights, averaged_model(trainer))
-            logger.info(f"wrote {weights}")
+    _fit(trainer, module, training_data, request)
+    if trainer.is_global_zero:
+        experiment.save_weights(weights, averaged_model(trainer))
+        logger.info(f"wrote {weights}")
     return weights
 
 

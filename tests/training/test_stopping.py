@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -18,8 +17,6 @@ import torch
 from torch import Tensor
 
 from faim.cli import main
-from faim.errors import FaimError
-from faim.files import locked
 from faim.models.checkpoint import load_checkpoint
 from faim.training.experiment import BaseExperiment
 from faim.training.module import BaseTraining
@@ -162,23 +159,17 @@ def test_stopped_before_the_first_checkpoint(
 
 
 def test_two_trainings_into_one_folder(
-    base_experiment: BaseExperiment, fit: Fit, tmp_path: Path
+    base_experiment: BaseExperiment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The second is refused, and a kill of the first frees the folder at once."""
     changes = {"workers": 1, "checkpoint_every": 1, "max_epochs": 200}
     file, out = write_experiment(base_experiment, tmp_path / "e.py", **changes), tmp_path / "out"
     process = start(file, out)
     wait_for(out / "last.ckpt", process)
-    resumed = replace(base_experiment, **changes)
-    sentence = f"{re.escape(str(out))}: another process is writing to it; expected another folder"
-    with pytest.raises(FaimError, match=sentence):
-        fit(resumed, out, resume=out / "last.ckpt")
-    with pytest.raises(FaimError, match=sentence):
-        fit(base_experiment, out, overwrite=True)
+    command = ["train", "-f", str(file), "-o", str(out)]
+    for option in ("--resume", "--overwrite"):
+        assert main([*command, option]) == 2
+        assert "another run is writing" in capsys.readouterr().err
     process.kill()
     process.communicate()
-    with locked(out):
-        pass
-    assert not (out / ".lock").exists()
-
-
+    assert main([*command, "--overwrite", "max_epochs=1"]) == 0

@@ -81,7 +81,7 @@ def test_the_output_stays_and_the_scales_become_sane(
     low, high = FILTER_NORMS
     for block in model.modules():
         if isinstance(getattr(block, "bn", None), nn.BatchNorm2d):
-            norms = block.conv.weight.flatten(1).norm(dim=1)
+            norms = block.conv.weight.detach().flatten(1).norm(dim=1)
             assert low * 0.999 <= float(norms.min()) <= float(norms.max()) <= high * 1.001
 
 
