@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import io
 import os
 import signal
 import sys
@@ -13,6 +12,8 @@ from contextlib import contextmanager
 from importlib import import_module
 
 from faim.errors import EXIT_WRONG_INPUT, FaimError, Terminated, interrupted_status
+from faim.outputs import guarded
+from faim.terminal import lenient_streams
 
 #: By name: the module whose `add_arguments` adds a command's options and sets `run`, and what
 #: `faim --help` says of it.
@@ -38,26 +39,38 @@ _COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
+    Results are written whether or not somebody reads what is printed.
+
     Returns:
         Exit status: 0, 2 after wrong input (told in one sentence on stderr), 130 after Ctrl-C,
         143 after SIGTERM.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal without accents ends no run
+    with lenient_streams() as stdout:
+        status = _run(arguments)
+        stdout.flush()
+        lost = stdout.failure
+        if status == 0 and lost is not None and not isinstance(lost, BrokenPipeError):
+            print(f"faim: standard output: cannot be written ({lost.strerror})", file=sys.stderr)
+            return EXIT_WRONG_INPUT
+        return status
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         with _sigterm_as_interrupt():
             parsed = build_parser().parse_args(_joined(arguments))
             _log_plainly()
-            status = parsed.run(parsed)
+            with guarded(parsed):
+                return parsed.run(parsed) or 0
     except FaimError as error:
         print(f"faim: {error}", file=sys.stderr)
         return EXIT_WRONG_INPUT
     except KeyboardInterrupt as interrupt:
         return interrupted_status(interrupt)
-    except BrokenPipeError:  # `faim predict … --jsonl - | head`
-        sys.stderr.close()
-        return 0
-    return status or 0
+
+
+def _terminate(number: int, frame: object) -> None:
+    raise Terminated
 
 
 @contextmanager
@@ -70,19 +83,35 @@ def _sigterm_as_interrupt() -> Iterator[None]:
     if not in_main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
         return
-    command = os.getpid()
-
-    def terminate(number: int, frame: object) -> None:
-        if os.getpid() != command:  # a forked worker, which inherits this handler
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-        raise Terminated
-
-    signal.signal(signal.SIGTERM, terminate)
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _hold_sigterm() -> None:
+    if signal.getsignal(signal.SIGTERM) is _terminate:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
+def _release_sigterm() -> None:
+    if signal.getsignal(signal.SIGTERM) is _terminate:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+
+def _end_by_sigterm() -> None:
+    if signal.getsignal(signal.SIGTERM) is _terminate:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+
+if hasattr(os, "register_at_fork"):
+    # A forked worker process ends by SIGTERM without a word, as it does without this handler; held
+    # meanwhile, as Python forgets signals that come right after a fork.
+    os.register_at_fork(
+        before=_hold_sigterm, after_in_parent=_release_sigterm, after_in_child=_end_by_sigterm
+    )
 
 
 def _joined(arguments: Sequence[str] | None) -> list[str]:

@@ -23,6 +23,7 @@ from faim.evaluation.modes import Mode, ModeRun, ModeRunner
 from faim.evaluation.post import open_post
 from faim.evaluation.report import number
 from faim.evaluation.stability import IOU_FOUND, SCORE_FOUND, stability
+from faim.files import write_whole
 from faim.models.aggregation import name_of
 from faim.models.checkpoint import load_model
 from faim.models.faim import VideoDetector
@@ -198,11 +199,8 @@ def _write_sheet(path: Path, pairs: list[_Pair]) -> None:
         columns.append(np.vstack([upper, lower]))
     sheet = cv2.resize(np.hstack(columns), None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA)
     ok, png = cv2.imencode(".png", sheet)
-    try:
-        assert ok
-        path.write_bytes(png.tobytes())
-    except OSError as error:
-        raise FaimError(f"{path}: cannot be written ({error})") from error
+    assert ok
+    write_whole(path, lambda part: part.write_bytes(png.tobytes()))
 
 
 def _print_table(console: Console, data: CocoVid, runs: Mapping[Mode, ModeRun]) -> None:

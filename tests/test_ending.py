@@ -6,8 +6,11 @@ import argparse
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -73,3 +76,54 @@ def test_sigterm_ends_a_forked_worker_silently(
     assert _ends(monkeypatch, command) == 0
     assert ended == [-signal.SIGTERM]
     assert capfd.readouterr().err == ""
+
+
+#: A command that prints first, with a progress bar's console too, then writes its result.
+_COMMAND = r"""
+import argparse, sys
+from pathlib import Path
+from rich.console import Console
+from faim import cli
+def run(parsed):
+    print("x" * 200_000)
+    Console().print("yes\n" * 20_000, soft_wrap=True)
+    print("to stderr", file=sys.stderr)
+    Path(sys.argv[1]).write_text("written")
+def build_parser():
+    parser = argparse.ArgumentParser()
+    parser.set_defaults(run=run)
+    return parser
+cli.build_parser = build_parser
+sys.exit(cli.main([]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("redirection", "status", "told"),
+    [
+        ("| true", 0, "to stderr\n"),
+        (">&-", 0, "to stderr\n"),
+        (">/dev/null 2>&-", 0, ""),
+        ("<&- >&- 2>&-", 0, ""),
+        (
+            ">/dev/full",
+            2,
+            "to stderr\nfaim: standard output: cannot be written (No space left on device)\n",
+        ),
+        (">/dev/full 2>/dev/full", 2, ""),
+    ],
+)
+def test_results_are_written_though_nothing_can_be_printed(
+    redirection: str, status: int, told: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    line = f'set -o pipefail; "{sys.executable}" -c "$CODE" {out} {redirection}'
+    done = subprocess.run(
+        ["bash", "-c", line],
+        env={**os.environ, "CODE": _COMMAND},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert (done.returncode, done.stderr) == (status, told)
+    assert out.read_text() == "written"

@@ -45,9 +45,11 @@ def run_check(
     numbers = measure(examined.videos, examined.classes)
     if not numbers.boxes and not examined.findings.errors:
         examined.findings.note("no annotations: for prediction only", f"{numbers.frames} images")
+    drawn = None if sheet is None else _draw(examined, sheet, frames)
     print_statistics(numbers, examined.crowds, console)
-    if sheet is not None:
-        _draw(examined, sheet, frames, console)
+    if drawn is not None:
+        text = f"wrote {sheet}: {drawn} frames"
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
     print_findings(examined.findings, console)
     console.print(f"size compared with the file's for {compared} of {numbers.frames} images")
     if mistakes := sum(examined.findings.errors.values()):
@@ -103,7 +105,8 @@ def _totals(numbers: Statistics, crowds: int) -> list[tuple[str, str]]:
     ]
 
 
-def _draw(examined: Examined, path: Path, frames: int, console: Console) -> None:
+def _draw(examined: Examined, path: Path, frames: int) -> int:
+    """Write the sheet, and add what cannot be drawn to the findings; returns its frames."""
     from faim.data.contact_sheet import draw_sheet, pick_frames, write_sheet
 
     picked = pick_frames(examined.videos, frames)
@@ -111,5 +114,4 @@ def _draw(examined: Examined, path: Path, frames: int, console: Console) -> None
     write_sheet(path, sheet)
     for problem in problems:
         examined.findings.error("image that cannot be drawn", problem)
-    text = f"wrote {path}: {len(picked)} frames"
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    return len(picked)

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from faim.arguments import path
 from faim.errors import FaimError
 from faim.export.tensorrt_library import COMPUTE_CAPABILITIES
+from faim.outputs import add_input, add_output, source_files
 
 Format = Literal["onnx", "openvino", "tensorrt"]
 Precision = Literal["fp32", "fp16", "int8"]
@@ -109,7 +111,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="faim checkpoint, YOLOX or YOLOV .pth (default: the embedded FAIM-Nano)",
     )
     parser.add_argument("--format", choices=get_args(Format), required=True)
-    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    add_output(parser, "--out", type=path, required=True, help="folder to write")
     parser.add_argument("--size", help="network input: an integer, or HxW (the model's own)")
     parser.add_argument("--batch", default="1", metavar="N", help="images at once, or dynamic (1)")
     parser.add_argument(
@@ -125,7 +127,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--no-parity", dest="parity", action="store_false", help="do not compare with PyTorch"
     )
     int8 = parser.add_argument_group("int8")
-    int8.add_argument("--calibration", metavar="VIDEO", help="video, folder or glob to calibrate")
+    add_input(
+        int8,
+        "--calibration",
+        reads=source_files,
+        metavar="VIDEO",
+        help="video, folder or glob to calibrate",
+    )
     int8.add_argument(
         "--calibration-frames",
         default=str(CALIBRATION_FRAMES),

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from faim.errors import FaimError
+from faim.files import scratch_folder
 
 _FILE = re.compile(r"(frame|describe|step|refine)\.(onnx|xml|bin|engine)")
 #: Engines of one compute capability.
@@ -44,27 +43,29 @@ def output_folder(out: Path) -> Iterator[Workplace]:
     """
     check_output(out)
     target = out.absolute()
-    temporary = target.parent / f".{target.name}-{uuid.uuid4().hex[:8]}"
-    place = Workplace(temporary / "files", temporary / "scratch")
     try:
-        place.files.mkdir(parents=True)
-        place.scratch.mkdir()
-    except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise _unwritable(out, error) from error
-    try:
-        yield place
-        _move(place.files, target, temporary / "earlier")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with scratch_folder(target.parent) as temporary:
+            place = Workplace(temporary / "files", temporary / "scratch")
+            place.files.mkdir()
+            place.scratch.mkdir()
+            with _named(out, place):
+                yield place
+            _move(place.files, target, temporary / "earlier")
     except OSError as error:
         raise _unwritable(out, error) from error
+
+
+@contextmanager
+def _named(out: Path, place: Workplace) -> Iterator[None]:
+    """Messages name the output; the temporary folder is of no use to the reader."""
+    try:
+        yield
     except FaimError as error:
-        # The temporary folder is of no use to the reader, who will not find it.
         message = str(error)
         for folder in (place.files, place.scratch):
             message = message.replace(str(folder), str(out))
         raise FaimError(message) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def check_output(out: Path) -> None:

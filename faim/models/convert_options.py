@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from faim.arguments import path
+from faim.outputs import add_output
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add them to a parser, and `run`."""
     parser.add_argument("source", type=Path, help="published YOLOX or YOLOV .pth")
-    parser.add_argument("--out", type=Path, required=True, help="safetensors file to write")
+    add_output(parser, "--out", type=path, required=True, help="safetensors file to write")
     parser.add_argument("--classes", help="class names, separated by commas")
     parser.set_defaults(run=run)
 

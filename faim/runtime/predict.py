@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -25,17 +22,18 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from faim.errors import FaimError
+from faim.errors import FaimError, interrupted_status
 from faim.runtime.choices import BackendName, PostName, Precision
 from faim.runtime.decode_ahead import DecodeAhead
 from faim.runtime.many import stream_many
 from faim.runtime.memory import PolicyName
 from faim.runtime.opening import Mode, no_end
-from faim.runtime.outputs import check_outputs, open_sinks, output_names
+from faim.runtime.outputs import check_names, open_sinks, output_names
 from faim.runtime.pipeline import DISPLAY_THRESHOLD, Detector
 from faim.runtime.post import check_post, post_note
-from faim.runtime.sinks import Result, Sink, StopRun
+from faim.runtime.sinks import Result, Sink, StopRun, now
 from faim.runtime.sources import FirstFrames, open_source
+from faim.terminal import lead_nowhere
 
 Aggregate = Literal["auto", "ticam", "affinity", "none"]
 
@@ -103,14 +101,19 @@ class PredictSummary:
         dropped: frames of a camera or stream that came too fast to be looked at.
         seconds: wall time from the first frame read to the last result delivered, decoding,
             drawing and encoding included.
-        interrupted: True after Ctrl-C; the command line then exits with status 130.
+        status: of the command line: 0, or 130 after Ctrl-C, 143 after SIGTERM.
     """
 
     frames: int = 0
     detections: int = 0
     dropped: int = 0
     seconds: float = 0.0
-    interrupted: bool = False
+    status: int = 0
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C or SIGTERM ended the run."""
+        return self.status != 0
 
     @property
     def ms_per_frame(self) -> float:
@@ -126,8 +129,8 @@ class PredictSummary:
 def run_predict(options: PredictOptions) -> PredictSummary:
     """Detect in one source and deliver the results, as `options` say.
 
-    Ctrl-C while frames are processed is not raised again: sinks are closed, the summary is printed
-    and says `interrupted`. (Earlier, while the model loads, KeyboardInterrupt passes through.)
+    Ctrl-C or SIGTERM while frames are processed is not raised again: sinks are closed, the summary
+    is printed and says `interrupted`. (Earlier, while the model loads, it passes through.)
 
     Raises:
         FaimError: a wrong source, checkpoint, option or output file. Source, weights and options
@@ -140,7 +143,7 @@ def run_predict(options: PredictOptions) -> PredictSummary:
     summary = PredictSummary()
     with ExitStack() as stack:
         sources = _open_sources(options, stack)
-        check_outputs(
+        check_names(
             sources,
             jsonl=options.jsonl,
             save_video=options.save_video,
@@ -167,7 +170,7 @@ def run_predict(options: PredictOptions) -> PredictSummary:
         sinks = open_sinks(
             sources,
             stack,
-            lambda line: progress.console.print(line, markup=False),
+            lambda line: now(lambda: progress.console.print(line, markup=False)),
             jsonl=options.jsonl,
             save_video=options.save_video,
             show=options.show,
@@ -231,8 +234,8 @@ def _deliver(
             summary.detections += len(result.detections)
     except StopRun:
         pass
-    except KeyboardInterrupt:
-        summary.interrupted = True
+    except KeyboardInterrupt as interrupt:
+        summary.status = interrupted_status(interrupt)
     finally:
         summary.seconds = time.perf_counter() - start
 
@@ -243,8 +246,7 @@ class _Console(Console):
     def on_broken_pipe(self) -> None:
         """Not an error: the run ends, and nothing more is said."""
         self.quiet = True
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        lead_nowhere(self.file)
         raise StopRun
 
 
@@ -286,7 +288,7 @@ def _print_summary(
         f"size {height}x{width}, {detector.backend} on {detector.device}"
         + post_note(detector.post, options.mode),
     ]
-    if options.jsonl is not None and str(options.jsonl) != "-":
+    if options.jsonl is not None and str(options.jsonl) != "-" and summary.frames:
         lines.append(f"JSON lines in {_listed(output_names(options.jsonl, sources))}")
     if options.save_video is not None and summary.frames:
         lines.append(f"annotated video in {_listed(output_names(options.save_video, sources))}")

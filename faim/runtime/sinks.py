@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import sys
@@ -14,8 +15,10 @@ import cv2
 import supervision as sv
 
 from faim.errors import FaimError
+from faim.files import is_special
 from faim.runtime.drawing import Annotator
 from faim.runtime.results import FrameResult
+from faim.terminal import lead_nowhere, raise_failure
 
 Result: TypeAlias = FrameResult[sv.Detections]
 
@@ -45,9 +48,10 @@ class JsonLinesSink:
     """One JSON object a frame, in order, written through to the file line by line.
 
     The file holds whole lines at any moment: a line that an error or Ctrl-C breaks is taken back.
+    It is replaced, or made, with the first of them.
 
     Args:
-        path: a file, replaced if it exists, or "-" for stdout.
+        path: a file, or "-" for stdout.
 
     Raises:
         FaimError: the file cannot be written.
@@ -59,18 +63,17 @@ class JsonLinesSink:
         self._file: Any = None
         self._good = 0
         if self.path != "-":
-            try:
-                self._file = Path(path).open("wb", buffering=0)  # noqa: SIM115
-            except OSError as error:
-                raise unwritable(self.path, error) from error
+            check_place(self.path)
 
     def write(self, result: Result) -> None:
         """See `Sink`."""
         line = json.dumps(to_record(result), ensure_ascii=False) + "\n"
+        if self.path == "-":
+            now(lambda: sys.stdout.write(line))
+            return
         if self._file is None:
-            _print_line(line)
-        else:
-            self._append(line.encode())
+            self._file = open_new(self.path)
+        self._append(line.encode())
 
     def _append(self, line: bytes) -> None:
         try:
@@ -193,17 +196,47 @@ class CallbackSink:
         """Nothing is held."""
 
 
-def _print_line(line: str) -> None:
+def now(print_something: Callable[[], object]) -> None:
+    """Print to stdout at once.
+
+    Raises:
+        FaimError: it cannot be written.
+        StopRun: nobody reads it.
+    """
     try:
-        sys.stdout.write(line)
+        print_something()
         sys.stdout.flush()
+        raise_failure()
     except BrokenPipeError as error:
-        # Python would complain once more when it flushes stdout at exit.
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        lead_nowhere(sys.stdout)
         raise StopRun from error
     except OSError as error:
         raise unwritable("standard output", error) from error
+
+
+def check_place(path: str) -> None:
+    """Raise FaimError if a file cannot be written, without touching one that is there."""
+    try:
+        place = Path(os.path.realpath(path))
+        new = not os.path.exists(place)  # noqa: PTH110 - Path's raises for names too long
+        if not is_special(path):
+            place.open("ab").close()
+            if new:
+                place.unlink()
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def open_new(path: str) -> io.FileIO:
+    """The file to write to, empty and not buffered.
+
+    Raises:
+        FaimError: it cannot be opened.
+    """
+    try:
+        return io.FileIO(path, "wb")
+    except OSError as error:
+        raise unwritable(path, error) from error
 
 
 def unwritable(path: str, error: Exception) -> FaimError:

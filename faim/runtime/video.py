@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from fractions import Fraction
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -15,7 +16,7 @@ from av.video.reformatter import VideoReformatter
 from loguru import logger
 
 from faim.errors import FaimError
-from faim.runtime.frames import Frame, Image, Reading, SourceBase
+from faim.runtime.frames import Frame, Image, Look, Reading, SourceBase
 
 #: frames a second where a container gives none that can be true.
 UNKNOWN_FPS = 25.0
@@ -58,7 +59,7 @@ class VideoSource(SourceBase):
                 assert stamp is not None  # None is for real time
                 start = start if index else stamp
                 time = max(time, stamp - start)  # a damaged frame may upset the order
-                yield Frame(index, time, image)
+                yield Frame(index, time, image, reader.look)
                 index += 1
         if index == 0:
             raise FaimError(f"{self.name}: not one frame can be decoded; expected an intact video")
@@ -76,6 +77,7 @@ class VideoReader:
     Attributes:
         fps: nominal frames a second, above 0.
         frame_count: frames to expect by the header; None if unknown or in real time.
+        look: how the last picture is to be shown.
         realtime: whether frames come at their own pace. Decoding then holds no frame back for the
             sake of threads, and a stream without time stamps is given none.
     """
@@ -92,6 +94,8 @@ class VideoReader:
         self._declared = int(stream.frames or 0)
         self._decoded = self._damaged = 0
         self._stamp: float | None = None
+        self.look = Look()
+        self._pixel_aspect = Fraction(stream.sample_aspect_ratio or 1)
         self._time_base = stream.time_base
         # Threads over frames are quicker, but hold back as many frames as there are threads.
         stream.thread_type = "SLICE" if self.realtime else "AUTO"
@@ -106,6 +110,7 @@ class VideoReader:
         """
         for picture in self._pictures:
             self._decoded += 1
+            self.look = self._look_of(picture)
             return self._stamp_of(picture), self._upright(picture)
         self._report()
         return None
@@ -139,6 +144,16 @@ class VideoReader:
         else:  # a bare stream
             self._stamp = 0.0 if self._stamp is None else self._stamp + 1.0 / self.fps
         return self._stamp
+
+    def _look_of(self, picture: Any) -> Look:
+        aspect = self._pixel_aspect
+        return Look(
+            1 / aspect if round(picture.rotation / 90) % 2 else aspect,
+            picture.color_range,
+            picture.color_primaries,
+            picture.color_trc,
+            picture.colorspace,
+        )
 
     def _upright(self, picture: Any) -> Image:
         # One reformatter for all frames and no threads in it: the same bits as

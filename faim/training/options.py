@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from faim.arguments import take_overrides_anywhere
 from faim.errors import FaimError
+from faim.outputs import add_input, add_output, nothing
 
 if TYPE_CHECKING:
     from faim.training.common import CommonExperiment
@@ -60,11 +61,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         names = dict.fromkeys((*flags, *spellings))
         parser.add_argument(*names, dest=field, help=text)
     parser.add_argument("--fp16", action="store_true", help="short for --precision 16-mixed")
-    parser.add_argument(
-        "-o", "--output-dir", "--output_dir", type=Path, help="folder to write to (runs/NAME)"
+    add_output(
+        parser,
+        "-o",
+        "--output-dir",
+        "--output_dir",
+        writes=nothing,  # `run_train` claims it: only the experiment knows its default
+        type=Path,
+        help="folder to write to (runs/NAME)",
     )
-    parser.add_argument(
+    add_input(
+        parser,
         "--resume",
+        reads=nothing,  # to be replaced is what it is for
         nargs="?",
         const="",
         metavar="CKPT",

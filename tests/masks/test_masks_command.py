@@ -183,7 +183,7 @@ def test_wrong_input_is_one_sentence(path, capsys):
         f"masks {path} --method box --preview sheet.txt": "expected a name ending in .png",
         "masks none.json --method box": "none.json: no such file",
         "masks . --method box": ".: is a folder; expected a CocoVID or COCO file",
-        f"masks {path} --method box --out {path}": "is the input",
+        f"masks {path} --method box --out {path}": "is what the run reads",
         f"masks {path} --method grabcut --images nowhere": "no mask could be made",
         f"masks {path} --method grabcut --images nowhere --strict": "expected none with --strict",
     }

@@ -316,7 +316,7 @@ def test_inputs_are_not_written(two_files: tuple[Path, Path], tmp_path: Path) ->
     link = tmp_path / "link.json"
     link.symlink_to(two_files[1])
     for place in (*two_files, link):
-        with pytest.raises(FaimError, match="is one of the files to compare; expected another"):
+        with pytest.raises(FaimError, match="is what the run reads; expected another"):
             run_masks_eval(MasksEvalOptions(*two_files, json=place))
     assert [file.read_bytes() for file in two_files] == before
 

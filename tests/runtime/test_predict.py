@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ import pytest
 from runtime_helpers import FakeModel, flat_frames, write_video
 
 import faim
+from faim.cli import main
 from faim.errors import FaimError
 from faim.runtime.pipeline import Detector
 from faim.runtime.predict import PredictOptions, run_predict
@@ -311,3 +313,30 @@ def test_real_weights_find_the_real_object_where_it_is(shared: Path) -> None:
         inside = np.prod(np.clip(high - low, 0, None), axis=1)
         iou = inside / (birds.area + np.prod(box[2:] - box[:2]) - inside)
         assert iou.max() > 0.75
+
+
+@pytest.mark.parametrize("mode", ["stream", "global"])
+def test_sigterm_keeps_what_is_done(
+    mode: str, tmp_path: Path, video: Path, fake_load: FakeModel, monkeypatch: Any
+) -> None:
+    """All results so far, in whole files; in global mode there are none yet, and no empty files."""
+    propose = fake_load.propose
+
+    def terminated(images: Any) -> Any:
+        if len(fake_load.batches) == 3:
+            signal.raise_signal(signal.SIGTERM)
+        return propose(images)
+
+    monkeypatch.setattr(fake_load, "propose", terminated)
+    lines, film = tmp_path / "out.jsonl", tmp_path / "out.mp4"
+    weights = tmp_path / "w"
+    weights.touch()
+    line = ["predict", video, "--weights", weights, "--mode", mode, "--jsonl", lines]
+    assert main([str(each) for each in [*line, "--save-video", film]]) == 143
+    if mode == "stream":
+        assert len(lines.read_text().splitlines()) == len(list(open_source(film))) == 3
+        assert b"moof" not in film.read_bytes()  # an ordinary MP4, whose end was written
+    else:
+        assert not lines.exists()
+        assert not film.exists()
+    assert not list(tmp_path.glob(".*"))

@@ -100,9 +100,15 @@ def convert_videos(
                     f"goes on after {len(jobs) - len(left)} of {len(jobs)} videos; to start anew, "
                     f"delete {unfinished.folder}"
                 )
-            with closing(run_jobs(work, left, len(jobs), workers, console)) as lines:
-                for number, line in zip(todo, lines, strict=True):
-                    unfinished.append(digests[number], line)
+            done = len(jobs) - len(left)
+            try:
+                with closing(run_jobs(work, left, len(jobs), workers, console)) as lines:
+                    for number, line in zip(todo, lines, strict=True):
+                        unfinished.append(digests[number], line)
+                        done += 1
+            except KeyboardInterrupt:
+                logger.info(f"stopped after {done} of {len(jobs)} videos; the same command goes on")
+                raise
             summary = Summary(out, problems=found)
             write_coco_vid(unfinished.read(digests), classes, unfinished.folder, summary)
     except OSError as error:

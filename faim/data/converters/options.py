@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from functools import partial
 
-from faim.data.converters.common_options import Kind, add_common, target
+from faim.data.converters.common_options import Kind, add_common, target, target_of
 from faim.data.converters.imagenet_options import IMAGENET_KINDS
 from faim.data.converters.video_kinds import VIDEO_KINDS
 from faim.errors import FaimError
@@ -52,7 +52,7 @@ def _run_davis(parsed: argparse.Namespace) -> None:
 
     convert_davis2016(
         parsed.source,
-        target(parsed.out, "annotations.json"),
+        target_of(parsed),
         labels=parsed.labels,
         clean_only=parsed.clean_only,
         strict=parsed.strict,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -42,10 +42,14 @@ class Unfinished:
             OSError: the folder cannot be made or read.
         """
         self.folder = out.with_name(out.name + ".part")
+        if self.folder.is_symlink():
+            raise FaimError(
+                f"{self.folder}: is a link; expected a folder of an earlier run, or none"
+            )
         self.folder.mkdir(parents=True, exist_ok=True)
         self._path = self.folder / "videos.jsonl"
         self._lines: dict[str, int] = {}
-        self._file: IO[bytes] = self._path.open("a+b")
+        self._file: IO[bytes] = open(self._path, "a+b", opener=_open_no_link)  # noqa: SIM115
         try:
             self._lock()
             self._scan()
@@ -88,7 +92,9 @@ class Unfinished:
         if fcntl is None:
             self._file.close()  # Windows deletes no open file
         if kind is None or not self._lines:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            with suppress(OSError):  # what else lies in the folder stays
+                self._path.unlink()
+                self.folder.rmdir()
         self._file.close()  # only now may another run begin
 
     def _lock(self) -> None:
@@ -115,6 +121,10 @@ class Unfinished:
             self._lines[fingerprint] = start
             start += len(line)
         self._file.truncate(start)
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def _parse(line: bytes) -> tuple[str, Any]:

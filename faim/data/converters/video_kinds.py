@@ -5,12 +5,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from faim.data.converters.common_options import Kind, add_common, target
+from faim.data.converters.common_options import Kind, add_common, target_of
 from faim.errors import FaimError
 
 
 def _davis2017_options(parser: argparse.ArgumentParser) -> None:
-    add_common(parser, "folder of JPEGImages, Annotations and ImageSets")
+    add_common(
+        parser,
+        "folder of JPEGImages, Annotations and ImageSets",
+        lambda parsed: f"davis2017_{parsed.split}.json",
+    )
     parser.add_argument("--split", default="train", help="list in ImageSets/2017 (train)")
     parser.add_argument(
         "--labels", type=Path, metavar="JSON", help="sequence to the classes of its objects"
@@ -22,7 +26,7 @@ def _run_davis2017(parsed: argparse.Namespace) -> None:
 
     convert_davis2017(
         parsed.source,
-        target(parsed.out, f"davis2017_{parsed.split}.json"),
+        target_of(parsed),
         split=parsed.split,
         labels=parsed.labels,
         strict=parsed.strict,
@@ -31,7 +35,11 @@ def _run_davis2017(parsed: argparse.Namespace) -> None:
 
 
 def _youtube_vos_options(parser: argparse.ArgumentParser) -> None:
-    add_common(parser, "folder of train, with JPEGImages, Annotations and meta.json")
+    add_common(
+        parser,
+        "folder of train, with JPEGImages, Annotations and meta.json",
+        lambda parsed: f"youtube_vos_{parsed.split}.json",
+    )
     parser.add_argument("--split", choices=("train", "valid"), default="train")
 
 
@@ -40,7 +48,7 @@ def _run_youtube_vos(parsed: argparse.Namespace) -> None:
 
     convert_youtube_vos(
         parsed.source,
-        target(parsed.out, f"youtube_vos_{parsed.split}.json"),
+        target_of(parsed),
         split=parsed.split,
         strict=parsed.strict,
         workers=parsed.workers,
@@ -48,7 +56,11 @@ def _run_youtube_vos(parsed: argparse.Namespace) -> None:
 
 
 def _ovis_options(parser: argparse.ArgumentParser) -> None:
-    add_common(parser, "folder of annotations_train.json and train")
+    add_common(
+        parser,
+        "folder of annotations_train.json and train",
+        lambda parsed: f"ovis_{parsed.split}.json",
+    )
     parser.add_argument("--split", choices=("train", "valid", "test"), default="train")
     parser.add_argument(
         "--hold-out",
@@ -64,7 +76,7 @@ def _run_ovis(parsed: argparse.Namespace) -> None:
 
     convert_ovis(
         parsed.source,
-        target(parsed.out, f"ovis_{parsed.split}.json"),
+        target_of(parsed),
         split=parsed.split,
         hold_out=parsed.hold_out,
         strict=parsed.strict,
@@ -83,7 +95,11 @@ def _amount(text: str) -> float:
 
 
 def _epic_options(parser: argparse.ArgumentParser) -> None:
-    add_common(parser, "folder of object_detection_images, or of kitchens with it")
+    add_common(
+        parser,
+        "folder of object_detection_images, or of kitchens with it",
+        lambda parsed: f"epic_kitchens{f'_{parsed.only}' if parsed.only else ''}.json",
+    )
     parser.add_argument("--annotations", type=Path, metavar="DIR", help="folder of the CSV files")
     parser.add_argument(
         "--split", type=Path, metavar="CSV", help="video_id,split (default: made from the names)"
@@ -97,10 +113,9 @@ def _epic_options(parser: argparse.ArgumentParser) -> None:
 def _run_epic(parsed: argparse.Namespace) -> None:
     from faim.data.converters.epic_kitchens import convert_epic_kitchens
 
-    name = f"epic_kitchens_{parsed.only}.json" if parsed.only else "epic_kitchens.json"
     convert_epic_kitchens(
         parsed.source,
-        target(parsed.out, name),
+        target_of(parsed),
         annotations=parsed.annotations,
         split=parsed.split,
         only=parsed.only,
@@ -111,7 +126,11 @@ def _run_epic(parsed: argparse.Namespace) -> None:
 
 
 def _mot_options(parser: argparse.ArgumentParser) -> None:
-    add_common(parser, "folder of MOT17 or MOT20")
+    add_common(
+        parser,
+        "folder of MOT17 or MOT20",
+        lambda parsed: f"mot_{parsed.half}.json" if parsed.half else "mot.json",
+    )
     parser.add_argument(
         "--detector", default="FRCNN", help="of MOT17's three: DPM, FRCNN (default) or SDP"
     )
@@ -131,7 +150,7 @@ def _run_mot(parsed: argparse.Namespace) -> None:
 
     convert_mot(
         parsed.source,
-        target(parsed.out, f"mot_{parsed.half}.json" if parsed.half else "mot.json"),
+        target_of(parsed),
         detector=parsed.detector,
         half=parsed.half,
         crowds=parsed.crowds,
@@ -155,7 +174,7 @@ def _run_yolo(parsed: argparse.Namespace) -> None:
         raise FaimError(f"--names {parsed.names!r}: an empty name; expected names like cat,dog")
     convert_yolo_folder(
         parsed.source,
-        target(parsed.out, "annotations.json"),
+        target_of(parsed),
         names=names,
         strict=parsed.strict,
         workers=parsed.workers,
