@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -24,14 +24,6 @@ from faim.training.module import BaseTraining
 ROOT = Path(__file__).parents[2]
 Fit = Callable[..., Path]
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
-
-
-@pytest.fixture(autouse=True)
-def _ctrl_c_works() -> Iterator[None]:
-    """Also where this process was started with Ctrl-C ignored, as in a script's background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def sent_at(monkeypatch: pytest.MonkeyPatch, step: int, number: int) -> None:
@@ -169,7 +161,7 @@ def test_two_trainings_into_one_folder(
     command = ["train", "-f", str(file), "-o", str(out)]
     for option in ("--resume", "--overwrite"):
         assert main([*command, option]) == 2
-        assert "another run is writing" in capsys.readouterr().err
+        assert "another run is writing it" in capsys.readouterr().err
     process.kill()
     process.communicate()
     assert main([*command, "--overwrite", "max_epochs=1"]) == 0

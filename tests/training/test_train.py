@@ -20,7 +20,6 @@ from faim.errors import FaimError
 from faim.models.checkpoint import load_checkpoint
 from faim.training.checkpoints import SaveProgress
 from faim.training.experiment import BaseExperiment, Experiment, FaimExperiment
-from faim.training.module import BaseTraining
 
 ROOT = Path(__file__).parents[2]
 Fit = Callable[..., Path]
@@ -166,22 +165,6 @@ def test_bfloat16(stage: str, request: pytest.FixtureRequest, fit: Fit, tmp_path
     result = weights(fit(replace(experiment, precision="bf16-mixed", max_epochs=1), tmp_path))
     assert all(t.isfinite().all() for t in result.values())
     assert all(t.dtype != torch.bfloat16 for t in result.values())
-
-
-def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(
-    base_experiment: BaseExperiment, fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    losses = BaseTraining.losses
-
-    def broken(self: BaseTraining, images: Tensor, targets: Any) -> dict[str, Tensor]:
-        result = losses(self, images, targets)
-        factor = float("nan") if self.global_step == 3 else 1.0
-        return {name: value * factor for name, value in result.items()}
-
-    monkeypatch.setattr(BaseTraining, "losses", broken)
-    with pytest.raises(FaimError, match="the loss is nan at iteration 3"):
-        fit(replace(base_experiment, checkpoint_every=1), tmp_path)
-    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 3
 
 
 def test_every_part_of_the_loss_is_logged(
@@ -451,32 +434,3 @@ def test_a_validation_that_fails_loses_nothing(
     assert torch.load(last, weights_only=True)["global_step"] == 4
     resumed = weights(fit(experiment, tmp_path / "out", resume=last))
     assert_same(weights(fit(base_experiment, tmp_path / "whole")), resumed)
-
-
-@pytest.mark.parametrize("stage", ["base_experiment", "faim_experiment"])
-def test_validation_keeps_the_best_weights_and_leaves_the_training_alone(
-    stage: str,
-    annotations: Path,
-    request: pytest.FixtureRequest,
-    fit: Fit,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    from faim.evaluation import run as evaluation
-
-    run_eval = evaluation.run_eval
-    ap50 = iter([12.0, 7.0])
-
-    def scripted(*arguments: Any) -> dict[str, Any]:
-        report = run_eval(*arguments)
-        (figures,) = report["modes"].values()
-        figures["ap50"] = next(ap50)
-        return report
-
-    monkeypatch.setattr(evaluation, "run_eval", scripted)
-    experiment: Experiment = request.getfixturevalue(stage)
-    plain = weights(fit(replace(experiment, save_history=True), tmp_path / "plain"))
-    validated = fit(replace(experiment, val_ann=str(annotations)), tmp_path / "validated")
-    assert_same(plain, weights(validated))
-    first = weights(tmp_path / "plain/epoch_001.safetensors")
-    assert_same(first, weights(tmp_path / "validated/best.safetensors"))
