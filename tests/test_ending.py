@@ -127,3 +127,19 @@ def test_results_are_written_though_nothing_can_be_printed(
     )
     assert (done.returncode, done.stderr) == (status, told)
     assert out.read_text() == "written"
+
+
+def test_ctrl_c_works_in_the_processes_that_tests_start() -> None:
+    """Also where a script in the background started these tests, with SIGINT ignored."""
+    ask = "import signal; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    asked = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
+    assert asked.stdout == "True\n"
+
+
+def test_an_ignored_ctrl_c_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert _ends(monkeypatch, lambda: signal.raise_signal(signal.SIGINT)) == 0
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -45,16 +45,13 @@ class StopInOrder(Callback):
         """`progress` writes the checkpoint."""
         self.progress = progress
         self.requested: int | None = None
-        self._ignored = [s for s in _REQUESTS if signal.getsignal(s) is signal.SIG_IGN]
-        self._previous: dict[int, Any] = {}
+        # Lightning takes over SIGTERM later.
+        self._before = {number: signal.getsignal(number) for number in _REQUESTS}
 
     def on_train_start(self, trainer: lightning.Trainer, module: Any) -> None:
         """Take over both, from Lightning too, which ends a training at SIGTERM as if complete."""
-        if threading.current_thread() is not threading.main_thread():
-            return  # where Python lets nobody handle signals
-        for number in _REQUESTS:
-            handler = signal.SIG_IGN if number in self._ignored else self._request
-            self._previous[number] = signal.signal(number, handler)
+        for number, before in self._before.items():
+            _handle(number, before if before is signal.SIG_IGN else self._request)
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
@@ -72,9 +69,8 @@ class StopInOrder(Callback):
 
     def teardown(self, trainer: lightning.Trainer, module: Any, stage: str) -> None:
         """Give both back."""
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-        self._previous = {}
+        for number, before in self._before.items():
+            _handle(number, before)
 
     def _request(self, number: int, frame: FrameType | None) -> None:
         kind, name = _REQUESTS[number]
@@ -92,6 +88,12 @@ class StopInOrder(Callback):
         self.progress.save(trainer)
         kind, _ = _REQUESTS[self.requested or signal.SIGINT]
         raise TrainingStoppedError(kind())
+
+
+def _handle(number: int, handler: Any) -> None:
+    """Set a signal's handler, which Python lets only the main thread do."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(number, handler)
 
 
 class _TimeLeft:

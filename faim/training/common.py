@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from torch import nn
@@ -22,6 +23,14 @@ if TYPE_CHECKING:
     from faim.training.steps import TrainingModule
 
 Precision = Literal["32-true", "16-mixed", "bf16-mixed"]
+
+#: Beyond any use; a slip of the finger ends in a sentence, not in a full memory.
+_MOST: dict[str, int] = {
+    **{"max_epochs": 100_000, "batch_size": 65_536, "devices": 1024, "num_nodes": 1024},
+    **{"workers": 1024, "seed": 2**32 - 1},
+}
+#: Side of a network's input in training.
+_LARGEST_SIDE = 8192
 
 
 @dataclass(kw_only=True)
@@ -110,6 +119,8 @@ class CommonExperiment(ABC):
             at_least(name, getattr(self, name), 1)
         for name in ("workers", "seed", "grad_clip", "val_start"):
             at_least(name, getattr(self, name), 0)
+        for name, most in _MOST.items():
+            at_most(name, getattr(self, name), most)
         for name in ("ema_decay", "stop_below"):
             share(name, getattr(self, name))
         processes = self.devices * self.num_nodes
@@ -211,6 +222,20 @@ def at_least(name: str, value: float, low: float) -> None:
     """FaimError where a field is below `low`."""
     if value < low:
         raise FaimError(f"{name} is {value!r}; expected at least {low}")
+
+
+def at_most(name: str, value: float, high: float) -> None:
+    """FaimError where a field is above `high`."""
+    if value > high:
+        raise FaimError(f"{name} is {shortened(value)}; expected at most {high}")
+
+
+def sides(name: str, values: Sequence[int]) -> None:
+    """FaimError where not all of a field's sides of network inputs are possible ones."""
+    if not values or not all(32 <= side <= _LARGEST_SIDE and side % 32 == 0 for side in values):
+        raise FaimError(
+            f"{name} is {shortened(values)}; expected multiples of 32 from 32 to {_LARGEST_SIDE}"
+        )
 
 
 def share(name: str, value: float) -> None:

@@ -54,7 +54,11 @@ class TrainRequest:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `faim train` to a parser, and `run`."""
     parser.add_argument(
-        "-f", "--exp-file", "--exp_file", required=True, help="experiment, as exps/faim_s.py"
+        "-f",
+        "--exp-file",
+        "--exp_file",
+        required=True,
+        help="experiment, as exps/faim_s.py: Python code that is run, so give only files you trust",
     )
     for flags, field, text in _FIELDS:
         spellings = [flag.replace("-", "_").replace("__", "--") for flag in flags if "--" in flag]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -14,19 +14,35 @@ from faim.training.steps import TrainingModule
 
 #: Images that the statistics are taken of.
 IMAGES = 64
+#: Smallest and largest norm of a filter that is scaled.
+FILTER_NORMS = (0.1, 10.0)
+
+#: A convolution and the norm behind it.
+_Pair = tuple[nn.Conv2d, nn.BatchNorm2d]
 
 
 @dataclass
-class _Statistics:
-    """Sums over all that a norm was given, by channel."""
+class _Moments:
+    """Sums over all that a layer was given, by channel.
+
+    Attributes:
+        count: how many values of each channel.
+        total: (C,) double, their sum.
+        squares: (C,) double, the sum of their squares.
+    """
 
     count: int
     total: Tensor
     squares: Tensor
 
-    def add(self, values: Tensor) -> None:
-        """Take (N, C, H, W) into the sums."""
-        channels = values.detach().double().transpose(0, 1).flatten(1)
+    @classmethod
+    def of_none(cls, channels: int) -> Self:
+        """Nothing seen yet."""
+        return cls(0, *torch.zeros(2, channels, dtype=torch.float64))
+
+    def add(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        """Take the input (N, C, H, W) of a layer into the sums; a hook."""
+        channels = inputs[0].double().transpose(0, 1).flatten(1)
         self.count += channels.shape[1]
         self.total += channels.sum(dim=1)
         self.squares += channels.square().sum(dim=1)
@@ -38,9 +54,10 @@ def unfold_norms(module: TrainingModule, batches: Iterable[tuple[Any, ...]]) -> 
     A folded norm adds a bias and does nothing else, so its convolution's weights have whatever
     scale the export left them, from hundredths to hundreds: one learning rate cannot fit them all,
     and in training mode the norm would divide by statistics that it does not stand for. Here every
-    filter is scaled to a norm of 1 (how far a step of given length turns it then does not depend on
-    the export), and the norm gets the statistics of its input, and the weight and bias with which
-    it makes of them what it made before: in eval mode the network's output stays the same.
+    filter is scaled until what it makes varies as much as what it sees is large, as with the
+    weights of a new network: then a step of the optimiser changes no output out of proportion.
+    The norm gets the statistics of its input, and the weight and bias with which it makes of them
+    what it made before: in eval mode the network's output stays the same.
 
     Args:
         module: in the mode that it is to train in.
@@ -54,21 +71,21 @@ def unfold_norms(module: TrainingModule, batches: Iterable[tuple[Any, ...]]) -> 
     if not pairs:
         return 0
     module.eval()
-    with torch.no_grad(), _measured([norm for _, norm in pairs]) as statistics:
+    with torch.no_grad(), _measured(pairs) as moments:
         seen = 0
         for batch in batches:
             module.losses(*batch)
             seen += batch[0].shape[:-3].numel()
             if seen >= IMAGES:
                 break
-    for (conv, norm), measured in zip(pairs, statistics, strict=True):
-        if measured.count:
-            _put_back(conv, norm, measured)
     module.train()
-    return len(pairs)
+    used = [(pair, both) for pair, both in zip(pairs, moments, strict=True) if both[1].count]
+    for (conv, norm), (seen_by_conv, seen_by_norm) in used:
+        _put_back(conv, norm, seen_by_conv, seen_by_norm)
+    return len(used)
 
 
-def _folded(model: nn.Module) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+def _folded(model: nn.Module) -> Iterator[_Pair]:
     """Convolutions that train with norms that do nothing but add a bias (YOLOX's blocks)."""
     for block in model.modules():
         conv, norm = getattr(block, "conv", None), getattr(block, "bn", None)
@@ -81,34 +98,34 @@ def _folded(model: nn.Module) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d]]:
 
 
 @contextmanager
-def _measured(norms: list[nn.BatchNorm2d]) -> Iterator[list[_Statistics]]:
-    """Statistics of what each norm is given inside."""
-    empty = [norm.weight.new_zeros(norm.num_features, dtype=torch.float64) for norm in norms]
-    statistics = [_Statistics(0, zeros, zeros.clone()) for zeros in empty]
-
-    def listener(measured: _Statistics) -> Any:
-        return lambda norm, inputs: measured.add(inputs[0])
-
+def _measured(pairs: list[_Pair]) -> Iterator[list[tuple[_Moments, _Moments]]]:
+    """What each convolution and each norm is given inside."""
+    moments = [
+        (_Moments.of_none(conv.in_channels), _Moments.of_none(norm.num_features))
+        for conv, norm in pairs
+    ]
     hooks = [
-        norm.register_forward_pre_hook(listener(measured))
-        for norm, measured in zip(norms, statistics, strict=True)
+        layer.register_forward_pre_hook(seen.add)
+        for pair, both in zip(pairs, moments, strict=True)
+        for layer, seen in zip(pair, both, strict=True)
     ]
     try:
-        yield statistics
+        yield moments
     finally:
         for hook in hooks:
             hook.remove()
 
 
 @torch.no_grad()
-def _put_back(conv: nn.Conv2d, norm: nn.BatchNorm2d, measured: _Statistics) -> None:
-    """Scale the filters to 1, and give the norm the statistics of what they then make."""
+def _put_back(
+    conv: nn.Conv2d, norm: nn.BatchNorm2d, seen_by_conv: _Moments, seen_by_norm: _Moments
+) -> None:
+    """Scale the filters, and give the norm the statistics of what they then make."""
     assert norm.running_mean is not None
     assert norm.running_var is not None
-    mean = measured.total / measured.count
-    variance = (measured.squares / measured.count - mean.square()).clamp(min=0)
-    length = conv.weight.double().flatten(1).norm(dim=1)
-    scale = torch.where(length > 0, 1 / length, 1.0)
+    mean = seen_by_norm.total / seen_by_norm.count
+    variance = (seen_by_norm.squares / seen_by_norm.count - mean.square()).clamp(min=0)
+    scale = _scale(conv, seen_by_conv, variance)
     # Before: y = gain (x - running_mean) + bias.
     gain = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
     bias = norm.bias.double() + gain * (mean - norm.running_mean.double())
@@ -118,3 +135,13 @@ def _put_back(conv: nn.Conv2d, norm: nn.BatchNorm2d, measured: _Statistics) -> N
     norm.running_var.copy_(variance)
     norm.weight.copy_(gain / scale * (variance + norm.eps).sqrt())
     norm.bias.copy_(bias)
+
+
+def _scale(conv: nn.Conv2d, seen: _Moments, variance: Tensor) -> Tensor:
+    """(C_out,) by how much each filter is to grow; `variance` is that of what it makes now."""
+    squares = (seen.squares / seen.count).view(conv.groups, -1).mean(dim=1)
+    squares = squares.repeat_interleave(conv.out_channels // conv.groups)
+    norms = conv.weight.double().flatten(1).norm(dim=1)
+    # What is constant on these images has a norm all the same.
+    wanted = (norms * (squares / variance).sqrt()).nan_to_num(1.0).clamp(*FILTER_NORMS)
+    return torch.where(norms > 0, wanted / norms, 1.0)
