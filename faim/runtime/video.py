@@ -102,13 +102,13 @@ class VideoReader:
         expected = self._promised or frames_by_duration(container, stream, self.fps)
         self.frame_count = None if self.realtime else expected
         self._name, self._container = name, container
-        flags = Flags(container.format.flags)
-        self._stamped = not (self.realtime and Flags.no_timestamps in flags)
+        flags = container.format.flags
+        self._stamped = not (self.realtime and flags & Flags.no_timestamps.value)
         self._decoded = self._damaged = 0
         self._stamp: float | None = None
         self._time_base = stream.time_base
         self._packet_clock = PacketClock(
-            stream.time_base, self.fps, restarts=Flags.ts_discont in flags
+            stream.time_base, self.fps, restarts=bool(flags & Flags.ts_discont.value)
         )
         self._picture_clock = PictureClock()
         # Threads over frames are quicker, but hold back as many frames as there are threads.
