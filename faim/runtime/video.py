@@ -108,15 +108,15 @@ class VideoReader:
         expected = self._promised or frames_by_duration(container, stream, self.fps)
         self.frame_count = None if self.realtime else expected
         self._name, self._container = name, container
-        flags = Flags(container.format.flags)
-        self._stamped = not (self.realtime and Flags.no_timestamps in flags)
+        flags = container.format.flags
+        self._stamped = not (self.realtime and flags & Flags.no_timestamps.value)
         self._decoded = self._damaged = 0
         self._stamp: float | None = None
         self.look = Look()
         self._pixel_aspect = Fraction(stream.sample_aspect_ratio or 1)
         self._time_base = stream.time_base
         self._packet_clock = PacketClock(
-            stream.time_base, self.fps, restarts=Flags.ts_discont in flags
+            stream.time_base, self.fps, restarts=bool(flags & Flags.ts_discont.value)
         )
         self._picture_clock = PictureClock()
         check_pixels(name, stream.codec_context.width, stream.codec_context.height)
