@@ -33,6 +33,7 @@ from faim.runtime.results import FrameResult
 from faim.runtime.video_sink import VideoSink
 from faim.structures import Detections
 from faim.weights import default_weights
+from faim.wording import counted
 
 #: Training sets are generated from other seeds (docs/results.md).
 DEMO_SEED = 20_000
@@ -203,7 +204,8 @@ def _write_sheet(path: Path, pairs: list[_Pair]) -> None:
 
 def _print_table(console: Console, data: CocoVid, runs: Mapping[Mode, ModeRun]) -> None:
     table = Table(
-        title=f"{len(data.videos)} clips, {len(data.frames)} frames, {len(data.classes)} classes"
+        title=f"{counted(len(data.videos), 'clip')}, {counted(len(data.frames), 'frame')}, "
+        f"{counted(len(data.classes), 'class')}"
     )
     for name in ("", "AP50", "found %", "on/off flips per 100 frames", "ms a frame"):
         table.add_column(name, justify="right" if name else "left")

@@ -107,8 +107,11 @@ def _totals(numbers: Statistics, crowds: int) -> list[tuple[str, str]]:
         ("frames", f"{numbers.frames}, {numbers.empty_frames} without a box"),
         ("image sizes", ", ".join(sizes) + (f" and {more} more" if more > 0 else "")),
         ("classes", f"{len(numbers.classes)}, {unused} without a box"),
-        ("boxes", f"{numbers.boxes}, at most {numbers.most_boxes} in a frame, {crowds} crowds"),
-        ("tracks", f"{numbers.tracks}, {numbers.trackless} boxes without one"),
+        (
+            "boxes",
+            f"{numbers.boxes}, at most {numbers.most_boxes} in a frame, {counted(crowds, 'crowd')}",
+        ),
+        ("tracks", f"{numbers.tracks}, {counted(numbers.trackless, 'box')} without one"),
         ("masks", str(numbers.masks)),
         ("box sizes (√area, pixels)", ", ".join(quantiles)),
     ]

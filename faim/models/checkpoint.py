@@ -26,6 +26,7 @@ from faim.state_dicts import (
     read_safetensors,
     shapes_of,
 )
+from faim.wording import counted
 
 Aggregate = Literal["auto", "ticam", "affinity", "none"]
 
@@ -115,7 +116,7 @@ def load_base_weights(model: VideoModel, path: str | Path) -> None:
     base = {n.removeprefix(prefix): t for n, t in state.items() if n.startswith(prefix)}
     if config.num_classes != model.config.num_classes:
         logger.warning(
-            f"{path}: {config.num_classes} classes, this training has "
+            f"{path}: {counted(config.num_classes, 'class')}, this training has "
             f"{model.config.num_classes}; the class predictors start afresh"
         )
         fresh = model.detector.state_dict()
@@ -153,8 +154,8 @@ def _rename_classes(
 ) -> FaimConfig:
     if len(class_names) != config.num_classes:
         raise FaimError(
-            f"{path}: a checkpoint of {config.num_classes} classes; {len(class_names)} class names "
-            "were given"
+            f"{path}: a checkpoint of {counted(config.num_classes, 'class')}; "
+            f"{counted(len(class_names), 'class name')} given"
         )
     renamed = dict(zip(config.class_names, class_names, strict=True))
     refined = tuple(renamed[name] for name in config.refined_classes)

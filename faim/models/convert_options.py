@@ -7,6 +7,7 @@ from pathlib import Path
 
 from faim.arguments import path
 from faim.outputs import add_output
+from faim.wording import counted
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,5 +25,5 @@ def run(parsed: argparse.Namespace) -> int:
     names = tuple(parsed.classes.split(",")) if parsed.classes else None
     model = load_model(parsed.source, class_names=names)
     save_checkpoint(parsed.out, model)
-    print(f"wrote {parsed.out}: {model.config.title}, {model.config.num_classes} classes")
+    print(f"wrote {parsed.out}: {model.config.title}, {counted(model.config.num_classes, 'class')}")
     return 0

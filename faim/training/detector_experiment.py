@@ -19,6 +19,7 @@ from faim.training.common import CommonExperiment, at_least, share
 from faim.training.data_module import data_identity, read_data
 from faim.training.schedule import WarmupCosine, make_schedule, parameter_groups
 from faim.training.video_frames import every_nth_frame
+from faim.wording import counted
 
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback
@@ -174,8 +175,8 @@ class Experiment(CommonExperiment):
     def describe(self, data: CocoVid) -> str:
         """Stage, variant and data."""
         return (
-            f"{type(self).__name__} {self.variant}, {len(data.videos)} videos, "
-            f"{len(data.frames)} frames, {len(data.classes)} classes"
+            f"{type(self).__name__} {self.variant}, {counted(len(data.videos), 'video')}, "
+            f"{counted(len(data.frames), 'frame')}, {counted(len(data.classes), 'class')}"
         )
 
     def strong_augmentation(self, epoch: int) -> bool:

@@ -44,6 +44,7 @@ from faim.training.errors import OtherProcessError, end_other_processes
 from faim.training.options import TrainRequest, read_options
 from faim.training.steps import TrainingModule
 from faim.training.unfolding import IMAGES, unfold_norms
+from faim.wording import counted
 
 
 def run_train(parsed: argparse.Namespace) -> int:
@@ -264,7 +265,7 @@ def _unfold(module: TrainingModule, dataset: Any, experiment: CommonExperiment) 
 def _announce(experiment: CommonExperiment, data: Any, steps: int, out: Path) -> None:
     logger.info(
         f"{experiment.name}: {experiment.describe(data)}; "
-        f"{experiment.max_epochs} epochs of {steps} steps, learning rate "
+        f"{counted(experiment.max_epochs, 'epoch')} of {counted(steps, 'step')}, learning rate "
         f"{experiment.learning_rate:.4g}; writes to {out}"
     )
 

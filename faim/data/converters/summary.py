@@ -56,8 +56,7 @@ class Summary:
         table.add_row("all", str(self.annotations), str(sum(self.instances_by_class.values())))
         console.print(table)
         empty = f"{counted(self.empty_frames, 'frame')} without a box"
-        masks = "1 box" if self.masks == 1 else f"{self.masks} boxes"
-        lines = [f"{empty}, {masks} with a mask"]
+        lines = [f"{empty}, {counted(self.masks, 'box')} with a mask"]
         lines += [f"left out, {kind}: {count}" for kind, count in self.problems.notes.items()]
         lines += [
             f"{kind}: {count}, first {self.problems.examples[kind]}"
