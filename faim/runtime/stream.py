@@ -47,20 +47,26 @@ def is_stream(name: str) -> bool:
 
 
 def masked(url: str) -> str:
-    """A URL without what opens doors: what stands before `@`, and values of its query.
+    """A URL without what opens doors: what stands before `@`, values of its query, RTMP's key.
 
-    Values of one or two digits stay, as they tell the channels of a camera apart.
+    Values of one or two digits stay, as they tell the channels of a camera apart. The key is what
+    follows the application in an RTMP path.
 
     Example:
         >>> masked("rtsp://admin:secret@10.0.0.7/live?channel=1&token=d41d8")
         'rtsp://***@10.0.0.7/live?channel=1&token=***'
+        >>> masked("rtmp://a.example/live/abcd-1234")
+        'rtmp://a.example/live/***'
     """
     scheme, separator, rest = url.partition("://")
     if not separator:
         return url
     end = _authority_end(rest)
     user, at, host = rest[:end].rpartition("@")
-    return f"{scheme}://{'***' if user else ''}{at}{host}" + _SECRETS.sub(r"\1\2***", rest[end:])
+    path = rest[end:]
+    if scheme.lower().startswith("rtmp"):
+        path = re.sub(r"^(/[^/?#]+/)[^?#]+", r"\1***", path)
+    return f"{scheme}://{'***' if user else ''}{at}{host}" + _SECRETS.sub(r"\1\2***", path)
 
 
 def _authority_end(rest: str) -> int:

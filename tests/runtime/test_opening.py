@@ -139,6 +139,8 @@ def test_handlers_run_after_the_wait_and_are_put_back() -> None:
         ("http://u:p@[::1]:80/x?next=http://a:b@c/", "http://***@[::1]:80/x?next=***"),
         ("ftp://u:p@cam/x", "ftp://***@cam/x"),
         ("http://cam:8080/@user/x", "http://cam:8080/@user/x"),
+        ("rtmp://u:p@cam/live/k-1234?x=abc", "rtmp://***@cam/live/***?x=***"),
+        ("rtmp://cam/live", "rtmp://cam/live"),
         ("udp://@239.0.0.1:1234", "udp://@239.0.0.1:1234"),
         ("folder/a?b=c.mp4", "folder/a?b=c.mp4"),
     ],
