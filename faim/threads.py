@@ -11,7 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-_CGROUPS = Path("/sys/fs/cgroup")
+_CGROUPS, _OWN_GROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
 def share_processors() -> None:
@@ -36,24 +36,18 @@ def usable_processors() -> int:
     allowed = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
         allowed = len(os.sched_getaffinity(0))
-    quota = _quota()
-    return max(min(allowed, allowed if quota == math.inf else math.ceil(quota)), 1)
+    return max(math.ceil(min(allowed, _quota())), 1)
 
 
 def _quota() -> float:
     """Processors' worth of time that the control group has; infinite where there is no limit."""
-    try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
-        own = next(line[3:] for line in lines if line.startswith("0::")).lstrip("/")
-    except (OSError, StopIteration):
-        own = ""
-    folder = _CGROUPS / own
+    lines = [line for line in _text(_OWN_GROUP).splitlines() if line.startswith("0::")]
+    folder = _CGROUPS / (lines[0][3:].lstrip("/") if lines else "")
     # Every group above counts; within a container the mounted folder is the container's own.
     places = [place for place in (folder, *folder.parents) if place.is_relative_to(_CGROUPS)]
-    texts = [_text(place / "cpu.max") for place in places]
     version_1 = [_text(_CGROUPS / "cpu" / f"cpu.cfs_{name}_us") for name in ("quota", "period")]
     found = [math.inf]
-    for text in (*texts, " ".join(version_1)):
+    for text in (*(_text(place / "cpu.max") for place in places), " ".join(version_1)):
         limits = text.split()
         if len(limits) == 2 and all(limit.isdigit() for limit in limits):  # not "max", nor -1
             found.append(int(limits[0]) / max(int(limits[1]), 1))

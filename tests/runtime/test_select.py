@@ -22,6 +22,7 @@ pytestmark = pytest.mark.usefixtures("as_it_was")
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
+    torch.manual_seed(1)
     save_checkpoint(path, FAIM(CONFIG))
     return path
 
