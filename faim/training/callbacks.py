@@ -74,7 +74,8 @@ class StopInOrder(Callback):
 
     def _request(self, number: int, frame: FrameType | None) -> None:
         kind, name = _REQUESTS[number]
-        if self.requested is not None:  # A second one does not wait.
+        # A second one does not wait, nor does one during an evaluation, which takes its time.
+        if self.requested is not None or self.progress.at_rest:
             raise kind
         self.requested = number
         logger.info(f"{name}: finishes this step and writes a checkpoint")

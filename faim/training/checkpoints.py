@@ -77,6 +77,8 @@ class SaveProgress(Checkpoint):
         self.save_weights = save_weights
         #: Whether this training has done a step, and has written `last.ckpt`.
         self.began, self.saved = False, False
+        #: Whether nothing has happened since, so that it can end at any moment.
+        self.at_rest = False
 
     def on_save_checkpoint(
         self, trainer: lightning.Trainer, module: Any, checkpoint: dict[str, Any]

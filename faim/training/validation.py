@@ -68,7 +68,9 @@ class EpochEvaluation(Callback, ABC):
         """Evaluate in the first process; the others wait, and stop if it fails."""
         # So that a failure here costs nothing; once more after it, with the best so far.
         self.progress.save(trainer)
+        self.progress.at_rest = True
         self._in_first_process(trainer, self._evaluate_epoch)
+        self.progress.at_rest = False
 
     def state_dict(self) -> dict[str, float | None]:
         """The best so far, and the start."""

@@ -150,6 +150,29 @@ def test_stopped_before_the_first_checkpoint(
     assert not (out / "last.ckpt").exists()
 
 
+def test_a_signal_during_an_evaluation_ends_at_once(
+    base_experiment: BaseExperiment,
+    annotations: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The epoch is on the disk by then."""
+    from faim.evaluation import run as evaluation
+
+    def evaluate(*arguments: Any) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        raise AssertionError("went on")
+
+    monkeypatch.setattr(evaluation, "run_eval", evaluate)
+    changes = {"val_ann": str(annotations), "val_start": 0}
+    file, out = write_experiment(base_experiment, tmp_path / "e.py", **changes), tmp_path / "out"
+    assert main(["train", "-f", str(file), "-o", str(out)]) == 143
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == f"faim: stopped; go on with --resume ({out}/last.ckpt)"
+    assert torch.load(out / "last.ckpt", weights_only=True)["global_step"] == 4
+
+
 def test_two_trainings_into_one_folder(
     base_experiment: BaseExperiment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -425,7 +425,7 @@ def test_a_validation_that_fails_loses_nothing(
     def failing(*arguments: Any) -> dict[str, Any]:
         raise FaimError("no such thing")
 
-    experiment = replace(base_experiment, val_ann=str(annotations))
+    experiment = replace(base_experiment, val_ann=str(annotations), val_start=0)
     with monkeypatch.context() as patch:
         patch.setattr(evaluation, "run_eval", failing)
         with pytest.raises(FaimError, match="no such thing"):
