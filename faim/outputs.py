@@ -29,12 +29,12 @@ Files = Callable[[Any, argparse.Namespace], Iterable[Path]]
 
 
 def add_output(
-    parser: argparse.ArgumentParser, *flags: str, writes: Files | None = None, **options: Any
+    parser: argparse._ActionsContainer, *flags: str, writes: Files | None = None, **options: Any
 ) -> None:
     """Add an option that names what a command writes.
 
     Args:
-        parser: gets it.
+        parser: it, or a group of its options, gets the option.
         flags: as of `add_argument`, and so are `options`.
         writes: the files or folders that come of its value; by default that path itself. None as a
             value, where nothing is the default, comes to nothing unless `writes` is given.
@@ -42,13 +42,15 @@ def add_output(
     _declare("writes", parser, parser.add_argument(*flags, **options), writes or _itself)
 
 
-def add_input(parser: argparse.ArgumentParser, *flags: str, reads: Files, **options: Any) -> None:
+def add_input(
+    parser: argparse._ActionsContainer, *flags: str, reads: Files, **options: Any
+) -> None:
     """Add an option of whose value others than the usual files are read; see `files_at`."""
     _declare("reads", parser, parser.add_argument(*flags, **options), reads)
 
 
 def _declare(
-    kind: str, parser: argparse.ArgumentParser, action: argparse.Action, files: Files
+    kind: str, parser: argparse._ActionsContainer, action: argparse.Action, files: Files
 ) -> None:
     parser.set_defaults(**{kind: {**(parser.get_default(kind) or {}), action.dest: files}})
 

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, TextIO, cast
+from typing import IO, Any, TextIO, cast
 
 
 class LenientStream:
@@ -48,7 +48,7 @@ class LenientStream:
         lead_nowhere(self._stream)
 
 
-def lead_nowhere(stream: TextIO) -> None:
+def lead_nowhere(stream: IO[str]) -> None:
     """Let what is still buffered vanish, for which Python would complain at exit."""
     with suppress(OSError, ValueError):
         descriptor, nowhere = stream.fileno(), os.open(os.devnull, os.O_WRONLY)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from faim.outputs import check_outputs
+from faim.outputs import check_outputs, read, source_files
 from faim.runtime.frames import FrameSource
 from faim.runtime.sinks import JsonLinesSink, LineSink, Sink, WindowSink
 from faim.runtime.video_sink import VideoSink, check_video_name
@@ -75,7 +76,10 @@ def check_names(
         jsonl = None
     names = (output_names(path, len(sources)) for path in (jsonl, save_video))
     outputs = [Path(name) for each in names for name in each]
-    check_outputs(outputs, [Path(weights), *(Path(source.name) for source in sources)])
+    inputs = argparse.Namespace(
+        source=[source.name for source in sources], weights=weights, reads={"source": source_files}
+    )
+    check_outputs(outputs, read(inputs))
 
 
 def _close(sinks: list[Sink]) -> None:

@@ -65,7 +65,8 @@ class VideoSink:
         image = self._annotator.draw(result.frame.image, result.detections)
         with self._telling():
             if self._stream is None:
-                self._start(*image.shape[:2], result.frame.look)
+                height, width = image.shape[:2]
+                self._start(height, width, result.frame.look)
             fitted = fit(image, self._stream.height, self._stream.width)
             frame = self._in_colour(av.VideoFrame.from_ndarray(fitted, format="bgr24"))
             # Ticks have to rise even where a source repeats a timestamp.

@@ -75,9 +75,8 @@ def _claimed(request: TrainRequest, parsed: argparse.Namespace) -> AbstractConte
     if rank_zero_only.rank != 0:
         return nullcontext()
     experiment, out = request.experiment, request.out
-    named = argparse.Namespace(
-        train_ann=experiment.train_ann, val_ann=experiment.val_ann, ckpt=experiment.ckpt
-    )
+    names = ("train_ann", "val_ann", "ckpt")
+    named = argparse.Namespace(**{name: getattr(experiment, name) for name in names})
     weights = out / "weights.safetensors", *out.glob("epoch_*.safetensors")
     return claimed([out, last_checkpoint(out), *weights], [*read(parsed), *read(named)])
 

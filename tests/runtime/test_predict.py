@@ -315,15 +315,15 @@ def test_real_weights_find_the_real_object_where_it_is(shared: Path) -> None:
         assert iou.max() > 0.75
 
 
-@pytest.mark.parametrize("mode", ["stream", "global"])
+@pytest.mark.parametrize(("mode", "batches"), [("stream", 3), ("global", 0)])
 def test_sigterm_keeps_what_is_done(
-    mode: str, tmp_path: Path, video: Path, fake_load: FakeModel, monkeypatch: Any
+    mode: str, batches: int, tmp_path: Path, video: Path, fake_load: FakeModel, monkeypatch: Any
 ) -> None:
     """All results so far, in whole files; in global mode there are none yet, and no empty files."""
     propose = fake_load.propose
 
     def terminated(images: Any) -> Any:
-        if len(fake_load.batches) == 3:
+        if len(fake_load.batches) == batches:
             signal.raise_signal(signal.SIGTERM)
         return propose(images)
 
