@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 from yolox.data.datasets import COCO_CLASSES
 
@@ -80,13 +79,15 @@ def _is_yolox(name: str) -> bool:
 
 
 def _renamed(name: str, tensor: Tensor, classes: int) -> tuple[str, Tensor]:
-    """One weight under our name; what YOLOV computes and never reads is cut off."""
+    """One weight under our name; what YOLOV computes and never reads is cut off.
+
+    A single number in the place of such a matrix stays, and is refused with the other shapes.
+    """
     for theirs, ours in _YOLOV.items():
         if name.startswith(theirs):
-            tensor = torch.atleast_1d(tensor)  # a number alone fits nowhere, which is seen later
-            if ours == "ticam.qk_ins.":
+            if ours == "ticam.qk_ins." and tensor.ndim:
                 tensor = tensor[: len(tensor) // 3 * 2]  # no value is taken of these features
-            elif ours == "ticam.classifier.":
+            elif ours == "ticam.classifier." and tensor.ndim:
                 tensor = tensor[:classes]  # the last row is the background's
             return ours + name.removeprefix(theirs), tensor
     return f"detector.{name}", tensor

@@ -146,7 +146,7 @@ def change(name: str, make: Callable[[Tensor], object]) -> Callable[[dict[Any, A
         (change(STEM, lambda t: t.double() * 1e300), "1 weights are not finite"),
         (lambda state: state | {7: torch.zeros(1)}, "no YOLOX weights in it"),
         (lambda state: state | {"head.": torch.zeros(1)}, "has head., which neither YOLOX nor"),
-        (lambda state: state | {"head.linear_pred.bias": torch.tensor(1.0)}, "has shape (1,)"),
+        (lambda state: state | {"head.linear_pred.bias": torch.tensor(1.0)}, "has shape ()"),
         (lambda state: {"model": [[]]}, "no YOLOX weights in it"),
         (lambda state: print, "not a checkpoint, or one with more than numbers in it"),
     ],
