@@ -33,7 +33,7 @@ from faim.runtime.memory import PolicyName
 from faim.runtime.opening import Mode, no_end
 from faim.runtime.outputs import check_outputs, open_sinks, output_names
 from faim.runtime.pipeline import DISPLAY_THRESHOLD, Detector
-from faim.runtime.post import check_post, post_note
+from faim.runtime.post import check_post
 from faim.runtime.sinks import Result, Sink, StopRun
 from faim.runtime.sources import FirstFrames, open_source
 
@@ -275,16 +275,15 @@ def _print_summary(
     summary: PredictSummary,
     sources: int,
 ) -> None:
-    aggregation = detector.aggregation_in(options.mode)
     height, width = detector.size
     lines = [
         f"{summary.frames} frames, {summary.detections} detections from score {options.conf:g}, "
         f"{summary.ms_per_frame:.1f} ms a frame ({summary.fps:.1f} frames a second)"
         + (f", {summary.dropped} dropped to keep up" if summary.dropped else "")
         + (", interrupted" if summary.interrupted else ""),
-        f"weights {options.weights}, mode {options.mode}, aggregation {aggregation}, "
-        f"size {height}x{width}, {detector.backend} on {detector.device}"
-        + post_note(detector.post, options.mode),
+        f"weights {options.weights}, mode {options.mode}: "
+        f"{detector.what_joins(options.mode)}; size {height}x{width}, "
+        f"{detector.backend} on {detector.device}",
     ]
     if options.jsonl is not None and str(options.jsonl) != "-":
         lines.append(f"JSON lines in {_listed(output_names(options.jsonl, sources))}")
