@@ -25,7 +25,7 @@ from faim.evaluation.run_folder import prepare_run_folder, write_run_folder
 from faim.evaluation.subject import open_models
 from faim.models.aggregation import AverageWithBase, name_of
 from faim.runtime.checks import check_size, resolve_device
-from faim.runtime.post import global_aggregator, resolve_post, stream_aggregator
+from faim.runtime.post import global_aggregator, resolve_post, stream_aggregator, what_joins
 from faim.structures import Detections
 from faim.wording import counted
 
@@ -103,6 +103,7 @@ def _evaluate_model(
         runs = runner.run(lambda: progress.advance(task))
     about = _circumstances(options, data, model.config, runner)
     caption = _caption(data, model.config.num_classes, runner.size)
+    caption += "".join(f"\n{mode}: {text}" for mode, text in about["joined_by"].items())
     figures = {
         str(mode): measure(data, run.detections, run.ms, post=options.post_of(mode))
         for mode, run in runs.items()
@@ -183,6 +184,7 @@ def _circumstances(
         "size": list(runner.size),
         "aggregate": options.aggregate,
         "scores_from": {mode: _scores_from(runner, mode) for mode in options.modes},
+        "joined_by": {mode: _joined_by(runner, mode) for mode in options.modes},
         "sampling": options.sampling,
         "seed": options.seed,
         "backend": options.backend,
@@ -198,6 +200,17 @@ def _circumstances(
         "machine": machine(),
         "device": str(runner.device),
     }
+
+
+def _joined_by(runner: ModeRunner, mode: Mode) -> str:
+    """What joins a mode's frames, post-processing included."""
+    stream = mode == "stream"
+    return what_joins(
+        mode,
+        runner.in_stream if stream else runner.in_global,
+        runner.past if stream else runner.frames,
+        runner.post.get(mode),
+    )
 
 
 def _scores_from(runner: ModeRunner, mode: Mode) -> str:

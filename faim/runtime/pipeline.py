@@ -33,6 +33,7 @@ from faim.runtime.post import (
     global_aggregator,
     make_post,
     stream_aggregator,
+    what_joins,
 )
 from faim.runtime.results import FrameResult, Proposed, to_supervision
 from faim.runtime.scene_cut import is_scene_cut, thumbnail
@@ -137,6 +138,17 @@ class Detector:
         if mode == "frame":
             return "none"
         return name_of(self._in_stream) if mode == "stream" else self.aggregation
+
+    def what_joins(self, mode: Mode) -> str:
+        """The same as a sentence would say it, with post-processing; see `what_joins`."""
+        stream = mode == "stream"
+        post = self.post if isinstance(self.post, CausalPost) == stream else None
+        return what_joins(
+            mode,
+            self._in_stream if stream else self.in_global,
+            self.bank_frames if stream else self.config.test_frames,
+            post,
+        )
 
     @property
     def backend(self) -> str:

@@ -30,7 +30,7 @@ from faim.runtime.memory import PolicyName
 from faim.runtime.opening import Mode, no_end, open_all
 from faim.runtime.outputs import check_names, open_sinks, output_names
 from faim.runtime.pipeline import DISPLAY_THRESHOLD, Detector
-from faim.runtime.post import check_post, post_note
+from faim.runtime.post import check_post
 from faim.runtime.sinks import Result, Sink, StopRun, now
 from faim.runtime.sources import FirstFrames, open_source
 from faim.terminal import lead_nowhere
@@ -291,7 +291,6 @@ def _print_summary(
     summary: PredictSummary,
     sources: int,
 ) -> None:
-    aggregation = detector.aggregation_in(options.mode)
     height, width = detector.size
     lines = [
         f"{counted(summary.frames, 'frame')}, {counted(summary.detections, 'detection')} from "
@@ -300,9 +299,9 @@ def _print_summary(
         + (f", {summary.dropped} dropped to keep up" if summary.dropped else "")
         + (f", {summary.unread} more could not be read" if summary.unread else "")
         + (", interrupted" if summary.interrupted else ""),
-        f"weights {options.weights}, mode {options.mode}, aggregation {aggregation}, "
-        f"size {height}x{width}, {detector.backend} on {detector.device}"
-        + post_note(detector.post, options.mode),
+        f"weights {options.weights}, mode {options.mode}: "
+        f"{detector.what_joins(options.mode)}; size {height}x{width}, "
+        f"{detector.backend} on {detector.device}",
     ]
     if options.jsonl is not None and str(options.jsonl) != "-" and summary.frames:
         lines.append(f"JSON lines in {_listed(output_names(options.jsonl, sources))}")
