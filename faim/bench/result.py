@@ -102,7 +102,7 @@ def print_result(console: Console, result: BenchResult) -> None:
     console.print(table, stages)
     console.print(
         f"{result.end_to_end_fps:.1f} frames a second end to end as faim predict --jsonl runs it "
-        f"(frames joined by {result.joined_by}), peak memory "
+        f"({result.joined_by}), peak memory "
         f"{result.peak_memory_mb:.0f} MB, {result.machine}"
     )
 

@@ -22,7 +22,7 @@ from faim.runtime.backends.select import BackendOptions, open_detector
 from faim.runtime.frames import Frame, Image
 from faim.runtime.memory import StreamState
 from faim.runtime.pipeline import Detector, open_ahead
-from faim.runtime.post import post_note, stream_aggregator
+from faim.runtime.post import stream_aggregator
 from faim.runtime.results import FrameResult, Proposed, to_supervision
 from faim.runtime.sinks import JsonLinesSink
 from faim.runtime.sources import FirstFrames, open_source
@@ -215,7 +215,7 @@ def _result(
         device=str(model.runner.device),
         size=model.config.test_size,
         bank_frames=detector.bank_frames,
-        joined_by=detector.aggregation_in("stream") + post_note(detector.post, "stream"),
+        joined_by=detector.what_joins("stream"),
         num_proposals=model.config.num_proposals,
         base_ms=base_ms,
         stream_ms=stream_ms,

@@ -17,6 +17,7 @@ from faim.postprocess.pairs import PairModel
 from faim.postprocess.repp import Repp
 from faim.runtime.choices import PostName
 from faim.structures import ScoredBoxes
+from faim.wording import counted
 
 #: Names of aggregations in sentences.
 _CALLED = {"ticam": "TICAM"}
@@ -83,7 +84,7 @@ def what_joins(mode: str, aggregator: Aggregator, frames: int, post: object) -> 
         text = "single frames"
     else:
         past = "past " if mode == "stream" else ""
-        text = f"{_CALLED.get(name, name)} over {frames} {past}frame{'' if frames == 1 else 's'}"
+        text = f"{_CALLED.get(name, name)} over {counted(frames, past + 'frame')}"
         if isinstance(aggregator, AverageWithBase):
             text += " averaged with the base detector"
     if post is None:
