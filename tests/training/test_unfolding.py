@@ -13,7 +13,7 @@ from faim.models.checkpoint import load_checkpoint, save_checkpoint
 from faim.models.ticam_detector import VideoModel
 from faim.training.experiment import BaseExperiment, Experiment, FaimExperiment
 from faim.training.steps import TrainingModule
-from faim.training.unfolding import FILTER_NORMS, unfold_norms
+from faim.training.unfolding import FILTER_NORMS, GAIN, unfold_norms
 
 #: Scales of filters as an export leaves them.
 SCALES = (0.08, 90.0)
@@ -100,7 +100,8 @@ def test_what_a_filter_makes_varies_as_much_as_its_input_is_large(
     free = block.conv.weight.flatten(1).norm(dim=1) < 0.99 * FILTER_NORMS[1]
     assert free.any()
     spread = block.bn.running_var[free]
-    torch.testing.assert_close(spread, torch.full_like(spread, square), rtol=1e-3, atol=0)
+    wanted = torch.full_like(spread, GAIN**2 * square)
+    torch.testing.assert_close(spread, wanted, rtol=1e-3, atol=0)
 
 
 def test_the_statistics_are_those_of_the_training_images(
