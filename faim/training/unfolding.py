@@ -14,8 +14,11 @@ from faim.training.steps import TrainingModule
 
 #: Images that the statistics are taken of.
 IMAGES = 64
+#: By how much what a filter makes varies, relative to how large what it sees is. With 1, as in a
+#: new network, one learning rate fits all layers; 2 makes steps gentle enough for fixed statistics.
+GAIN = 2.0
 #: Smallest and largest norm of a filter that is scaled.
-FILTER_NORMS = (0.1, 10.0)
+FILTER_NORMS = (0.1, 20.0)
 
 #: A convolution and the norm behind it.
 _Pair = tuple[nn.Conv2d, nn.BatchNorm2d]
@@ -54,8 +57,8 @@ def unfold_norms(module: TrainingModule, batches: Iterable[tuple[Any, ...]]) -> 
     A folded norm adds a bias and does nothing else, so its convolution's weights have whatever
     scale the export left them, from hundredths to hundreds: one learning rate cannot fit them all,
     and in training mode the norm would divide by statistics that it does not stand for. Here every
-    filter is scaled until what it makes varies as much as what it sees is large, as with the
-    weights of a new network: then a step of the optimiser changes no output out of proportion.
+    filter is scaled until what it makes varies as much as what it sees is large, times `GAIN`:
+    then a step of the optimiser changes no output out of proportion.
     The norm gets the statistics of its input, and the weight and bias with which it makes of them
     what it made before: in eval mode the network's output stays the same.
 
@@ -143,5 +146,5 @@ def _scale(conv: nn.Conv2d, seen: _Moments, variance: Tensor) -> Tensor:
     squares = squares.repeat_interleave(conv.out_channels // conv.groups)
     norms = conv.weight.double().flatten(1).norm(dim=1)
     # What is constant on these images has a norm all the same.
-    wanted = (norms * (squares / variance).sqrt()).nan_to_num(1.0).clamp(*FILTER_NORMS)
+    wanted = (norms * GAIN * (squares / variance).sqrt()).nan_to_num(1.0).clamp(*FILTER_NORMS)
     return torch.where(norms > 0, wanted / norms, 1.0)

@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from faim.data.converters.davis import convert_davis
 from faim.models.checkpoint import load_checkpoint, save_checkpoint
 from faim.models.ticam_detector import VideoModel
 from faim.training.experiment import BaseExperiment, Experiment, FaimExperiment
 from faim.training.steps import TrainingModule
-from faim.training.unfolding import FILTER_NORMS, unfold_norms
+from faim.training.unfolding import FILTER_NORMS, GAIN, unfold_norms
 
 #: Scales of filters as an export leaves them.
 SCALES = (0.08, 90.0)
@@ -100,7 +101,8 @@ def test_what_a_filter_makes_varies_as_much_as_its_input_is_large(
     free = block.conv.weight.flatten(1).norm(dim=1) < 0.99 * FILTER_NORMS[1]
     assert free.any()
     spread = block.bn.running_var[free]
-    torch.testing.assert_close(spread, torch.full_like(spread, square), rtol=1e-3, atol=0)
+    wanted = torch.full_like(spread, GAIN**2 * square)
+    torch.testing.assert_close(spread, wanted, rtol=1e-3, atol=0)
 
 
 def test_the_statistics_are_those_of_the_training_images(
@@ -181,3 +183,31 @@ def test_a_training_says_so_once(
     assert all(tensor.isfinite().all() for tensor in state.values())
     fit(experiment, tmp_path / "out", resume=tmp_path / "out/last.ckpt")
     assert len([line for line in logged if "folded" in line]) == 1
+
+
+def test_fine_tuning_an_exported_nano_keeps_what_it_knows(
+    shared: Path, fit: Callable[..., Path], tmp_path: Path, logged: list[str]
+) -> None:
+    """YOLOX-Nano of COCO from an ONNX file, the default recipe, one class on real video."""
+    data = tmp_path / "bear.json"
+    convert_davis(shared / "data/davis_train", data, sequences={"bear": "bear"})
+    experiment = BaseExperiment(
+        variant="nano",
+        name="bear",
+        ckpt=str(shared / "weights/yolox_nano_coco.pth"),
+        train_ann=str(data),
+        val_ann=str(data),
+        model={"test_size": (224, 224)},
+        input_size=(224, 224),
+        frame_stride=4,
+        multiscale_range=0,
+        max_epochs=2,
+        batch_size=2,
+        workers=0,
+        accelerator="cpu",
+    )
+    fit(experiment, tmp_path / "out")
+    ap50 = [float(line.split("AP50 ")[1].split(",")[0]) for line in logged if "AP50 " in line]
+    assert len(ap50) == 3
+    assert ap50[0] > 80
+    assert ap50[-1] > 0.9 * ap50[0]
