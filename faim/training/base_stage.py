@@ -26,7 +26,7 @@ class BaseExperiment(Experiment):
             0 for one size.
         augment: `BaseStageAugment` fields that differ from the YOLOX variant's.
         freeze_norm: whether batch norms keep the statistics that they start with; for batches too
-            small to have statistics.
+            small to have statistics, at about a tenth of the learning rate.
     """
 
     input_size: tuple[int, int] = (512, 512)

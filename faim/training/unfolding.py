@@ -14,8 +14,8 @@ from faim.training.steps import TrainingModule
 
 #: Images that the statistics are taken of.
 IMAGES = 64
-#: By how much what a filter makes varies, relative to how large what it sees is. With 1, as in a
-#: new network, one learning rate fits all layers; 2 makes steps gentle enough for fixed statistics.
+#: By how much what a filter makes varies, relative to how large what it sees is: 1 in a new
+#: network, more where a step should turn the filters less, as when they are trained already.
 GAIN = 2.0
 #: Smallest and largest norm of a filter that is scaled.
 FILTER_NORMS = (0.1, 20.0)
