@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from torch.utils.data import Dataset
 
 from faim.errors import FaimError
+from faim.runtime.choices import LONGEST_SIDE
 from faim.training.typed import check_values, field_hints
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ _MOST: dict[str, int] = {
     **{"max_epochs": 100_000, "batch_size": 65_536, "devices": 1024, "num_nodes": 1024},
     **{"workers": 1024, "seed": 2**32 - 1},
 }
-#: Side of a network's input in training.
-_LARGEST_SIDE = 8192
 
 
 @dataclass(kw_only=True)
@@ -232,9 +231,9 @@ def at_most(name: str, value: float, high: float) -> None:
 
 def sides(name: str, values: Sequence[int]) -> None:
     """FaimError where not all of a field's sides of network inputs are possible ones."""
-    if not values or not all(32 <= side <= _LARGEST_SIDE and side % 32 == 0 for side in values):
+    if not values or not all(32 <= side <= LONGEST_SIDE and side % 32 == 0 for side in values):
         raise FaimError(
-            f"{name} is {shortened(values)}; expected multiples of 32 from 32 to {_LARGEST_SIDE}"
+            f"{name} is {shortened(values)}; expected multiples of 32 from 32 to {LONGEST_SIDE}"
         )
 
 
