@@ -149,7 +149,8 @@ class TestQuantized:
         parity = exported.result.parity["."]
         assert parity.matched >= 0.8 * parity.detections > 10
         assert 0.01 < parity.box < 32
-        assert 0.001 < parity.score < 0.3
+        # Without VNNI, sums of products of 8 bits saturate in 16 (0.46 on such a processor).
+        assert 0.001 < parity.score < 0.6
 
     def test_convolutions_are_quantized_and_predictions_are_not(self, exported: Exported) -> None:
         from faim.runtime.backends.openvino_library import core
