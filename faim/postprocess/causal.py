@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from faim.models.affinity import MOST_LIFT
 from faim.postprocess.causal_config import CausalConfig
 from faim.postprocess.causal_state import CausalState
-from faim.postprocess.evidence import doubts, top_class
+from faim.postprocess.evidence import doubts, support, top_class
 from faim.postprocess.linking import distances, greedy_pairs
 from faim.postprocess.pairs import Array, PairModel, pair_features
 from faim.structures import ScoredBoxes
@@ -122,7 +122,7 @@ class CausalRepp:
         scores, best = found.means, found.means.max(axis=1, initial=0)
         decided, now = top_class(state.means[old]), top_class(scores[new])
         usual, given = state.means[old, decided], scores[new, decided]
-        missed = self._missed(state.missed[old], given, usual)
+        missed = self._missed(state.missed[old], support(scores[new], decided), usual)
         late = missed > self.config.patience
         past = self._past(state, old)
         turned = late & (state.missed[old] <= self.config.patience)

@@ -37,6 +37,25 @@ def doubts(given: Array, usual: Array, clear: float) -> Array:
     return np.clip((1 - given / np.maximum(enough, _TINY)) / (1 - _NOTHING), 0, 1)
 
 
+def support(scores: Array, decided: Ints) -> Array:
+    """How much a frame's boxes say for the classes of their tubelets.
+
+    Blur leaves that something is there and takes what it is: the score is spread over classes that
+    look alike, as it is not where nothing is. So what speaks for any class at all counts for the
+    tubelet's, as far as no other class has more.
+
+    Args:
+        scores: (k, C) in [0, 1].
+        decided: (k,) the class of the tubelet that each box is linked to.
+
+    Returns:
+        (k,) in [0, 1], at least the score of that class.
+    """
+    own = scores[np.arange(len(scores)), decided]
+    anything = 1 - np.prod(1 - scores, axis=1)
+    return np.maximum(own, anything * own / np.maximum(scores.max(axis=1, initial=0), _TINY))
+
+
 def top_class(scores: Array) -> Ints:
     """(k,) the best class of every row of (k, C); 0 where there is none."""
     return scores.argmax(axis=1) if scores.size else np.zeros(len(scores), np.int64)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from faim.errors import FaimError
-from faim.postprocess.evidence import part
+from faim.postprocess.evidence import part, support
 from faim.postprocess.linking import LinkConfig, distances, greedy_pairs, is_number
 from faim.postprocess.pairs import Array, PairModel
 from faim.structures import ScoredBoxes
@@ -167,7 +167,7 @@ class Repp:
         while any((ids >= 0).any() for ids in tracks):
             decided = self._mean_scores(frames, tracks).argmax(axis=1)
             given = [
-                _array(frame.scores)[np.arange(len(ids)), decided[ids]]
+                support(_array(frame.scores), decided[ids])
                 for frame, ids in zip(frames, tracks, strict=True)
             ]
             whole = np.concatenate(tracks)

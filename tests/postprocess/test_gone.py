@@ -8,6 +8,7 @@ import torch
 from postprocess_helpers import SIZE, scored
 
 from faim.postprocess.causal import CausalRepp, CausalState
+from faim.postprocess.evidence import support
 from faim.postprocess.repp import Repp, ReppConfig
 from faim.structures import ScoredBoxes
 
@@ -187,3 +188,34 @@ def test_states_with_whole_misses_go_on() -> None:
         expected, state = post.step(frame, SIZE, state)
         found, whole = post.step(frame, SIZE, whole)
         assert torch.equal(found.scores, expected.scores)
+
+
+# -- something is there, but what
+
+
+def spread(best: int, score: float, others: float) -> ScoredBoxes:
+    """A box of eight classes, one of which leads a little."""
+    scores = [others] * 8
+    scores[best] = score
+    return scored((PLACE, scores), classes=8)
+
+
+def test_support_by_hand() -> None:
+    scores = np.array([[0.2, 0.1], [0.2, 0.1], [0.0, 0.1], [0.1, 0.0], [0.0, 0.0]])
+    found = support(scores, np.array([0, 1, 0, 0, 0]))
+    # Something is there with 1 - 0.8 * 0.9; of it the second class has half.
+    assert found == pytest.approx([0.28, 0.14, 0.0, 0.1, 0.0])
+
+
+def test_what_blur_spreads_over_classes_is_no_miss() -> None:
+    seen = [spread(A, 0.9, 0.0)] * 10
+    blurred = [spread(A, 0.08, 0.06)] * 12
+    found = CausalRepp().apply(seen + blurred + seen, SIZE)
+    assert shown(found) == 32
+    # As much for that class alone is a thing that is gone.
+    gone = CausalRepp().apply(seen + [spread(A, 0.08, 0.0)] * 12, SIZE)
+    assert shown(gone[10:]) == MOST
+    # And where another class has most of it, it is another thing.
+    other = CausalRepp().apply(seen + [spread(B, 0.4, 0.02)] * 12, SIZE)
+    assert shown(other[10:]) == MOST
+    assert shown(other[10 + MOST :], B) == 10
