@@ -69,6 +69,11 @@ def target(out: Path, name: str) -> Path:
     return out if out.suffix == ".json" else out / name
 
 
+def held_out_file(out: Path) -> Path:
+    """Where the videos go that are held out of a split."""
+    return out.with_name(f"{out.stem}_held_out{out.suffix}")
+
+
 def target_of(parsed: argparse.Namespace) -> Path:
     """The same with the name of the kind."""
     return target(parsed.out, parsed.file(parsed))

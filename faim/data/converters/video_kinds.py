@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from faim.data.converters.common_options import Kind, add_common, target_of
+from faim.data.converters.common_options import Kind, add_common, held_out_file, target_of
 from faim.errors import FaimError
 
 #: Of a `data.yaml`; its reader is imported only where it runs.
@@ -63,6 +63,7 @@ def _ovis_options(parser: argparse.ArgumentParser) -> None:
         parser,
         "folder of annotations_train.json and train",
         lambda parsed: f"ovis_{parsed.split}.json",
+        files=_ovis_targets,
     )
     parser.add_argument("--split", choices=("train", "valid", "test"), default="train")
     parser.add_argument(
@@ -72,6 +73,11 @@ def _ovis_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="write N videos, or this share of them, to a second file, …_held_out.json",
     )
+
+
+def _ovis_targets(parsed: argparse.Namespace) -> list[Path]:
+    out = target_of(parsed)
+    return [out, held_out_file(out)] if parsed.hold_out else [out]
 
 
 def _run_ovis(parsed: argparse.Namespace) -> None:
