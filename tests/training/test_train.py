@@ -200,7 +200,7 @@ def _no_image(content: dict[str, Any]) -> None:
 
 
 def _outside(content: dict[str, Any]) -> None:
-    content["annotations"][0]["bbox"] = [60, 60, 30, 30]
+    content["annotations"][0]["bbox"] = [600, 600, 30, 30]
 
 
 def _no_mask(content: dict[str, Any]) -> None:

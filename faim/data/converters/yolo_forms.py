@@ -126,7 +126,7 @@ class Evidence:
         try:
             values = [float(cell) for cell in cells]
             int(cells[0])
-        except ValueError:
+        except (ValueError, IndexError):  # an empty line has no cells
             return
         size = len(cells)
         if size < 5 or not all(map(math.isfinite, values)):
