@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from training_jobs import Job
 
-from faim.data.coco_vid import CocoVid, read_json
+from faim.data.coco_vid import CocoVid
 from faim.evaluation.average_precision import ap_of
 from faim.evaluation.results_file import read_detections
 from faim.evaluation.tables import Case
+from faim.reading import read_json
 from faim.structures import Detections
 
 MODES = ("frame", "stream", "global")

@@ -26,13 +26,13 @@ from rich.progress import Progress
 
 from faim.arguments import path, share, whole
 from faim.data.coco_vid import CocoVid
-from faim.data.contact_sheet import write_sheet
 from faim.errors import EXIT_WRONG_INPUT, FaimError
 from faim.evaluation.modes import match_classes
 from faim.evaluation.report import check_writable, machine, write_json
 from faim.masks.preview import check_preview
 from faim.models.checkpoint import load_model
 from faim.models.ticam_detector import TicamDetector
+from faim.pictures.writing import write_image
 from faim.runtime.checks import resolve_device
 
 #: FSPM's at inference (FAIM, Sec. 4).
@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     _print_basis(report, console)
     picked = pick_blocks(blocks, options.keys, options.seed)
     sheet = draw_sheet(picked, data.classes, options.round, options.references)
-    write_sheet(options.out, sheet)
+    write_image(options.out, sheet)
     if options.json:
         write_json(options.json, report)
     return report

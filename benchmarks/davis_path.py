@@ -20,9 +20,10 @@ from pathlib import Path
 from rich.console import Console
 
 from faim.cli import main as faim
-from faim.data.coco_vid import CocoVid, read_json
+from faim.data.coco_vid import CocoVid
 from faim.data.converters.davis import convert_davis
 from faim.errors import FaimError
+from faim.reading import read_json
 
 #: The two methods of the second stage: experiment and what differs from it.
 METHODS = {"yolov": "exps/yolov_nano.py", "faim": "exps/faim_nano.py"}
@@ -30,7 +31,7 @@ SECOND_STAGE = (
     "frame_stride=1 optimizer=adamw basic_lr_per_img=3e-5 batch_size=2 warmup_iters=20 grad_clip=5 "
     "ema_decay=0.99 ema_ramp=50 model.max_mask_rois=16 cache=True"
 )
-#: The weights are those of an ONNX file, whose batch norms are folded: they bear small steps alone.
+#: Steps so small that the COCO weights stay nearly what they are: the second stage is compared.
 FIRST_STAGE = (
     "multiscale_range=0 optimizer=adamw basic_lr_per_img=1e-7 batch_size=8 grad_clip=5 "
     "ema_decay=0.99 ema_ramp=50 freeze_norm=True"

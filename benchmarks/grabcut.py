@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from faim.arguments import path, whole
-from faim.data.coco_vid import CocoVid, read_frame, read_json, read_mask
+from faim.data.coco_vid import CocoVid, read_frame, read_mask
 from faim.data.synth import generate
 from faim.errors import FaimError
 from faim.evaluation.report import check_writable, machine, write_json
@@ -37,6 +37,7 @@ from faim.masks.evaluation.jaccard import jaccard
 from faim.masks.grabcut import GrabCutMasks
 from faim.masks.protocol import Boxes, Image, Mask
 from faim.masks.run import MaskRequest, run_masks
+from faim.reading import read_json
 
 BOXES = 3
 SIDE = 640

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from faim.data.coco_vid import read_json
 from faim.errors import EXIT_INTERRUPTED, EXIT_WRONG_INPUT, FaimError
 from faim.evaluation.report import check_writable, write_json
+from faim.reading import read_json
 
 
 class Kept:

@@ -47,10 +47,10 @@ from training_jobs import (
 )
 
 from faim.arguments import path, whole
-from faim.data.coco_vid import read_json
 from faim.evaluation.report import check_writable, machine, write_json
 from faim.masks.evaluation.evaluate import evaluate_masks
 from faim.models.checkpoint import load_model, save_checkpoint
+from faim.reading import read_json
 from faim.weights import default_weights
 
 #: Of the generator. Neither the embedded weights nor the choice of settings saw the test videos.

@@ -27,7 +27,7 @@ from rich.text import Text
 
 from faim.arguments import path
 from faim.cli import main as faim
-from faim.data.coco_vid import CocoVid, read_json
+from faim.data.coco_vid import CocoVid
 from faim.data.converters.davis import convert_davis
 from faim.errors import FaimError
 from faim.evaluation.report import check_writable, machine, write_json
@@ -36,6 +36,7 @@ from faim.masks.evaluation.progress import bar
 from faim.masks.evaluation.scores import MaskScores
 from faim.masks.evaluation.table import COLUMNS, cells
 from faim.masks.methods import make_method
+from faim.reading import read_json
 
 METHODS = ("box", "grabcut", "video:1", "video:3", "video:5", "video:9")
 

@@ -48,10 +48,11 @@ from rich.console import Console
 from training_jobs import Job, digest, results, train_and_score
 
 from faim.arguments import path, whole
-from faim.data.coco_vid import CocoVid, read_json
+from faim.data.coco_vid import CocoVid
 from faim.data.converters.davis import convert_davis
 from faim.evaluation.report import check_writable, machine, write_json
 from faim.models.checkpoint import load_checkpoint
+from faim.reading import read_json
 
 #: Characters that the tables take.
 LEAST_WIDTH = 170

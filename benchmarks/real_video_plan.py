@@ -15,8 +15,8 @@ from pathlib import Path
 from mask_quality_plan import MOST_WEIGHT, NONE, TRUE, Source, sources
 from training_jobs import Job, digest
 
-from faim.data.coco_vid import read_json
 from faim.errors import FaimError
+from faim.reading import read_json
 
 SIZE = 416
 TRAIN_FRAMES = 8  # m

@@ -1,6 +1,6 @@
 """What a plain COCO detector gains from video without training, beside what people use instead.
 
-    pip install 'faim[compare]'
+    pip install -c constraints.txt '.[compare]'
     python benchmarks/training_free.py --davis DAVIS --weights yolox_nano_coco.pth --size 416
 
 Every frame passes the detector once, as it is and with motion blur (9, 15 or 21 pixels, in a random
@@ -36,12 +36,12 @@ import faim
 from faim.arguments import size, whole
 from faim.data.coco_vid import CocoVid, VideoRecord, read_frame
 from faim.data.converters.davis import convert_davis
-from faim.data.records import read_json
 from faim.errors import FaimError
 from faim.evaluation.average_precision import evaluate_ap
 from faim.evaluation.modes import match_classes
 from faim.evaluation.report import check_writable, machine, write_json
 from faim.evaluation.stability import IOU_FOUND, SCORE_FOUND, stability
+from faim.reading import read_json
 from faim.runtime.frames import Image
 from faim.runtime.pipeline import Detector
 from faim.runtime.results import Proposed

@@ -11,6 +11,7 @@ import torch
 from torchvision.ops import batched_nms
 
 from faim.errors import FaimError
+from faim.extras import how_to_install
 from faim.models.aggregation import Aggregator, NoAggregation
 from faim.models.postprocess import detections_of
 from faim.postprocess.causal import CausalConfig, CausalRepp, CausalState
@@ -123,8 +124,7 @@ def _tracker() -> sv.Tracker:
         from trackers import ByteTrackTracker
     except ImportError as error:
         raise FaimError(
-            "trackers: not installed; expected the extra compare (pip install 'faim[compare]'), or "
-            "--no-trackers"
+            f"trackers: not installed; expected it ({how_to_install('compare')}), or --no-trackers"
         ) from error
     return ByteTrackTracker(
         track_activation_threshold=ACTIVATION,

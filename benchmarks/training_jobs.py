@@ -19,9 +19,9 @@ import torch
 from kept_results import Kept
 
 from faim.cli import main as faim
-from faim.data.coco_vid import read_json
 from faim.errors import EXIT_INTERRUPTED, FaimError
 from faim.evaluation.report import check_writable
+from faim.reading import read_json
 
 LEVELS = {"ap50": "AP50", "ap75": "AP75", "ap50_95": "AP50:95"}
 

@@ -13,6 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Literal
 
 from faim.errors import FaimError
+from faim.extras import DISTRIBUTION
+from faim.threads import share_processors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from faim.runtime.pipeline import Detector
 
 try:
-    __version__ = version("faim")
+    __version__ = version(DISTRIBUTION)
 except PackageNotFoundError:  # a source tree that was never installed
     __version__ = "0+unknown"
 
@@ -69,6 +71,7 @@ def load(
     Raises:
         FaimError: no such file, no such checkpoint, or an option out of its range.
     """
+    share_processors()
     # torch and the rest are imported here, so that `import faim` takes no time.
     from faim.postprocess.pairs import PairModel
     from faim.runtime.backends.select import BackendOptions, open_detector

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import io
+import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
+from typing import Any
 
-from faim.errors import EXIT_INTERRUPTED, EXIT_WRONG_INPUT, FaimError
+from faim.errors import EXIT_WRONG_INPUT, FaimError, Terminated, interrupted_status
+from faim.outputs import guarded
+from faim.terminal import lenient_streams
+from faim.text import printable
+from faim.threads import share_processors
 
 #: By name: the module whose `add_arguments` adds a command's options and sets `run`, and what
 #: `faim --help` says of it.
@@ -34,24 +43,80 @@ _COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
+    Results are written whether or not somebody reads what is printed.
+
     Returns:
-        Exit status: 0, 2 after wrong input (told in one sentence on stderr), 130 after Ctrl-C.
+        Exit status: 0, 2 after wrong input (told in one sentence on stderr), 130 after Ctrl-C,
+        143 after SIGTERM.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal without accents ends no run
+    share_processors()
+    with lenient_streams() as stdout:
+        status = _run(arguments)
+        stdout.flush()
+        lost = stdout.failure
+        if status == 0 and lost is not None and not isinstance(lost, BrokenPipeError):
+            print(f"faim: standard output: cannot be written ({lost.strerror})", file=sys.stderr)
+            return EXIT_WRONG_INPUT
+        return status
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
-        parsed = build_parser().parse_args(_joined(arguments))
-        _log_plainly()
-        status = parsed.run(parsed)
+        with _sigterm_as_interrupt():
+            parsed = build_parser().parse_args(_joined(arguments))
+            _log_plainly()
+            with guarded(parsed):
+                return parsed.run(parsed) or 0
     except FaimError as error:
-        print(f"faim: {error}", file=sys.stderr)
+        print(f"faim: {printable(str(error))}", file=sys.stderr)
         return EXIT_WRONG_INPUT
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:  # `faim predict … --jsonl - | head`
-        sys.stderr.close()
-        return 0
-    return status or 0
+    except KeyboardInterrupt as interrupt:
+        return interrupted_status(interrupt)
+
+
+def _terminate(number: int, frame: object) -> None:
+    raise Terminated
+
+
+@contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """Where SIGTERM raises `Terminated`, so that it ends a command as Ctrl-C does.
+
+    A handler that somebody set before stays, and so does an ignored signal.
+    """
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _hold_sigterm() -> None:
+    if signal.getsignal(signal.SIGTERM) is _terminate:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
+def _release_sigterm() -> None:
+    if signal.getsignal(signal.SIGTERM) is _terminate:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+
+def _end_by_sigterm() -> None:
+    if signal.getsignal(signal.SIGTERM) is _terminate:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+
+if hasattr(os, "register_at_fork"):
+    # A forked worker process ends by SIGTERM without a word, as it does without this handler; held
+    # meanwhile, as Python forgets signals that come right after a fork.
+    os.register_at_fork(
+        before=_hold_sigterm, after_in_parent=_release_sigterm, after_in_child=_end_by_sigterm
+    )
 
 
 def _joined(arguments: Sequence[str] | None) -> list[str]:
@@ -64,8 +129,14 @@ def _log_plainly() -> None:
     """Warnings as sentences, without date, module and line."""
     from loguru import logger
 
+    def plain(record: Any) -> str:
+        record["extra"]["shown"] = printable(record["message"])
+        return "faim: {extra[shown]}\n"
+
     logger.remove()
-    logger.add(sys.stderr, format="faim: {message}", level="INFO")
+    logger.add(sys.stderr, format=plain, level="INFO")
+    # What image decoders warn of is said by the sentence of what became of the image.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def build_parser() -> argparse.ArgumentParser:

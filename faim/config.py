@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
 from faim.errors import FaimError
+from faim.reading import parse_json, shown
+from faim.runtime.choices import LONGEST_SIDE
 
 Variant = Literal["nano", "tiny", "s", "m", "l", "x"]
 Architecture = Literal["yolox", "faim", "yolov", "yolov_ifem"]
@@ -37,6 +39,20 @@ PARTS: dict[str, tuple[TrainablePart, ...]] = {
 NMS_TEST: dict[str, float] = {"yolox": 0.5, "faim": 0.5, "yolov": 0.75, "yolov_ifem": 0.75}
 #: What files without these fields mean, written before there was a choice.
 _BEFORE: dict[str, Any] = {"guide_ins": False}
+#: Bounds of what a file may claim: far above any use, and within the memory of a machine.
+MOST_CLASSES, LONGEST_CLASS_NAME = 10_000, 1000
+MOST_PROPOSALS_TOGETHER = 16_384
+_MOST = {
+    "top_k": 100_000,
+    "num_proposals": 1000,
+    "num_heads": 1024,
+    "mask_roi_size": 256,
+    "max_mask_rois": 10_000,
+    "train_frames": 1024,
+    "test_frames": 1024,
+}
+#: Of the base detector's depth and width; below the least width no layer has a channel.
+_MOST_SCALE, _LEAST_WIDTH = 4.0, 1 / 64
 _TITLES = {"yolox": "YOLOX", "faim": "FAIM", "yolov": "YOLOV", "yolov_ifem": "YOLOV with IFEM"}
 
 
@@ -143,7 +159,7 @@ class FaimConfig:
         for name in lists:
             value = getattr(self, name)
             if not isinstance(value, (list, tuple)):
-                raise FaimError(f"config: {name} is {value!r}; expected a list")
+                raise FaimError(f"config: {name} is {shown(value)}; expected a list")
             object.__setattr__(self, name, tuple(value))
         _one_of("variant", self.variant, tuple(YOLOX_SCALES))
         _one_of("architecture", self.architecture, get_args(Architecture))
@@ -160,19 +176,14 @@ class FaimConfig:
         object.__setattr__(self, "train_parts", tuple(p for p in self.train_parts if p in has))
         if self.scale is not None:
             object.__setattr__(self, "scale", _scale(self.scale))
-        if not all(isinstance(name, str) for name in self.class_names):
-            raise FaimError(f"config: class_names is {self.class_names!r}; expected strings")
-        if not self.class_names or len(set(self.class_names)) != len(self.class_names):
-            raise FaimError(
-                f"config: class_names is {self.class_names!r}; expected at least one name, "
-                "each once"
-            )
+        _class_names(self.class_names)
         refined = self.refined_classes
         if not all(isinstance(name, str) for name in refined):
-            raise FaimError(f"config: refined_classes is {refined!r}; expected strings")
+            raise FaimError(f"config: refined_classes is {shown(refined)}; expected strings")
         if not set(refined) <= set(self.class_names) or len(set(refined)) != len(refined):
             raise FaimError(
-                f"config: refined_classes is {refined!r}; expected some of class_names, each once"
+                f"config: refined_classes is {shown(refined)}; expected some of class_names, each "
+                "once"
             )
         if not self.mask_levels or ("own" in self.mask_levels and len(self.mask_levels) > 1):
             raise FaimError(
@@ -180,24 +191,19 @@ class FaimConfig:
                 "alone"
             )
         if len(self.test_size) != 2 or any(
-            not isinstance(side, int) or side < 32 or side % 32 for side in self.test_size
+            type(side) is not int or not 32 <= side <= LONGEST_SIDE or side % 32
+            for side in self.test_size
         ):
             raise FaimError(
-                f"config: test_size is {self.test_size!r}; expected height and width, multiples "
-                "of 32"
+                f"config: test_size is {shown(self.test_size)}; expected height and width, "
+                f"multiples of 32 up to {LONGEST_SIDE}"
             )
-        for name in (
-            "top_k",
-            "num_proposals",
-            "num_heads",
-            "mask_roi_size",
-            "max_mask_rois",
-            "train_frames",
-            "test_frames",
-        ):
+        for name, most in _MOST.items():
             value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise FaimError(f"config: {name} is {value!r}; expected a whole number above 0")
+            if type(value) is not int or not 1 <= value <= most:
+                raise FaimError(
+                    f"config: {name} is {shown(value)}; expected a whole number from 1 to {most}"
+                )
         switches = (
             "guide_cls",
             "guide_ins",
@@ -207,13 +213,21 @@ class FaimConfig:
         for name in switches:
             if not isinstance(getattr(self, name), bool):
                 raise FaimError(
-                    f"config: {name} is {getattr(self, name)!r}; expected true or false"
+                    f"config: {name} is {shown(getattr(self, name))}; expected true or false"
                 )
         if self.num_proposals > self.top_k:
             raise FaimError(
                 f"config: num_proposals is {self.num_proposals}; expected at most top_k "
                 f"({self.top_k})"
             )
+        for name in ("train_frames", "test_frames"):
+            together = getattr(self, name) * self.num_proposals
+            if together > MOST_PROPOSALS_TOGETHER:
+                raise FaimError(
+                    f"config: {name} is {getattr(self, name)} and num_proposals "
+                    f"{self.num_proposals}, {together} together; expected at most "
+                    f"{MOST_PROPOSALS_TOGETHER}"
+                )
         thresholds = ("nms_train", "nms_test", "nms_final", "match_iou", "score_threshold")
         for name in (*thresholds, "base_share"):
             _in_range(name, getattr(self, name), 0.0, 1.0)
@@ -287,18 +301,43 @@ class FaimConfig:
         Raises:
             FaimError: not JSON, an unknown field, or a value out of range.
         """
-        try:
-            values: dict[str, Any] = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise FaimError(f"config: not JSON ({error})") from error
+        return cls.from_values(parse_json(text, "config"))
+
+    @classmethod
+    def from_values(cls, values: dict[str, Any]) -> FaimConfig:
+        """Of the fields in a JSON object; FaimError as `from_json`."""
         known = {field.name for field in fields(cls)}
-        if isinstance(values, dict) and isinstance(values.get("residual"), bool):
+        if isinstance(values.get("residual"), bool):
             # The name of two of today's three rules, when there were no more.
-            values["join"] = "correction" if values.pop("residual") else "replace"
-        if not isinstance(values, dict) or not values.keys() <= known:
-            unknown = sorted(set(values) - known) if isinstance(values, dict) else values
-            raise FaimError(f"config: unknown fields {unknown}; expected some of {sorted(known)}")
+            values = {name: value for name, value in values.items() if name != "residual"} | {
+                "join": "correction" if values["residual"] else "replace"
+            }
+        if not values.keys() <= known:
+            raise FaimError(
+                f"config: unknown fields {shown(sorted(values.keys() - known))}; expected some of "
+                f"{sorted(known)}"
+            )
         return cls(**(_BEFORE | values))
+
+
+def _class_names(names: tuple[object, ...]) -> None:
+    """Raise FaimError unless they are different texts, each short enough, and not too many."""
+    if not all(isinstance(name, str) and len(name) <= LONGEST_CLASS_NAME for name in names):
+        raise FaimError(
+            f"config: class_names is {shown(names)}; expected strings of at most "
+            f"{LONGEST_CLASS_NAME} characters"
+        )
+    if not 1 <= len(names) <= MOST_CLASSES or len(set(names)) != len(names):
+        raise FaimError(
+            f"config: class_names is {shown(names)}; expected 1 to {MOST_CLASSES} names, each once"
+        )
+    try:
+        "".join(map(str, names)).encode()
+    except UnicodeEncodeError as error:
+        name = next(name for name in names if error.object[error.start] in str(name))
+        raise FaimError(
+            f"config: class_names holds {name!a}, with half a character; expected text"
+        ) from error
 
 
 def _scale(value: object) -> Scale:
@@ -306,19 +345,21 @@ def _scale(value: object) -> Scale:
     if isinstance(value, (list, tuple)) and len(value) == 3 and isinstance(value[2], bool):
         depth, width, depthwise = value
         numbers = all(isinstance(n, (int, float)) and not isinstance(n, bool) for n in value[:2])
-        if numbers and 0 < depth <= 4 and 0 < width <= 4:
+        if numbers and 0 < depth <= _MOST_SCALE and _LEAST_WIDTH <= width <= _MOST_SCALE:
             return float(depth), float(width), depthwise
     raise FaimError(
-        f"config: scale is {value!r}; expected depth and width, above 0 and at most 4, and whether "
-        "it is depthwise"
+        f"config: scale is {shown(value)}; expected depth, above 0, and width, from "
+        f"{_LEAST_WIDTH:g}, each at most {_MOST_SCALE:g}, and whether it is depthwise"
     )
 
 
 def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        raise FaimError(f"config: {name} is {value!r}; expected one of {', '.join(allowed)}")
+        raise FaimError(f"config: {name} is {shown(value)}; expected one of {', '.join(allowed)}")
 
 
 def _in_range(name: str, value: object, low: float, high: float) -> None:
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not low <= value <= high:
-        raise FaimError(f"config: {name} is {value!r}; expected a number from {low:g} to {high:g}")
+        raise FaimError(
+            f"config: {name} is {shown(value)}; expected a number from {low:g} to {high:g}"
+        )

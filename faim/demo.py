@@ -24,14 +24,16 @@ from faim.evaluation.post import open_post
 from faim.evaluation.report import number
 from faim.evaluation.stability import IOU_FOUND, SCORE_FOUND, stability
 from faim.models.aggregation import name_of
-from faim.models.checkpoint import load_model
 from faim.models.faim import VideoDetector
+from faim.pictures.writing import write_image
+from faim.runtime.backends.select import open_detector
 from faim.runtime.frames import Frame, Image
 from faim.runtime.post import global_aggregator, resolve_post, stream_aggregator
 from faim.runtime.results import FrameResult
 from faim.runtime.video_sink import VideoSink
 from faim.structures import Detections
 from faim.weights import default_weights
+from faim.wording import counted
 
 #: Training sets are generated from other seeds (docs/results.md).
 DEMO_SEED = 20_000
@@ -84,7 +86,7 @@ def run_demo(out: Path, *, frames: int = 24, seed: int | None = None) -> None:
         )
         console.print("running FAIM-Nano frame by frame, as a stream, and over whole clips …")
         weights = default_weights()
-        runs = _run(data, load_model(weights), load_model(weights, aggregate="none"))
+        runs = _run(data, open_detector(weights), open_detector(weights, aggregate="none"))
         pairs = list(_pairs(data, runs["frame"], runs["stream"]))
     _write_video(out / "demo.mp4", pairs)
     _write_sheet(out / "demo.png", pairs)
@@ -197,17 +199,13 @@ def _write_sheet(path: Path, pairs: list[_Pair]) -> None:
         lower = _caption(pair.panels[1], "FAIM, stream")
         columns.append(np.vstack([upper, lower]))
     sheet = cv2.resize(np.hstack(columns), None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA)
-    ok, png = cv2.imencode(".png", sheet)
-    try:
-        assert ok
-        path.write_bytes(png.tobytes())
-    except OSError as error:
-        raise FaimError(f"{path}: cannot be written ({error})") from error
+    write_image(path, sheet)
 
 
 def _print_table(console: Console, data: CocoVid, runs: Mapping[Mode, ModeRun]) -> None:
     table = Table(
-        title=f"{len(data.videos)} clips, {len(data.frames)} frames, {len(data.classes)} classes"
+        title=f"{counted(len(data.videos), 'clip')}, {counted(len(data.frames), 'frame')}, "
+        f"{counted(len(data.classes), 'class')}"
     )
     for name in ("", "AP50", "found %", "on/off flips per 100 frames", "ms a frame"):
         table.add_column(name, justify="right" if name else "left")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import tempfile
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,15 @@ from faim.errors import FaimError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+_SCRATCH = ".part-"
+#: As `tempfile.mkdtemp` completes the name.
+_LEFTOVER = re.compile(re.escape(_SCRATCH) + "[a-z0-9_]{8}")
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
@@ -28,25 +39,73 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     Raises:
         FaimError: the file cannot be written.
     """
-    special = _is_special(path)
-    place = Path(os.path.realpath(path))
-    part = path if special else place.parent / (place.name + ".part")
     try:
-        write(part)
-        if not special:
-            part.replace(place)
+        if is_special(path):
+            write(path)
+            return
+        place = Path(os.path.realpath(path))
+        with scratch_folder(place.parent) as scratch:
+            write(scratch / place.name)
+            (scratch / place.name).replace(place)
     except OSError as error:
         raise FaimError(
             f"{path}: cannot be written ({error.strerror or error}); expected a file in a writable "
             "folder with space left"
         ) from error
-    finally:
-        if not special:
-            with suppress(OSError):
-                part.unlink()
 
 
-def _is_special(path: Path) -> bool:
+@contextmanager
+def scratch_folder(parent: Path) -> Iterator[Path]:
+    """A new, empty folder in `parent` for what is to be moved from there; removed at the end.
+
+    Its name is its own (`.part-x3k9_2ab`), and nobody else can put anything into it. What killed
+    processes left of such folders is removed as well.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    _remove_leftovers(parent)
+    with ExitStack() as stack:
+        while True:
+            folder = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=parent))
+            # Another run may have taken it for a leftover in this moment; then once more.
+            if _hold(folder, stack):
+                break
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        yield folder
+
+
+def _remove_leftovers(parent: Path) -> None:
+    try:
+        found = [path for path in parent.iterdir() if _LEFTOVER.fullmatch(path.name)]
+    except OSError:  # it may not be read, or is not there
+        return
+    for path in found:
+        with ExitStack() as stack:
+            if path.is_dir() and not path.is_symlink() and _hold(path, stack, wait=False):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _hold(folder: Path, stack: ExitStack, *, wait: bool = True) -> bool:
+    """Whether the folder is there and this process has it until `stack` ends.
+
+    Where there are no locks, a new folder counts as held, and an old one as another process's.
+    """
+    if fcntl is None:
+        return wait
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    stack.callback(os.close, descriptor)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        return wait
+    return os.fstat(descriptor).st_nlink > 0
+
+
+def is_special(path: str | Path) -> bool:
     """Whether it is a device, a pipe or an open file's name, which must not be renamed over."""
     if os.path.abspath(path).startswith(("/dev/std", "/dev/fd/", "/proc/")):  # noqa: PTH100 - links stay
         return True
@@ -81,7 +140,7 @@ def check_writable(path: Path) -> None:
         raise FaimError(
             f"{path}: cannot make its folder ({error}); expected a place to write"
         ) from error
-    if not (os.access(path, os.W_OK) if _is_special(path) else _takes_files(path)):
+    if not (os.access(path, os.W_OK) if is_special(path) else _takes_files(path)):
         raise FaimError(f"{path}: cannot be written; expected a file name in a writable folder")
 
 
@@ -92,3 +151,11 @@ def _takes_files(path: Path) -> bool:
             return not path.is_dir()
     except OSError:
         return False
+
+
+def ffmpeg_path(path: str | Path) -> str:
+    """What FFmpeg takes for exactly this local file.
+
+    By itself it would look for a protocol before a colon in the name ("2024-01-01T12:00:00.mp4").
+    """
+    return f"file:{path}"

@@ -116,6 +116,19 @@ class Proposals(TensorRecord):
 
 
 @dataclass(frozen=True)
+class BankEntry(TensorRecord):
+    """What the proposals of one frame offer to later ones."""
+
+    def check_stack(self) -> None:
+        """Raise ValueError unless these are entries of frames, leading dimension (m,)."""
+        raise NotImplementedError
+
+    def fits(self, proposals: Proposals) -> bool:
+        """Whether entries of frames (m, n) are of the model that made these proposals (n,)."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
 class FrameTargets(TensorRecord):
     """The ground truth of one frame.
 

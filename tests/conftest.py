@@ -1,6 +1,7 @@
 """What several tests share."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,15 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the folder of shared data is not beside this repository")
     return SHARED
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ctrl_c_works() -> None:
+    """Here and in the processes that tests start, also where a script runs them in the background.
+
+    There SIGINT is ignored, which processes inherit.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

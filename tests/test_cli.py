@@ -52,7 +52,7 @@ def test_predict_writes_json_lines(weights, frames, tmp_path, mode):
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert [row["frame"] for row in rows] == [0, 1, 2]
     assert [(row["height"], row["width"]) for row in rows] == [(40, 60), (50, 60), (60, 60)]
-    assert set(rows[0]) == {"frame", "time", "width", "height", "detections"}
+    assert set(rows[0]) == {"frame", "time", "width", "height", "file", "detections"}
     for row in rows:
         for found in row["detections"]:
             assert set(found) == {"bbox", "score", "label", "class_id"}

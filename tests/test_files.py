@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from faim.errors import FaimError
-from faim.files import check_writable, write_tensors, write_whole
+from faim.files import check_writable, ffmpeg_path, write_tensors, write_whole
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError("wrong")])
@@ -101,3 +103,53 @@ def test_tensors_that_others_may_read(tmp_path: Path) -> None:
     write_tensors(path, {"a": torch.arange(3.0)}, {"format": "faim"})
     assert load_file(path)["a"].tolist() == [0, 1, 2]
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+def test_ffmpeg_takes_a_colon_as_part_of_the_name() -> None:
+    assert ffmpeg_path(Path("a/12:00.mp4")) == "file:a/12:00.mp4"
+
+
+def test_names_of_others_are_left_alone(tmp_path: Path) -> None:
+    path, own, far = tmp_path / "a.json", tmp_path / "a.json.part", tmp_path / "far"
+    own.write_text("mine")
+    far.write_text("untouched")
+    (tmp_path / ".part-abcdefgh").symlink_to(far)
+    (tmp_path / ".part-notes").mkdir()
+    write_whole(path, lambda part: part.write_text("new"))
+    assert path.read_text() == "new"
+    assert own.read_text() == "mine"
+    assert far.read_text() == "untouched"
+    names = {".part-abcdefgh", ".part-notes", "a.json", "a.json.part", "far"}
+    assert {file.name for file in tmp_path.iterdir()} == names
+
+
+def test_two_writers_do_not_mix(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+
+    def both(part: Path) -> None:
+        part.write_text("first")
+        write_whole(path, lambda other: other.write_text("second"))
+        assert part.read_text() == "first"
+
+    write_whole(path, both)
+    assert path.read_text() == "first"
+    assert [file.name for file in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_the_next_run_removes_what_a_killed_one_left(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from faim.files import write_whole\n"
+        "def write(part): part.write_text('ha'); print(part, flush=True); sys.stdin.read()\n"
+        "write_whole(Path(sys.argv[1]), write)\n"
+    )
+    path = tmp_path / "a.json"
+    command = [sys.executable, "-c", code, str(path)]
+    with subprocess.Popen(command, stdin=-1, stdout=-1, text=True) as other:
+        assert other.stdout
+        part = Path(other.stdout.readline().strip())
+        write_whole(path, lambda mine: mine.write_text("new"))
+        assert part.read_text() == "ha"  # of a process that lives
+        other.kill()
+    assert part.is_file()
+    write_whole(path, lambda mine: mine.write_text("newer"))
+    assert [file.name for file in tmp_path.iterdir()] == ["a.json"]

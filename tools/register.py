@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from faim.arguments import path
-from faim.data.coco_vid import read_json
 from faim.errors import EXIT_WRONG_INPUT, FaimError
 from faim.evaluation.report import write_json
 from faim.models.checkpoint import load_model
+from faim.outputs import add_output, guarded
+from faim.reading import read_json
 
 REGISTRY = Path(__file__).resolve().parents[1] / "weights/registry.json"
 
@@ -29,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Register one checkpoint; exit status 2 after wrong input."""
     options = _parser().parse_args(arguments)
     try:
-        register(options)
+        with guarded(options):
+            register(options)
     except FaimError as error:
         print(f"register: {error}", file=sys.stderr)
         return EXIT_WRONG_INPUT
@@ -117,7 +119,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--data", type=path, nargs="+", required=True, help="what it was trained on")
     add("--figures", type=path, required=True, help="JSON of benchmarks/synthvid.py")
     add("--commands", nargs="+", required=True, metavar="LINE", help="that trained it, in order")
-    add("--registry", type=path, default=REGISTRY, help="the file (weights/registry.json)")
+    add_output(
+        parser,
+        "--registry",
+        type=path,
+        default=REGISTRY,
+        help="the file (weights/registry.json)",
+    )
     return parser
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
-from pathlib import Path
 
-from faim.arguments import add_backend_options, size, whole
+from faim.arguments import add_backend_options, path, size, whole
+from faim.outputs import add_input, add_output, source_files
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,12 +18,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "yolox_nano, which is then timed with random weights (default: the embedded FAIM-Nano)",
     )
     parser.add_argument("--size", type=size, help="network input: an integer, or HxW")
-    parser.add_argument(
-        "--source", metavar="VIDEO", help="video to read (default: a generated one)"
+    add_input(
+        parser,
+        "--source",
+        reads=source_files,
+        metavar="VIDEO",
+        help="video to read (default: a generated one)",
     )
     parser.add_argument("--frames", type=whole(1), default=100, help="frames to time (100)")
     parser.add_argument("--bank", type=whole(0), metavar="N", help="past frames of a stream (31)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
+    add_output(parser, "--json", type=path, metavar="FILE", help="write the figures as JSON")
     add_backend_options(parser)
     parser.set_defaults(run=run)
 
@@ -56,7 +60,7 @@ def run(parsed: argparse.Namespace) -> int:
             bank_frames=parsed.bank,
         )
     )
-    print_result(Console(highlight=False), result)
     if parsed.json:
         write_json(parsed.json, asdict(result))
+    print_result(Console(highlight=False), result)
     return 0

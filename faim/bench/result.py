@@ -22,6 +22,7 @@ class BenchResult:
         device: "cpu", "cuda:0" ...
         size: height and width of the network input.
         bank_frames: past frames of the stream.
+        joined_by: what joins the frames of the stream, with its post-processing.
         num_proposals: n.
         base_ms: the base detector's network alone, in the same backend.
         stream_ms: the networks of a stream: frame graph, branch and IFEM, TICAM with its memory.
@@ -34,7 +35,8 @@ class BenchResult:
         global_over_stream: global_step_ms over stream_step_ms.
         p95_ms: 95th percentiles of base, stream, global, stream_step and global_step.
         stages: medians of the stages of a stream, from decoding to the final detections.
-        end_to_end_ms: from the video file to JSON lines, decoding in a thread of its own.
+        end_to_end_ms: from the video file to JSON lines as `faim predict --jsonl` does it,
+            post-processing included, decoding in a thread of its own.
         end_to_end_fps: the same as frames a second.
         end_to_end_over_base: end_to_end_ms over base_ms.
         peak_memory_mb: most resident memory of the whole process so far.
@@ -47,6 +49,7 @@ class BenchResult:
     device: str
     size: tuple[int, int]
     bank_frames: int
+    joined_by: str
     num_proposals: int
     base_ms: float
     stream_ms: float
@@ -98,7 +101,8 @@ def print_result(console: Console, result: BenchResult) -> None:
         stages.add_row(name, f"{median:.2f}")
     console.print(table, stages)
     console.print(
-        f"{result.end_to_end_fps:.1f} frames a second end to end, peak memory "
+        f"{result.end_to_end_fps:.1f} frames a second end to end as faim predict --jsonl runs it "
+        f"({result.joined_by}), peak memory "
         f"{result.peak_memory_mb:.0f} MB, {result.machine}"
     )
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,19 +15,19 @@ from torch import Tensor
 from faim.bench.clock import Clock, TimedRunner, median_ms, p95_ms
 from faim.bench.result import BenchResult, peak_memory_mb, processor
 from faim.bench.subjects import checkpoint_of, write_clip
-from faim.data.transforms import letterbox, to_batch
+from faim.data.transforms import LetterboxGeometry, letterbox, to_batch
 from faim.errors import FaimError
 from faim.runtime.backends.graph_detector import GraphDetector
 from faim.runtime.backends.select import BackendOptions, open_detector
-from faim.runtime.frames import Image
-from faim.runtime.memory import MemoryBank
+from faim.runtime.frames import Frame, Image
+from faim.runtime.memory import StreamState
 from faim.runtime.pipeline import Detector, open_ahead
-from faim.runtime.results import FrameResult, to_supervision
+from faim.runtime.post import stream_aggregator
+from faim.runtime.results import FrameResult, Proposed, to_supervision
 from faim.runtime.sinks import JsonLinesSink
 from faim.runtime.sources import FirstFrames, open_source
-from faim.runtime.steps import frame_groups, to_detections
+from faim.runtime.steps import frame_groups
 from faim.runtime.store import ProposalStore
-from faim.structures import TensorRecord
 
 WARM_UP = 10
 #: Frames that each of the subjects sees before it is the next one's turn.
@@ -91,22 +90,24 @@ def _bench(
     if len(images) <= WARM_UP:
         raise FaimError(f"{video}: has {len(images)} frames; expected more than {WARM_UP} to time")
     with torch.inference_mode(), ProposalStore() as store:
-        run = _Run(model, base, clock, MemoryBank(past), store)
+        detector = Detector(model, device=model.runner.device, bank_frames=past, post="auto")
+        run = _Run(detector, model, base, clock, detector.new_state(), store)
         for start in range(0, len(images), BLOCK):
             run.block(images[start : start + BLOCK])
         run.refine()
-        end_to_end = _end_to_end(model, past, video, len(images))
-    return _result(options, model, past, clock, len(images) - WARM_UP, end_to_end)
+        end_to_end = _end_to_end(detector, video, len(images))
+    return _result(options, detector, model, clock, len(images) - WARM_UP, end_to_end)
 
 
 @dataclass(frozen=True)
 class _Run:
     """Base detector, stream and global mode over the same frames."""
 
+    detector: Detector
     model: GraphDetector
     base: GraphDetector
     clock: Clock
-    bank: MemoryBank[TensorRecord]
+    state: StreamState
     store: ProposalStore
 
     def block(self, images: list[Image]) -> None:
@@ -120,19 +121,35 @@ class _Run:
             with self.clock.time("letterbox"):
                 boxed, geometry = letterbox(image, self.model.config.test_size)
                 batch = to_batch([boxed]).to(self.model.runner.device)
-            batches.append((batch, geometry))
-        for batch, _ in batches:
+            batches.append((batch, image, geometry))
+        for batch, _, _ in batches:
             with self.clock.time("base"):
                 _run_frame_graph(self.base, batch)
         timed = GraphDetector(TimedRunner(self.model.runner, self.clock))
-        for batch, geometry in batches:
-            _stream_step(timed, batch, self.bank, self.clock, geometry)
+        for batch, image, geometry in batches:
+            self._stream_step(timed, batch, image, geometry)
         clock = Clock(self.model.runner.device)
         timed = GraphDetector(TimedRunner(self.model.runner, clock))
-        for batch, _ in batches:
+        for batch, _, _ in batches:
             with self.clock.time("store"):
                 self.store.append(timed.propose(batch)[0].to("cpu"))
         self.clock.seconds["global networks"] += _sums(clock.seconds)
+
+    def _stream_step(
+        self, timed: GraphDetector, batch: Tensor, image: Image, geometry: LetterboxGeometry
+    ) -> None:
+        """What `Detector.step` does between letterboxing and detections."""
+        aggregator, bank = stream_aggregator("auto", timed.aggregator), self.state.bank
+        with self.clock.time("stream"):
+            with self.clock.time("propose"):
+                key = timed.propose(batch)[0]
+            with self.clock.time("aggregate"):
+                references = bank.padded() if aggregator.padded else bank.stacked()
+                probabilities, entry = aggregator.step(key, references)
+                bank.append(entry)
+        item = Proposed(Frame(0, 0.0, image), geometry, key)
+        with self.clock.time("post-processing"):
+            _, self.state.post = self.detector.conclude(item, probabilities, self.state.post)
 
     def refine(self) -> None:
         """Global mode's second pass, in groups of the model's `test_frames`."""
@@ -164,27 +181,8 @@ def _run_frame_graph(detector: GraphDetector, batch: Tensor) -> None:
     detector.runner.run("frame", {"images": batch.permute(0, 2, 3, 1).contiguous()})
 
 
-def _stream_step(
-    model: GraphDetector,
-    batch: Tensor,
-    bank: MemoryBank[TensorRecord],
-    clock: Clock,
-    geometry: Any,
-) -> None:
-    with clock.time("stream"):
-        with clock.time("propose"):
-            key = model.propose(batch)[0]
-        with clock.time("aggregate"):
-            references = bank.padded() if model.aggregator.padded else bank.stacked()
-            probabilities, entry = model.aggregator.step(key, references)
-            bank.append(entry)
-    with clock.time("post-processing"):
-        to_detections(key, probabilities, geometry, score_threshold=0.3, nms_threshold=0.5)
-
-
-def _end_to_end(model: GraphDetector, past: int, video: str, limit: int) -> float:
-    """Seconds a frame from file to JSON lines, as `faim predict --jsonl --post none` does it."""
-    detector = Detector(model, device=model.runner.device, bank_frames=past)
+def _end_to_end(detector: Detector, video: str, limit: int) -> float:
+    """Seconds a frame from file to JSON lines, as `faim predict --jsonl` does it."""
     times: list[float] = []
     frames = FirstFrames(open_ahead(video), limit)
     with tempfile.TemporaryDirectory() as folder, frames as source:
@@ -200,8 +198,8 @@ def _end_to_end(model: GraphDetector, past: int, video: str, limit: int) -> floa
 
 def _result(
     options: BenchOptions,
+    detector: Detector,
     model: GraphDetector,
-    past: int,
     clock: Clock,
     frames: int,
     end_to_end: float,
@@ -216,7 +214,8 @@ def _result(
         backend=f"{model.runner.backend} {model.runner.precision}",
         device=str(model.runner.device),
         size=model.config.test_size,
-        bank_frames=past,
+        bank_frames=detector.bank_frames,
+        joined_by=detector.what_joins("stream"),
         num_proposals=model.config.num_proposals,
         base_ms=base_ms,
         stream_ms=stream_ms,

@@ -7,12 +7,16 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import Progress
 from rich.table import Table
 
 from faim.data.check_files import check_files
 from faim.data.findings import Examined, Findings, examine
 from faim.data.statistics import QUANTILES, Statistics, measure
 from faim.errors import FaimError
+from faim.pictures.writing import write_image
+from faim.text import printable
+from faim.wording import counted
 
 
 def run_check(
@@ -41,15 +45,19 @@ def run_check(
     """
     console = console or Console()
     examined = examine(annotation_file, images)
-    compared = check_files(examined)
+    present = _decode(examined)
     numbers = measure(examined.videos, examined.classes)
     if not numbers.boxes and not examined.findings.errors:
-        examined.findings.note("no annotations: for prediction only", f"{numbers.frames} images")
+        examined.findings.note(
+            "no annotations: for prediction only", counted(numbers.frames, "image")
+        )
+    drawn = None if sheet is None else _draw(examined, sheet, frames)
     print_statistics(numbers, examined.crowds, console)
-    if sheet is not None:
-        _draw(examined, sheet, frames, console)
+    if drawn is not None:
+        text = f"wrote {printable(str(sheet))}: {counted(drawn, 'frame')}"
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
     print_findings(examined.findings, console)
-    console.print(f"size compared with the file's for {compared} of {numbers.frames} images")
+    console.print(f"decoded {present} of {counted(numbers.frames, 'image')}")
     if mistakes := sum(examined.findings.errors.values()):
         raise FaimError(f"{annotation_file}: mistakes: {mistakes}, listed above; expected none")
     return numbers
@@ -63,7 +71,7 @@ def print_statistics(numbers: Statistics, crowds: int, console: Console) -> None
     for each in numbers.classes:
         if each.boxes:
             counts = (each.boxes, each.tracks, each.videos, each.masks)
-            table.add_row(escape(each.name), *map(str, counts))
+            table.add_row(escape(printable(each.name)), *map(str, counts))
     console.print(table)
     whole = Table(title="data set", show_header=False)
     for name, value in _totals(numbers, crowds):
@@ -76,7 +84,7 @@ def print_findings(findings: Findings, console: Console) -> None:
     for title, counts in (("mistake", findings.errors), ("note", findings.notes)):
         for kind, count in sorted(counts.items()):
             line = f"{title}: {count} x {kind}, first: {findings.examples[kind]}"
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
     if not findings.errors:
         console.print("no mistakes")
 
@@ -92,24 +100,38 @@ def _totals(numbers: Statistics, crowds: int) -> list[tuple[str, str]]:
         if not math.isnan(size)
     )
     return [
-        ("videos", f"{numbers.videos} of {shortest} to {longest} frames, median {median:g}"),
+        (
+            "videos",
+            f"{numbers.videos} of {shortest} to {counted(longest, 'frame')}, median {median:g}",
+        ),
         ("frames", f"{numbers.frames}, {numbers.empty_frames} without a box"),
         ("image sizes", ", ".join(sizes) + (f" and {more} more" if more > 0 else "")),
         ("classes", f"{len(numbers.classes)}, {unused} without a box"),
-        ("boxes", f"{numbers.boxes}, at most {numbers.most_boxes} in a frame, {crowds} crowds"),
-        ("tracks", f"{numbers.tracks}, {numbers.trackless} boxes without one"),
+        (
+            "boxes",
+            f"{numbers.boxes}, at most {numbers.most_boxes} in a frame, {counted(crowds, 'crowd')}",
+        ),
+        ("tracks", f"{numbers.tracks}, {counted(numbers.trackless, 'box')} without one"),
         ("masks", str(numbers.masks)),
         ("box sizes (√area, pixels)", ", ".join(quantiles)),
     ]
 
 
-def _draw(examined: Examined, path: Path, frames: int, console: Console) -> None:
-    from faim.data.contact_sheet import draw_sheet, pick_frames, write_sheet
+def _decode(examined: Examined) -> int:
+    """`check_files`, with a bar on a terminal."""
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("images", total=len(examined.frames))
+        return check_files(examined, lambda: progress.advance(task))
+
+
+def _draw(examined: Examined, path: Path, frames: int) -> int:
+    """Write the sheet, and add what cannot be drawn to the findings; returns its frames."""
+    from faim.data.contact_sheet import draw_sheet, pick_frames
 
     picked = pick_frames(examined.videos, frames)
     sheet, problems = draw_sheet(picked, examined.classes)
-    write_sheet(path, sheet)
+    write_image(path, sheet)
     for problem in problems:
         examined.findings.error("image that cannot be drawn", problem)
-    text = f"wrote {path}: {len(picked)} frames"
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    return len(picked)

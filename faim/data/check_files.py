@@ -1,58 +1,65 @@
-"""Whether a data set's image files are there, and as large as its annotation file says."""
+"""Whether a data set's image files are there, whole, and as large as its annotation file says."""
 
 from __future__ import annotations
 
-import math
 import os
+from collections.abc import Callable
+from multiprocessing.pool import ThreadPool
 
-from faim.data.findings import Examined, Findings
-from faim.data.image_size import image_size
-from faim.data.records import FrameRecord, read_frame
+from faim.data.findings import Examined
+from faim.data.records import FrameRecord
 from faim.errors import FaimError
+from faim.pictures.reading import open_picture, read_image
+from faim.text import printable
+
+#: A kind of mistake or oddity and the file, or None.
+_Found = tuple[str, str] | None
 
 
-def check_files(examined: Examined, *, most_sizes: int = 2000) -> int:
-    """Look for the image files, read the size of some, and decode the first, as a training does.
+def check_files(examined: Examined, done: Callable[[], object] = lambda: None) -> int:
+    """Look for the image files, and decode all of them, as a training does.
 
     Args:
         examined: gets what is found.
-        most_sizes: images whose size is compared, spread evenly over the set.
+        done: called after each image that is there.
 
     Returns:
-        Images whose size was compared.
+        Images that are there.
     """
-    frames = examined.frames
     present = []
-    for frame in frames:
+    for frame in examined.frames:
         if os.path.isfile(frame.path):  # noqa: PTH113 - is_file raises for names too long
             present.append(frame)
         else:
-            examined.findings.error("missing image", str(frame.path))
-    step = max(1, math.ceil(len(present) / most_sizes))
-    for frame in present[::step]:
-        sound = _check_size(frame, examined.findings)
-        if sound and frame is present[0]:
-            _check_content(frame, examined.findings)
-    return len(present[::step])
+            examined.findings.error("missing image", printable(str(frame.path)))
+    with ThreadPool() as pool:
+        for mistake, note in pool.imap(_examine, present):
+            if mistake:
+                examined.findings.error(*mistake)
+            if note:
+                examined.findings.note(*note)
+            done()
+    return len(present)
 
 
-def _check_size(frame: FrameRecord, findings: Findings) -> bool:
+def _examine(frame: FrameRecord) -> tuple[_Found, _Found]:
+    """What is wrong with an image, and what is odd."""
+    shown, annotated = printable(str(frame.path)), (frame.width, frame.height)
     try:
-        size = image_size(frame.path)
+        note = _oddity(frame, shown)
+        height, width = read_image(frame.path, annotated).shape[:2]
     except FaimError as error:
-        findings.error("image that cannot be read", str(error))
-        return False
-    if size != (frame.width, frame.height):
-        findings.error(
-            "image of another size",
-            f"{frame.path}: is {size[0]}x{size[1]}, the file says {frame.width}x{frame.height}",
-        )
-        return False
-    return True
+        return ("image that cannot be read", str(error)), None
+    if (width, height) != annotated:
+        sizes = f"is {width}x{height}, the file says {frame.width}x{frame.height}"
+        return ("image of another size", f"{shown}: {sizes}"), note
+    return None, note
 
 
-def _check_content(frame: FrameRecord, findings: Findings) -> None:
-    try:
-        read_frame(frame)
-    except FaimError as error:
-        findings.error("image that cannot be read", str(error))
+def _oddity(frame: FrameRecord, shown: str) -> _Found:
+    with open_picture(frame.path) as picture:
+        if picture.several:
+            return "image of several pages, of which the first is taken", shown
+        if picture.size != picture.stored_size == (frame.width, frame.height):
+            return "image that EXIF turns, annotated as it is stored", shown
+    return None

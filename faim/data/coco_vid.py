@@ -10,19 +10,21 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from faim.data.contents import Listener, read_contents
+from loguru import logger
+
+from faim.data.contents import WORTH_A_WARNING, Listener, read_contents
 from faim.data.records import (
     Annotation,
     FrameRecord,
     VideoRecord,
     check_mask,
     read_frame,
-    read_image,
-    read_json,
     read_mask,
 )
 from faim.data.rules import EntryError
 from faim.errors import FaimError
+from faim.pictures.reading import read_image
+from faim.reading import read_json
 
 __all__ = [
     "Annotation",
@@ -31,7 +33,6 @@ __all__ = [
     "VideoRecord",
     "read_frame",
     "read_image",
-    "read_json",
     "read_mask",
 ]
 
@@ -39,8 +40,9 @@ __all__ = [
 class CocoVid:
     """A dataset read from a CocoVID (or plain COCO) JSON file.
 
-    Annotations marked `iscrowd` are left out: they cover groups that no single box describes.
-    Videos without images are left out too.
+    Annotations marked `iscrowd` cover groups that no single box describes; they are each frame's
+    `crowds`. Boxes without a width or height are left out, and those partly outside their image
+    clipped, each with a warning. Videos without images are left out too.
 
     Attributes:
         annotation_file: the JSON file.
@@ -51,18 +53,20 @@ class CocoVid:
 
     Raises:
         FaimError: the file is missing, empty or not JSON; a key is missing; an id is used twice or
-            refers to nothing; a box is not finite, has no area, or lies outside its image.
+            refers to nothing; a box is not finite, has a negative size, or lies outside its image.
     """
 
     def __init__(self, annotation_file: Path, image_root: Path | None = None) -> None:
         """Read and validate; `image_root` defaults to the JSON file's folder."""
         self.annotation_file = Path(annotation_file)
         self.image_root = Path(image_root) if image_root else self.annotation_file.parent
-        content = read_json(self.annotation_file)
+        content, notes = read_json(self.annotation_file), _Notes()
         try:
-            found = read_contents(content, self.image_root, Listener())
+            found = read_contents(content, self.image_root, notes)
         except EntryError as error:
             raise self._error(str(error)) from error
+        for kind, (count, where) in notes.found.items():
+            logger.warning(f"{self.annotation_file}: {count} x {kind}, first: {where}")
         self.category_ids: tuple[int, ...] = tuple(found.categories)
         self.classes: tuple[str, ...] = tuple(found.categories.values())
         self.videos: list[VideoRecord] = list(found.videos)
@@ -134,6 +138,18 @@ class CocoVid:
 
     def _error(self, message: str) -> FaimError:
         return FaimError(f"{self.annotation_file}: {message}")
+
+
+class _Notes(Listener):
+    """Keeps what a user should hear of: how often, and the first place, by kind."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, tuple[int, str]] = {}
+
+    def note(self, kind: str, where: str) -> None:
+        if kind in WORTH_A_WARNING:
+            count, first = self.found.get(kind, (0, where))
+            self.found[kind] = count + 1, first
 
 
 def _shortened(names: tuple[str, ...]) -> str:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from contextlib import suppress
-from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import supervision as sv
 
-from faim.data.records import Annotation, FrameRecord, VideoRecord, read_image, read_mask
+from faim.data.records import Annotation, FrameRecord, VideoRecord, read_frame, read_mask
 from faim.errors import FaimError
-from faim.files import check_writable, write_whole
+from faim.pictures.lettering import Labels, put_text
+from faim.text import printable
 
 Image = npt.NDArray[np.uint8]
 
@@ -84,30 +83,10 @@ def draw_sheet(
             problems.append(str(error))
             cell = np.zeros((CELL_HEIGHT, CELL_WIDTH, 3), np.uint8)
         sheet[top : top + CELL_HEIGHT, left : left + CELL_WIDTH] = cell
-        text = f"{_ascii(video.name)[-40:]}  frame {frame.frame_id}"
-        origin = (left + 4, top + CELL_HEIGHT + CAPTION - 9)
-        cv2.putText(
-            sheet, text, origin, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (220, 220, 220), 1, cv2.LINE_AA
-        )
+        text = f"{printable(video.name)[-40:]}  frame {frame.frame_id}"
+        caption = sheet[top + CELL_HEIGHT : top + CELL_HEIGHT + CAPTION, left : left + CELL_WIDTH]
+        put_text(caption, text, (4, CAPTION - 9), 0.45, (220, 220, 220))
     return sheet, problems
-
-
-def write_sheet(path: Path, sheet: Image) -> None:
-    """Write an image file of the kind that its name ends in.
-
-    Raises:
-        FaimError: it cannot be written, and an older file stays; or its ending is no image
-            format's.
-    """
-    content = None
-    if path.suffix.isascii():  # OpenCV crashes at what is not UTF-8
-        with suppress(cv2.error):
-            done, encoded = cv2.imencode(path.suffix, sheet)
-            content = encoded.tobytes() if done else None
-    if content is None:
-        raise FaimError(f"{path}: cannot be written; expected a name ending in .png or .jpg")
-    check_writable(path)
-    write_whole(path, lambda part: part.write_bytes(content))
 
 
 def _cell(frame: FrameRecord, classes: Sequence[str]) -> Image:
@@ -115,12 +94,7 @@ def _cell(frame: FrameRecord, classes: Sequence[str]) -> Image:
 
     It is made small before it is drawn on, so that the text keeps its size.
     """
-    image = read_image(frame.path)
-    if image.shape[:2] != (frame.height, frame.width):
-        raise FaimError(
-            f"{frame.path}: is {image.shape[1]}x{image.shape[0]}; expected "
-            f"{frame.width}x{frame.height}"
-        )
+    image = read_frame(frame)
     scale = min(CELL_WIDTH / frame.width, CELL_HEIGHT / frame.height)
     width, height = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
     shown = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
@@ -143,14 +117,8 @@ def _annotate(image: Image, frame: FrameRecord, classes: Sequence[str]) -> Image
     labels = [_label(each, classes) for each in frame.annotations]
     image = sv.MaskAnnotator(_COLORS, opacity=0.45).annotate(image, found)
     image = sv.BoxAnnotator(_COLORS, thickness=2).annotate(image, found)
-    text = sv.LabelAnnotator(
-        _COLORS,
-        text_color=sv.Color.BLACK,
-        text_scale=0.4,
-        text_padding=3,
-        smart_position=True,
-    )
-    return text.annotate(image, found, labels=labels)
+    black = sv.ColorPalette([sv.Color.BLACK])
+    return Labels(_COLORS, black, scale=0.4, padding=3).annotate(image, found, labels)
 
 
 def _small_mask(
@@ -166,9 +134,4 @@ def _small_mask(
 
 def _label(annotation: Annotation, classes: Sequence[str]) -> str:
     track = f" #{annotation.instance_id}" if annotation.instance_id >= 0 else ""
-    return _ascii(classes[annotation.category_id]) + track
-
-
-def _ascii(text: str) -> str:
-    """OpenCV's letters are ASCII."""
-    return text.encode("ascii", "replace").decode()
+    return classes[annotation.category_id] + track

@@ -8,11 +8,16 @@ from pathlib import Path
 
 from faim.data.records import Annotation, FrameRecord, VideoRecord
 from faim.data.rules import (
+    BOX_TOLERANCE,
     Entry,
     EntryError,
+    NoAreaError,
     box_of,
+    check_area,
+    class_name_of,
     frame_id_of,
     id_of,
+    is_crowd,
     list_of,
     reference,
     required,
@@ -20,6 +25,13 @@ from faim.data.rules import (
     split_of,
     track_of,
 )
+from faim.reading import shown
+from faim.wording import counted
+
+_NO_AREA = "box without area, left out"
+_PARTLY_OUTSIDE = "box partly outside the image, clipped"
+#: What is allowed, but loses something of the file.
+WORTH_A_WARNING = (_NO_AREA, _PARTLY_OUTSIDE)
 
 
 class Listener:
@@ -47,7 +59,7 @@ class Contents:
     Attributes:
         categories: names by id, sorted by id.
         videos: with frames, in the file's order.
-        crowds: annotations left out because they cover groups.
+        crowds: annotations of groups, which are in the frames' `crowds`.
     """
 
     categories: dict[int, str]
@@ -78,7 +90,8 @@ class _Walk:
     def run(self) -> Contents:
         categories = self._categories()
         images = self._images()
-        annotations = self._annotations(images, {number: i for i, number in enumerate(categories)})
+        dense = {number: i for i, number in enumerate(categories)}
+        annotations, crowds = self._annotations(images, dense)
         frames = {
             number: FrameRecord(
                 image_id=number,
@@ -86,7 +99,8 @@ class _Walk:
                 width=image["width"],
                 height=image["height"],
                 frame_id=frame_id if isinstance(frame_id := image.get("frame_id"), int) else 0,
-                annotations=tuple(annotations[number]),
+                annotations=tuple(annotations.get(number, ())),
+                crowds=tuple(crowds.get(number, ())),
                 degradation=image.get("degradation"),
             )
             for number, image in images.items()
@@ -109,11 +123,12 @@ class _Walk:
         names: dict[int, str] = {}
         for number, entry in self._entries("categories"):
             try:
-                name = str(required(entry, "name", f"category {number}", "categories"))
+                name = class_name_of(entry)
                 if name in names.values():
                     raise EntryError(
                         "category name twice",
-                        f"category {number} has another's name {name!r}; expected each name once",
+                        f"category {number} has another's name {shown(name)}; expected each name "
+                        "once",
                     )
             except EntryError as error:
                 self.listener.mistake(error)
@@ -128,6 +143,7 @@ class _Walk:
                 required(entry, "file_name", f"image {number}", "images")
                 side_of(entry, "width")
                 side_of(entry, "height")
+                check_area(entry)
             except EntryError as error:
                 self.listener.mistake(error)
             else:
@@ -136,35 +152,38 @@ class _Walk:
 
     def _annotations(
         self, images: dict[int, Entry], dense: dict[int, int]
-    ) -> dict[int, list[Annotation]]:
-        """By image id."""
-        sound: dict[int, list[Annotation]] = {number: [] for number in images}
+    ) -> tuple[dict[int, list[Annotation]], dict[int, list[Annotation]]]:
+        """Those of objects and those of crowds, by image id."""
+        objects: dict[int, list[Annotation]] = {}
+        crowds: dict[int, list[Annotation]] = {}
         for number, entry in self._entries("annotations"):
             try:
                 image = images[reference(entry, "image_id", images, "annotations")]
-                annotation = self._annotation(entry, image, dense)
+                category_id = reference(entry, "category_id", dense, "annotations")
+                crowd = is_crowd(entry)
+                self.crowds += crowd
+                if crowd and "bbox" not in entry:
+                    continue
+                annotation = self._annotation(entry, image, dense[category_id])
+            except NoAreaError:
+                self.listener.note(_NO_AREA, _with_box(entry))
             except EntryError as error:
                 self.listener.mistake(error)
-                continue
-            if annotation is None:
-                self.crowds += 1
             else:
-                self.listener.annotation(number, annotation, image)
-                sound[image["id"]].append(annotation)
-        return sound
+                if not crowd:
+                    self.listener.annotation(number, annotation, image)
+                (crowds if crowd else objects).setdefault(image["id"], []).append(annotation)
+        return objects, crowds
 
-    def _annotation(self, entry: Entry, image: Entry, dense: dict[int, int]) -> Annotation | None:
-        """None for a crowd."""
-        category_id = reference(entry, "category_id", dense, "annotations")
-        if entry.get("iscrowd"):
-            return None
+    def _annotation(self, entry: Entry, image: Entry, category: int) -> Annotation:
         box, beyond = box_of(entry, image)
         if beyond > 1e-6:
-            where = f"annotation {entry['id']}: {entry['bbox']}"
-            self.listener.note("box up to a pixel outside, clipped", where)
+            rounded = beyond <= BOX_TOLERANCE
+            kind = "box up to a pixel outside, clipped" if rounded else _PARTLY_OUTSIDE
+            self.listener.note(kind, _with_box(entry))
         return Annotation(
             box=box,
-            category_id=dense[category_id],
+            category_id=category,
             instance_id=track_of(entry),
             segmentation=entry.get("segmentation") or None,
         )
@@ -173,7 +192,7 @@ class _Walk:
         self, images: dict[int, Entry], frames: dict[int, FrameRecord]
     ) -> Iterator[VideoRecord]:
         if not self.content.get("videos"):
-            self.listener.note("no `videos`: every image is one", f"{len(frames)} images")
+            self.listener.note("no `videos`: every image is one", counted(len(frames), "image"))
             for number, frame in frames.items():
                 yield VideoRecord(number, str(images[number]["file_name"]), (frame,))
             return
@@ -201,3 +220,7 @@ class _Walk:
         except EntryError as error:
             self.listener.mistake(error)
             return None
+
+
+def _with_box(annotation: Entry) -> str:
+    return f"annotation {annotation['id']} has bbox {shown(annotation['bbox'])}"

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from faim.data.contents import Listener, read_contents
-from faim.data.records import Annotation, FrameRecord, VideoRecord, check_mask, read_json
+from faim.data.records import Annotation, FrameRecord, VideoRecord, check_mask
 from faim.data.rules import Entry, EntryError
 from faim.errors import FaimError
+from faim.reading import read_json
 
 
 @dataclass
@@ -47,7 +48,7 @@ class Examined:
     Attributes:
         classes: names in the order of their ids.
         videos: with frames, in the file's order.
-        crowds: annotations left out because they cover groups.
+        crowds: annotations of groups, which are no boxes of objects.
         findings: all mistakes and oddities.
     """
 

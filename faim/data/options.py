@@ -7,6 +7,7 @@ from pathlib import Path
 
 from faim.arguments import whole
 from faim.data.converters.options import add_arguments as add_converters
+from faim.outputs import add_input, add_output, nothing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,8 +16,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_converters(actions.add_parser("convert", help="write a CocoVID annotation file"))
     check = actions.add_parser("check", help="look for mistakes, count, and draw some frames")
     check.add_argument("annotations", type=Path, metavar="ANN.json", help="CocoVID or COCO file")
-    check.add_argument("--images", type=Path, metavar="DIR", help="where image names start")
-    check.add_argument("--out", type=Path, metavar="PNG", help="write a sheet of frames")
+    add_input(
+        check,
+        "--images",
+        reads=nothing,
+        type=Path,
+        metavar="DIR",
+        help="where image names start",
+    )
+    add_output(check, "--out", type=Path, metavar="PNG", help="write a sheet of frames")
     check.add_argument("--frames", type=whole(1, 400), default=24, help="on the sheet (24)")
     check.set_defaults(run=run_data_check)
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco_mask
 
 from faim.errors import FaimError
+from faim.pictures.reading import read_image
+from faim.text import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,11 @@ class Annotation:
 
 @dataclass(frozen=True, slots=True)
 class FrameRecord:
-    """One image of a video; `degradation` names what was done to a synthetic frame."""
+    """One image of a video; `degradation` names what was done to a synthetic frame.
+
+    `crowds` are regions of groups that no single box describes: no objects to be found or learnt,
+    but a detection of the class within one is not wrong.
+    """
 
     image_id: int
     path: Path
@@ -45,6 +48,7 @@ class FrameRecord:
     frame_id: int
     annotations: tuple[Annotation, ...] = ()
     degradation: str | None = None
+    crowds: tuple[Annotation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,64 +64,12 @@ class VideoRecord:
     split: str | None = None
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file; FaimError if it is missing, unreadable, empty or not that."""
-    content = _parse(path, "a JSON object")
-    if not isinstance(content, dict):
-        raise FaimError(f"{path}: holds a {type(content).__name__}; expected a JSON object")
-    return content
-
-
-def read_json_list(path: Path, items: str) -> list[Any]:
-    """The JSON list in a file; FaimError, which names the `items`, as `read_json`."""
-    content = _parse(path, f"a JSON list of {items}")
-    if not isinstance(content, list):
-        raise FaimError(f"{path}: holds a {type(content).__name__}; expected a list of {items}")
-    return content
-
-
-def _parse(path: Path, expected: str) -> Any:
-    if not os.path.isfile(path):  # noqa: PTH113
-        raise FaimError(f"{path}: no such file; expected {expected}")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise FaimError(f"{path}: cannot be read as text ({error}); expected {expected}") from error
-    if not text.strip():
-        raise FaimError(f"{path}: is empty; expected {expected}")
-    try:
-        return json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise FaimError(f"{path}: is not JSON ({error}); expected {expected}") from error
-    except ValueError as error:
-        raise FaimError(f"{path}: is not JSON that can be read (a number is too long)") from error
-
-
-def read_image(path: Path) -> np.ndarray:
-    """An image file as (H, W, 3) uint8 BGR; grey and alpha images become three channels.
-
-    Raises:
-        FaimError: the file is missing or is no image.
-    """
-    if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for names too long
-        raise FaimError(f"{path}: no such image")
-    if str(path).encode(errors="replace").decode() != str(path):  # OpenCV crashes on such names
-        raise FaimError(f"{str(path)!a}: a name that is not UTF-8; expected one for an image")
-    try:
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    except cv2.error:
-        image = None
-    if image is None:
-        raise FaimError(f"{path}: cannot be decoded; expected an image")
-    return image
-
-
 def read_frame(frame: FrameRecord) -> np.ndarray:
-    """The frame's image, as `read_image`; FaimError too if its size is not the annotated one."""
-    image = read_image(frame.path)
+    """The frame's image as `read_image`; FaimError too if its size is not the annotated one."""
+    image = read_image(frame.path, (frame.width, frame.height))
     if image.shape[:2] != (frame.height, frame.width):
         raise FaimError(
-            f"{frame.path}: is {image.shape[1]}x{image.shape[0]}; expected "
+            f"{printable(str(frame.path))}: is {image.shape[1]}x{image.shape[0]}; expected "
             f"{frame.width}x{frame.height}, as its annotation file says"
         )
     return image

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from faim.arguments import whole
+from faim.arguments import path, whole
+from faim.outputs import add_output
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add them to a parser, and `run`."""
-    parser.add_argument("--out", type=Path, required=True, help="folder to write to")
+    add_output(
+        parser,
+        "--out",
+        writes=lambda out, _: [out / "annotations.json"],
+        type=path,
+        required=True,
+        help="folder to write to",
+    )
     parser.add_argument("--videos", type=whole(1), default=20)
     parser.add_argument("--frames", type=whole(1), default=32, help="frames a video")
     parser.add_argument("--size", type=whole(64), default=256, help="side in pixels")

@@ -13,6 +13,7 @@ from faim.arguments import (
     share,
     whole,
 )
+from faim.outputs import add_output, run_files
 from faim.postprocess.options import add_post_options
 
 
@@ -37,8 +38,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--proposal-nms", type=share, metavar="IOU", help="of the proposals (the model's own)"
     )
-    parser.add_argument("--json", type=path, metavar="FILE", help="write the figures as JSON")
-    parser.add_argument("--out", type=path, metavar="DIR", help="write a folder for faim report")
+    add_output(parser, "--json", type=path, metavar="FILE", help="write the figures as JSON")
+    add_output(
+        parser,
+        "--out",
+        writes=lambda out, _: [] if out is None else [out, *run_files(out)],
+        type=path,
+        metavar="DIR",
+        help="write a folder for faim report",
+    )
     parser.add_argument(
         "--detections", type=path, metavar="FILE", help="evaluate COCO results, without a model"
     )

@@ -186,13 +186,17 @@ def _ground_truth(case: Case) -> dict[str, Any]:
 
     Results are a table of floats, in which an id above 2^53 would become another.
     """
-    objects = case.objects
-    size = objects.box[:, 2:] - objects.box[:, :2]
+    both = case.objects, case.crowds
+    frame, label, box = (
+        np.concatenate([getattr(part, name) for part in both]) for name in ("frame", "label", "box")
+    )
+    size = box[:, 2:] - box[:, :2]
     rows = zip(
-        objects.frame.tolist(),
-        objects.label.tolist(),
-        np.concatenate([objects.box[:, :2], size], axis=1).tolist(),
+        frame.tolist(),
+        label.tolist(),
+        np.concatenate([box[:, :2], size], axis=1).tolist(),
         size.prod(axis=1).tolist(),
+        [0] * len(case.objects.label) + [1] * len(case.crowds.label),
         strict=True,
     )
     return {
@@ -208,10 +212,10 @@ def _ground_truth(case: Case) -> dict[str, Any]:
                 "id": number,  # from 1: COCO's matching takes id 0 for "no match"
                 "image_id": place,
                 "category_id": category,
-                "bbox": box,
+                "bbox": corner_and_size,
                 "area": area,
-                "iscrowd": 0,
+                "iscrowd": crowd,
             }
-            for number, (place, category, box, area) in enumerate(rows, start=1)
+            for number, (place, category, corner_and_size, area, crowd) in enumerate(rows, start=1)
         ],
     }

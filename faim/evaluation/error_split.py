@@ -14,7 +14,7 @@ from faim.evaluation.tables import IOU_BACKGROUND, Bools, Case, Floats, Ints
 IOU_FOUND = 0.5
 KINDS = ("classification", "localisation", "both", "duplicate", "background", "missed")
 _CLASSIFICATION, _LOCALISATION, _BOTH, _DUPLICATE, _BACKGROUND, _MISSED = range(len(KINDS))
-_RIGHT = -1
+_RIGHT, _EXCUSED = -1, -2
 
 
 def error_split(case: Case) -> dict[str, float]:
@@ -26,7 +26,8 @@ def error_split(case: Case) -> dict[str, float]:
     `background`: overlaps none by more than 0.1; `both`: otherwise. `missed` are the objects that
     are neither found nor meant by one of the first two. The oracle moves the best detection that
     means an unfound object onto it (or into its class), drops all other detections of the kind, and
-    takes missed objects off the ground truth.
+    takes missed objects off the ground truth; a class that has no others is then perfect.
+    Detections that a crowd excuses do not count.
 
     Returns:
         Points of AP50 by kind, at least 0. They do not add up to what is missing to 100.
@@ -38,15 +39,16 @@ def error_split(case: Case) -> dict[str, float]:
     unfound[match[match >= 0]] = False
     missed = unfound.copy()
     missed[target[mended]] = False
-    before = _ap50(case, kind == _RIGHT)
+    counts = kind != _EXCUSED
+    before = _ap50(case, kind == _RIGHT, keep=counts)
     gains = {}
     for number, name in enumerate(KINDS[:_MISSED]):
         of_kind = kind == number
         right = (kind == _RIGHT) | (of_kind & mended)
         label = case.found.label.copy()
         label[of_kind & mended] = case.objects.label[target[of_kind & mended]]
-        gains[name] = _ap50(case, right, label=label, keep=~of_kind | mended) - before
-    gains["missed"] = _ap50(case, kind == _RIGHT, gone=missed) - before
+        gains[name] = _ap50(case, right, label=label, keep=counts & (~of_kind | mended)) - before
+    gains["missed"] = _ap50(case, kind == _RIGHT, keep=counts, gone=missed) - before
     return {name: max(gain, 0.0) for name, gain in gains.items()}
 
 
@@ -62,12 +64,13 @@ def _kinds(case: Case, match: Ints) -> tuple[Ints, Ints]:
     kind: Ints = np.select(
         [
             match >= 0,
+            case.excused,
             (same >= IOU_BACKGROUND) & (same <= IOU_FOUND),
             other >= IOU_FOUND,
             again >= IOU_FOUND,
             nearest <= IOU_BACKGROUND,
         ],
-        [_RIGHT, _LOCALISATION, _CLASSIFICATION, _DUPLICATE, _BACKGROUND],
+        [_RIGHT, _EXCUSED, _LOCALISATION, _CLASSIFICATION, _DUPLICATE, _BACKGROUND],
         _BOTH,
     )
     target: Ints = np.select([kind == _LOCALISATION, kind == _CLASSIFICATION], [own, foreign], -1)
@@ -88,17 +91,16 @@ def _ap50(
     case: Case,
     right: Bools,
     *,
+    keep: Bools,
     label: Ints | None = None,
-    keep: Bools | None = None,
     gone: Bools | None = None,
 ) -> float:
     labels = case.found.label if label is None else label
-    kept = np.ones(len(right), bool) if keep is None else keep
     size = len(case.data.classes)
     present = np.flatnonzero(np.bincount(case.objects.label, minlength=size))
     left = case.objects.label if gone is None else case.objects.label[~gone]
     positives: Floats = np.bincount(left, minlength=size).astype(np.float64)
-    weight = np.ones(int(kept.sum()))
+    weight = np.ones(int(keep.sum()))
     return mean_average_precision(
-        labels[kept], case.found.score[kept], right[kept], weight, positives, present
+        labels[keep], case.found.score[keep], right[keep], weight, positives, present
     )

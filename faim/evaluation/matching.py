@@ -69,10 +69,10 @@ def average_precision(score: Floats, right: Bools, weight: Floats, positives: fl
         positives: objects to be found.
 
     Returns:
-        In [0, 100]. With no object to be found, 100 where nothing wrong is detected, else 0.
+        In [0, 100]; 100 with no object to be found.
     """
     if positives <= 0:
-        return 0.0 if (weight * ~right).any() else 100.0
+        return 100.0
     if not len(score):
         return 0.0
     order = np.argsort(-score, kind="stable")

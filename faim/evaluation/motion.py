@@ -74,8 +74,8 @@ def by_speed(case: Case) -> SpeedResult | None:
     object of another is neither right nor wrong. One that finds none counts as wrong where it lies
     (FGFA): with the speed of the object it overlaps most, not at all if that is of another speed,
     and where it overlaps none by 0.1, with the share of the frame's objects, or in a frame without
-    objects the dataset's, that have the speed. A dataset with one speed, and no object smaller
-    than 25 pixels, so has its overall AP50.
+    objects the dataset's, that have the speed; in a crowd of its class it does not count. A dataset
+    with one speed, and no object smaller than 25 pixels, so has its overall AP50.
     """
     speed = speed_of(motion_iou(case.objects))
     if not (speed >= 0).any():
@@ -92,7 +92,7 @@ def by_speed(case: Case) -> SpeedResult | None:
 
 def _ap50(case: Case, match: Ints, nearest: Ints, wanted: Bools, shares: Floats) -> float:
     hit = match >= 0
-    counts = ~hit
+    counts = ~hit & ~case.excused
     counts[hit] = wanted[match[hit]]
     touches = nearest >= 0
     weight = shares[case.found.frame]

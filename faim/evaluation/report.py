@@ -15,11 +15,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from faim import __version__
 from faim.evaluation.average_precision import Levels
 from faim.evaluation.error_split import KINDS
 from faim.evaluation.figures import ModeFigures, as_dictionary
 from faim.evaluation.time_probe import CASES
 from faim.files import check_writable, write_whole
+from faim.text import printable
 
 __all__ = [
     "ModeFigures",
@@ -37,7 +39,6 @@ __all__ = [
 Row = tuple[str, Sequence[float]]
 
 _PACKAGES = (
-    "faim",
     "torch",
     "torchvision",
     "pixeltable-yolox",
@@ -66,7 +67,7 @@ def print_modes(
         console.print(errors)
     classes = _table(figures, "AP50 / AP75 / AP50:95 of every class", first="class")
     for name in every[0].ap.per_class:
-        classes.add_row(Text(name), *(_class_cell(f.ap.per_class[name]) for f in every))
+        classes.add_row(Text(printable(name)), *(_class_cell(f.ap.per_class[name]) for f in every))
     console.print(classes)
 
 
@@ -100,7 +101,7 @@ def _section(table: Table, rows: Sequence[Row]) -> None:
     if rows:
         table.add_section()
     for name, values in rows:
-        table.add_row(Text(name), *map(number, values))
+        table.add_row(Text(printable(name)), *map(number, values))
 
 
 def _ap_rows(every: Sequence[ModeFigures]) -> list[Row]:
@@ -168,7 +169,7 @@ def machine() -> dict[str, Any]:
         "system": platform.platform(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
-        "versions": {name: _version(name) for name in _PACKAGES},
+        "versions": {"faim": __version__, **{name: _version(name) for name in _PACKAGES}},
     }
 
 

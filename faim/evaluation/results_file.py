@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from faim.data.coco_vid import CocoVid
-from faim.data.records import read_json_list
 from faim.data.rules import is_finite
 from faim.errors import FaimError
 from faim.files import write_whole
+from faim.reading import read_json_list, shown
 from faim.structures import Detections
 
 _BOX_DECIMALS, _SCORE_DECIMALS = 2, 5
@@ -108,21 +108,16 @@ def _problem(row: Any, images: set[int], dense: Mapping[int, int], annotations: 
         return f"has no {missing[0]}; expected image_id, category_id, bbox and score"
     for key, known in (("image_id", images), ("category_id", dense)):
         if type(row[key]) is not int or row[key] not in known:
-            return f"has {key} {_short(row[key])}; expected one of {annotations}"
+            return f"has {key} {shown(row[key])}; expected one of {annotations}"
     bbox = row["bbox"]
     sound = isinstance(bbox, list) and len(bbox) == 4 and all(map(is_finite, bbox))
     if not sound or bbox[2] < 0 or bbox[3] < 0:
         return (
-            f"has bbox {_short(bbox)}; expected finite x, y, width and height, the sides not "
+            f"has bbox {shown(bbox)}; expected finite x, y, width and height, the sides not "
             "negative"
         )
     if max(map(abs, bbox)) > _FARTHEST:
-        return f"has bbox {_short(bbox)}; expected pixels, up to {_FARTHEST:.0f}"
+        return f"has bbox {shown(bbox)}; expected pixels, up to {_FARTHEST:.0f}"
     if not is_finite(row["score"]):
-        return f"has score {_short(row['score'])}; expected a finite number"
+        return f"has score {shown(row['score'])}; expected a finite number"
     return None
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:79] + "…"

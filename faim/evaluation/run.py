@@ -33,8 +33,9 @@ from faim.evaluation.subject import open_models
 from faim.evaluation.time_probe import TimeProbe
 from faim.models.aggregation import AverageWithBase, name_of
 from faim.runtime.checks import check_size, resolve_device
-from faim.runtime.post import global_aggregator, resolve_post, stream_aggregator
+from faim.runtime.post import global_aggregator, resolve_post, stream_aggregator, what_joins
 from faim.structures import Detections
+from faim.wording import counted
 
 if TYPE_CHECKING:
     from faim.training.experiment import Experiment
@@ -45,10 +46,17 @@ __all__ = ["EvalOptions", "run_eval"]
 FILE_MODE = "file"
 
 
-def run_eval(options: EvalOptions, console: Console | None = None) -> dict[str, Any]:
+def run_eval(
+    options: EvalOptions, console: Console | None = None, data: CocoVid | None = None
+) -> dict[str, Any]:
     """Evaluate, print the tables, and write the files that are asked for.
 
     Scores count from the config's `score_threshold` on, not from the one of the display.
+
+    Args:
+        options: what to evaluate.
+        console: where the tables go; the terminal by default.
+        data: what to evaluate on, in the place of the options' or experiment's file.
 
     Returns:
         What the JSON file holds: `modes` with each mode's figures, `base_ms` (frame mode's
@@ -64,7 +72,7 @@ def run_eval(options: EvalOptions, console: Console | None = None) -> dict[str, 
     if options.out:
         prepare_run_folder(options.out)
     experiment = _experiment(options)
-    data = CocoVid(_data_file(options, experiment))
+    data = data or CocoVid(_data_file(options, experiment))
     if options.detections is not None:
         return _evaluate_file(options, options.detections, data, console)
     return _evaluate_model(options, experiment, data, console)
@@ -109,6 +117,7 @@ def _evaluate_model(
     if probe is not None:
         about["time_probe"] = {case: levels(ap) for case, ap in probed.items()}
     caption = _caption(data, model.config.num_classes, runner.size)
+    caption += "".join(f"\n{mode}: {text}" for mode, text in about["joined_by"].items())
     figures = {
         str(mode): measure(data, run.detections, run.ms, post=options.post_of(mode))
         for mode, run in runs.items()
@@ -131,7 +140,7 @@ def _evaluate_file(
         "machine": machine(),
         "device": None,
     }
-    caption = f"{data.annotation_file}: {len(data.frames)} frames"
+    caption = f"{data.annotation_file}: {counted(len(data.frames), 'frame')}"
     return _report(options, data, figures, detections, about, caption, console)
 
 
@@ -191,6 +200,7 @@ def _circumstances(
         "size": list(runner.size),
         "aggregate": options.aggregate,
         "scores_from": {mode: _scores_from(runner, mode) for mode in options.modes},
+        "joined_by": {mode: _joined_by(runner, mode) for mode in options.modes},
         "sampling": options.sampling,
         "seed": options.seed,
         "backend": options.backend,
@@ -206,6 +216,17 @@ def _circumstances(
         "machine": machine(),
         "device": str(runner.device),
     }
+
+
+def _joined_by(runner: ModeRunner, mode: Mode) -> str:
+    """What joins a mode's frames, post-processing included."""
+    stream = mode == "stream"
+    return what_joins(
+        mode,
+        runner.in_stream if stream else runner.in_global,
+        runner.past if stream else runner.frames,
+        runner.post.get(mode),
+    )
 
 
 def _scores_from(runner: ModeRunner, mode: Mode) -> str:
@@ -245,7 +266,8 @@ def _data_file(options: EvalOptions, experiment: Experiment | None) -> Path:
 
 
 def _caption(data: CocoVid, model_classes: int, size: tuple[int, int]) -> str:
-    text = f"{data.annotation_file}: {len(data.frames)} frames, network input {size[0]}x{size[1]}"
+    frames = counted(len(data.frames), "frame")
+    text = f"{data.annotation_file}: {frames}, network input {size[0]}x{size[1]}"
     if len(data.classes) < model_classes:
         text += f"; {len(data.classes)} of the weights' {model_classes} classes, matched by name"
     return text

@@ -7,8 +7,6 @@ COCO's list of results; and `features.npz`, proposal features, where a model was
 from __future__ import annotations
 
 import errno
-import shutil
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +17,7 @@ from faim.errors import FaimError
 from faim.evaluation.features import FeatureSample
 from faim.evaluation.report import check_writable, write_json
 from faim.evaluation.results_file import write_detections
+from faim.files import scratch_folder
 from faim.structures import Detections
 
 RUN_FILE = "run.json"
@@ -50,20 +49,17 @@ def write_run_folder(
         FaimError: a file cannot be written.
     """
     try:
-        part = Path(tempfile.mkdtemp(prefix=".part-", dir=folder))
+        with scratch_folder(folder) as part:
+            for mode, found in detections.items():
+                write_detections(part / f"detections_{mode}.json", data, found)
+            if features is not None:
+                features.write(part / FEATURES_FILE)
+            write_json(part / RUN_FILE, {"name": folder.resolve().name, **report})
+            _swap(part, folder)
     except OSError as error:
         raise FaimError(
             f"{folder}: cannot be written ({error.strerror}); expected a writable folder"
         ) from error
-    try:
-        for mode, found in detections.items():
-            write_detections(part / f"detections_{mode}.json", data, found)
-        if features is not None:
-            features.write(part / FEATURES_FILE)
-        write_json(part / RUN_FILE, {"name": folder.resolve().name, **report})
-        _swap(part, folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _swap(part: Path, folder: Path) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from faim.data.coco_vid import CocoVid, FrameRecord
+from faim.data.coco_vid import Annotation, CocoVid, FrameRecord
 from faim.errors import FaimError
 from faim.structures import Detections
 
@@ -21,9 +21,12 @@ Bools = NDArray[np.bool_]
 MAX_DETECTIONS = 100
 #: Overlaps below it are nobody's business, but of tiny objects: the background threshold of TIDE.
 IOU_BACKGROUND = 0.1
+#: Share of a detection within a crowd from which it is excused.
+IOU_EXCUSED = 0.5
 #: Pixels on every side of an object that ImageNet's devkit forgives.
 _TOLERANCE = 5
 _CHUNK = 1 << 16
+_TINY = np.finfo(np.float64).tiny
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,8 @@ class Case:
         data: as given.
         image_ids: (f,) ascending; `frame` of the tables is a place in it.
         objects: the ground truth.
+        crowds: regions of groups, in which detections of the class are not wrong; in the order of
+            the image ids.
         found: the detections.
 
     Raises:
@@ -111,7 +116,8 @@ class Case:
         self.data = data
         frames = sorted(data.frames, key=lambda frame: frame.image_id)
         self.image_ids: Ints = np.array([frame.image_id for frame in frames], np.int64)
-        self.objects = _objects(data, frames)
+        self.objects = _objects(data, frames, [frame.annotations for frame in frames])
+        self.crowds = _objects(data, frames, [frame.crowds for frame in frames])
         self.found = _found(data, frames, detections, strict)
 
     @cached_property
@@ -119,16 +125,8 @@ class Case:
         """All overlaps that may matter, whatever the classes."""
         found, objects = self.found, self.objects
         least = np.minimum(IOU_BACKGROUND, lenient_iou(objects.box))
-        frames = np.arange(len(self.image_ids))
-        first = np.searchsorted(objects.frame, frames)
-        count = np.searchsorted(objects.frame, frames, side="right") - first
         parts = [Pairs(_none(), _none(), np.zeros(0))]
-        for start in range(0, len(found.frame), _CHUNK):
-            frame = found.frame[start : start + _CHUNK]
-            number = count[frame]
-            left = np.repeat(np.arange(start, start + len(frame)), number)
-            within = np.arange(len(left)) - np.repeat(np.cumsum(number) - number, number)
-            right = np.repeat(first[frame], number) + within
+        for left, right in self._together(objects):
             iou = box_iou(found.box[left], objects.box[right])
             near = (iou >= least[right]) & (iou > 0)
             parts.append(Pairs(left[near], right[near], iou[near]))
@@ -139,6 +137,33 @@ class Case:
         )
 
     @cached_property
+    def excused(self) -> Bools:
+        """(k,) whether at least half of a detection lies in a crowd of its class.
+
+        As COCO has it, such a detection is not wrong where it finds no object at IoU 0.5.
+        """
+        found, crowds = self.found, self.crowds
+        inside: Bools = np.zeros(len(found.frame), bool)
+        for left, right in self._together(crowds):
+            area = _area(found.box[left])
+            share = _shared(found.box[left], crowds.box[right]) / np.maximum(area, _TINY)
+            own = found.label[left] == crowds.label[right]
+            inside[left[own & (share >= IOU_EXCUSED)]] = True
+        return inside
+
+    def _together(self, objects: Objects) -> Iterator[tuple[Ints, Ints]]:
+        """Rows of detections and of `objects` in the same image: all pairs, a chunk at a time."""
+        found, frames = self.found, np.arange(len(self.image_ids))
+        first = np.searchsorted(objects.frame, frames)
+        count = np.searchsorted(objects.frame, frames, side="right") - first
+        for start in range(0, len(found.frame), _CHUNK):
+            frame = found.frame[start : start + _CHUNK]
+            number = count[frame]
+            left = np.repeat(np.arange(start, start + len(frame)), number)
+            within = np.arange(len(left)) - np.repeat(np.cumsum(number) - number, number)
+            yield left, np.repeat(first[frame], number) + within
+
+    @cached_property
     def same_class(self) -> Bools:
         """(p,) whether the two of a pair have the same class."""
         labels: Bools = self.found.label[self.pairs.found] == self.objects.label[self.pairs.object]
@@ -147,12 +172,21 @@ class Case:
 
 def box_iou(left: Floats, right: Floats) -> Floats:
     """Intersection over union of (p, 4) corner boxes, row by row: (p,)."""
+    shared = _shared(left, right)
+    iou: Floats = shared / np.maximum(_area(left) + _area(right) - shared, _TINY)
+    return iou
+
+
+def _shared(left: Floats, right: Floats) -> Floats:
     low = np.maximum(left[:, :2], right[:, :2])
     high = np.minimum(left[:, 2:], right[:, 2:])
-    shared = np.clip(high - low, 0, None).prod(axis=1)
-    areas = (left[:, 2:] - left[:, :2]).prod(axis=1) + (right[:, 2:] - right[:, :2]).prod(axis=1)
-    iou: Floats = shared / np.maximum(areas - shared, np.finfo(np.float64).tiny)
-    return iou
+    shared: Floats = np.clip(high - low, 0, None).prod(axis=1)
+    return shared
+
+
+def _area(box: Floats) -> Floats:
+    area: Floats = (box[:, 2:] - box[:, :2]).prod(axis=1)
+    return area
 
 
 def lenient_iou(box: Floats) -> Floats:
@@ -168,12 +202,15 @@ def _none() -> Ints:
     return np.zeros(0, np.int64)
 
 
-def _objects(data: CocoVid, frames: list[FrameRecord]) -> Objects:
+def _objects(
+    data: CocoVid, frames: list[FrameRecord], annotations: Sequence[Sequence[Annotation]]
+) -> Objects:
+    """Of each frame these annotations."""
     videos = {frame.image_id: video.video_id for video in data.videos for frame in video.frames}
     numbers: dict[tuple[int, int], int] = {}
     rows, boxes = [], []
-    for place, frame in enumerate(frames):
-        for annotation in frame.annotations:
+    for place, (frame, own) in enumerate(zip(frames, annotations, strict=True)):
+        for annotation in own:
             instance = -1
             if annotation.instance_id >= 0:
                 key = (videos[frame.image_id], annotation.instance_id)

@@ -12,6 +12,7 @@ An engine cannot carry metadata of ours, so a header stands before it:
 from __future__ import annotations
 
 import json
+import os
 import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,11 +21,15 @@ from typing import Any, BinaryIO
 from faim.errors import FaimError
 from faim.export.info import ExportInfo
 from faim.files import write_whole
+from faim.reading import parse_json, shown
 
 MAGIC = b"FAIM-TRT"
 _LENGTH_BYTES = 8
 #: More than any header of ours: a foreign file must not make us read gigabytes.
 _LONGEST_HEADER = 1 << 24
+
+#: What goes in and out of graphs.
+_DTYPES = ("float32", "float16", "bfloat16", "uint8", "int32", "int64", "bool")
 
 Shape = tuple[int, ...]
 
@@ -58,11 +63,23 @@ class EngineTensor:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> EngineTensor:
-        """Of what `dataclasses.asdict` made."""
+        """Of what `dataclasses.asdict` made; ValueError or TypeError for anything else."""
         known: dict[str, Any] = {
             key: tuple(item) if isinstance(item, list) else item for key, item in values.items()
         }
-        return cls(**known)
+        tensor = cls(**known)
+        shapes = [tensor.shape, tensor.smallest, tensor.usual, tensor.largest]
+        ranks = {len(shape) for shape in (shapes if tensor.is_input else shapes[:1])}
+        sides = [side for shape in shapes for side in shape]
+        if (
+            not isinstance(tensor.name, str)
+            or not isinstance(tensor.is_input, bool)
+            or tensor.dtype not in _DTYPES
+            or len(ranks) != 1
+            or not all(type(side) is int and -1 <= side < 2**31 for side in sides)
+        ):
+            raise ValueError(f"no tensor of an engine: {shown(values)}")
+        return tensor
 
 
 @dataclass(frozen=True)
@@ -126,9 +143,11 @@ def read_engine_file(path: Path) -> tuple[EngineHeader, bytes]:
     """
     with _opened(path) as file:
         header = _read_header(file, path)
-        engine = file.read(header.size + 1)
+        # Before it is read: the memory for what a header claims would be taken at once.
+        left = os.fstat(file.fileno()).st_size - file.tell()
+        engine = file.read() if left == header.size else b""
     if len(engine) != header.size:
-        found = "more" if len(engine) > header.size else str(len(engine))
+        found = "more" if left > header.size else str(left)
         raise FaimError(
             f"{path}: is damaged, with {found} of its engine's {header.size} bytes; expected the "
             "whole file that faim export wrote"
@@ -163,10 +182,13 @@ def _read_header(file: BinaryIO, path: Path) -> EngineHeader:
             "export wrote"
         )
     try:
-        values = json.loads(text)
-        info = ExportInfo.from_json(json.dumps(values["info"]), str(path))
+        values = parse_json(text, path, "the header of an engine of faim")
+        info = ExportInfo.from_values(values["info"], str(path))
         tensors = tuple(EngineTensor.from_json(tensor) for tensor in values["tensors"])
-        return EngineHeader(info, tensors, int(values["engine_size"]), int(values["engine_crc32"]))
+        size, checksum = values["engine_size"], values["engine_crc32"]
+        if any(type(number) is not int or number < 0 for number in (size, checksum)):
+            raise ValueError("its size or checksum is no whole number from 0 on")
+        return EngineHeader(info, tensors, size, checksum)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FaimError(
             f"{path}: its header cannot be read ({error}); expected a file of faim export"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import zlib
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 import torch
@@ -13,6 +14,8 @@ from faim.config import FaimConfig
 from faim.errors import FaimError
 from faim.models.aggregation import NoAggregation
 from faim.models.ticam_detector import TicamDetector, VideoModel
+from faim.reading import parse_json, shown
+from faim.runtime.choices import MOST_BATCH
 
 Aggregation = Literal["ticam", "affinity", "none"]
 GraphName = Literal["frame", "describe", "step", "refine"]
@@ -61,26 +64,58 @@ class ExportInfo:
         Raises:
             FaimError: not such a text, or one of another layout.
         """
-        try:
-            values: dict[str, Any] = json.loads(text)
-            layout = values.pop("layout")
-            if layout != LAYOUT:
-                raise FaimError(
-                    f"{where}: exported by another version of faim (layout {layout}); expected "
-                    f"layout {LAYOUT}: export it again"
-                )
-            values["config"] = FaimConfig.from_json(json.dumps(values["config"]))
-            info = cls(**values)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            reason = (
-                f"its metadata cannot be read ({error})" if text else "no metadata of faim in it"
-            )
-            raise FaimError(f"{where}: {reason}; expected a file of faim export") from error
-        if info.graph not in get_args(GraphName):
+        if not text:
+            raise FaimError(f"{where}: no metadata of faim in it; expected a file of faim export")
+        return cls.from_values(parse_json(text, where, "the metadata of faim export"), where)
+
+    @classmethod
+    def from_values(cls, values: dict[str, Any], where: str) -> ExportInfo:
+        """Of the fields in a JSON object; FaimError as `from_json`."""
+        layout = values.get("layout")
+        if type(layout) is int and layout != LAYOUT:
             raise FaimError(
-                f"{where}: holds a graph {info.graph!r}; expected a file of faim export"
+                f"{where}: exported by another version of faim (layout {shown(layout)}); expected "
+                f"layout {LAYOUT}: export it again"
             )
-        return info
+        expected = {"layout", *(field.name for field in fields(cls))}
+        if not expected - {"weights"} <= values.keys() <= expected:
+            odd = sorted(values.keys() ^ expected)
+            raise FaimError(
+                f"{where}: its metadata cannot be read (missing or unknown: {shown(odd)}); "
+                "expected a file of faim export"
+            )
+        if values["graph"] not in get_args(GraphName):
+            raise FaimError(
+                f"{where}: holds a graph {shown(values['graph'])}; expected a file of faim export"
+            )
+        for name, fits in _FITS.items():
+            if name in values and not fits(values[name]):
+                raise FaimError(
+                    f"{where}: its {name} is {shown(values[name])}; expected a file of faim export"
+                )
+        try:
+            config = FaimConfig.from_values(values["config"])
+        except FaimError as error:
+            raise FaimError(f"{where}: {error}") from error
+        rest = {name: value for name, value in values.items() if name not in ("layout", "config")}
+        return cls(config=config, **rest)
+
+
+def _is_text_by_text(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+
+
+#: What each field may be in a file.
+_FITS: dict[str, Callable[[Any], bool]] = {
+    "layout": lambda value: type(value) is int,
+    "config": lambda value: isinstance(value, dict),
+    "aggregation": get_args(Aggregation).__contains__,
+    "batch": lambda value: value is None or (type(value) is int and 1 <= value <= MOST_BATCH),
+    "dynamic_size": lambda value: isinstance(value, bool),
+    "precision": get_args(Precision).__contains__,
+    "made_with": _is_text_by_text,
+    "weights": lambda value: isinstance(value, str),
+}
 
 
 def info_of(
@@ -118,6 +153,14 @@ def checksum_of(model: VideoModel) -> str:
         raw = tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
         checksum = zlib.crc32(raw, zlib.crc32(name.encode(), checksum))
     return f"{checksum:08x}"
+
+
+def fingerprint_of(model: object) -> str:
+    """`checksum_of` a model, whatever runs it; empty where there are no weights to tell by."""
+    if isinstance(model, VideoModel):
+        return checksum_of(model)
+    info = getattr(getattr(model, "runner", None), "info", None)
+    return info.weights if isinstance(info, ExportInfo) else ""
 
 
 def check_same_model(info: ExportInfo, frame: ExportInfo, where: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from faim.errors import FaimError
 from faim.export.info import KEY, ExportInfo, GraphName
+from faim.extras import missing_package
 from faim.runtime.backends.openvino_library import silent
 
 
@@ -65,10 +66,7 @@ def _openvino() -> Any:
         with silent():
             import openvino
     except ImportError as error:
-        raise FaimError(
-            "format openvino: the package openvino is not installed; expected it "
-            "(pip install 'faim[openvino]')"
-        ) from error
+        raise missing_package("format openvino", "openvino", "openvino") from error
     return openvino
 
 

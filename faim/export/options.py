@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from faim.arguments import path
 from faim.errors import FaimError
 from faim.export.tensorrt_library import COMPUTE_CAPABILITIES
+from faim.outputs import add_input, add_output, source_files
+from faim.runtime.choices import LONGEST_SIDE, MOST_BATCH
 
 Format = Literal["onnx", "openvino", "tensorrt"]
 Precision = Literal["fp32", "fp16", "int8"]
 Aggregate = Literal["auto", "ticam", "affinity", "none"]
 
 CALIBRATION_FRAMES = 300
-#: They are all in memory at once, as is a batch with its features.
-MOST_CALIBRATION_FRAMES, MOST_BATCH = 5000, 256
-#: pixels; a graph is traced with an image of that size in memory.
-LONGEST_SIDE = 8192
+#: They are all in memory at once.
+MOST_CALIBRATION_FRAMES = 5000
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,11 @@ class ExportOptions:
         dynamic_size: height and width stay open; `size` is then the usual one.
         precision: of the weights; by default "fp16" for TensorRT and "fp32" otherwise.
         aggregate: see `load_model`.
-        calibration: video that int8 is calibrated with: anything that `open_source` takes and that
+        calibration: videos that int8 is calibrated with: anything that `open_source` takes and that
             ends.
-        calibration_frames: at most so many of its frames, spread over all of it.
+        calibration_frames: at most so many of their frames, spread over all of them.
         data: CocoVID annotations on which the loss of int8 is measured; without them it is measured
-            on other frames of the calibration video.
+            on other frames of the calibration videos.
         compute_capabilities: GPUs that TensorRT builds for ahead of time; none for the GPU at hand.
         parity: compare the files with PyTorch.
 
@@ -55,7 +56,7 @@ class ExportOptions:
     dynamic_size: bool = False
     precision: Precision | None = None
     aggregate: Aggregate = "auto"
-    calibration: str | Path | None = None
+    calibration: tuple[str | Path, ...] = ()
     calibration_frames: int = CALIBRATION_FRAMES
     data: Path | None = None
     compute_capabilities: tuple[str, ...] = ()
@@ -82,13 +83,13 @@ class ExportOptions:
                 f"--precision: int8 with --format {self.format}; expected --format openvino, or "
                 "fp32 or fp16"
             )
-        if int8 and self.calibration is None:
+        if int8 and not self.calibration:
             raise FaimError(
                 "--calibration: not given with --precision int8; expected a video like those to "
                 "be detected in"
             )
         for option, value in (("--calibration", self.calibration), ("--data", self.data)):
-            if value is not None and not int8:
+            if value and not int8:
                 raise FaimError(
                     f"{option}: only int8 is calibrated and measured; expected --precision int8"
                 )
@@ -109,7 +110,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="faim checkpoint, YOLOX or YOLOV .pth (default: the embedded FAIM-Nano)",
     )
     parser.add_argument("--format", choices=get_args(Format), required=True)
-    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    add_output(parser, "--out", type=path, required=True, help="folder to write")
     parser.add_argument("--size", help="network input: an integer, or HxW (the model's own)")
     parser.add_argument("--batch", default="1", metavar="N", help="images at once, or dynamic (1)")
     parser.add_argument(
@@ -125,7 +126,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--no-parity", dest="parity", action="store_false", help="do not compare with PyTorch"
     )
     int8 = parser.add_argument_group("int8")
-    int8.add_argument("--calibration", metavar="VIDEO", help="video, folder or glob to calibrate")
+    add_input(
+        int8,
+        "--calibration",
+        reads=source_files,
+        nargs="+",
+        default=(),
+        metavar="VIDEO",
+        help="videos, folders or globs to calibrate",
+    )
     int8.add_argument(
         "--calibration-frames",
         default=str(CALIBRATION_FRAMES),
@@ -136,7 +145,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data",
         type=Path,
         metavar="ANN",
-        help="CocoVID annotations to measure the loss on (default: the calibration video)",
+        help="CocoVID annotations to measure the loss on (default: frames of the calibration)",
     )
     engines = parser.add_argument_group("tensorrt")
     engines.add_argument(
@@ -175,7 +184,7 @@ def read_options(parsed: argparse.Namespace) -> ExportOptions:
         dynamic_size=parsed.dynamic_size,
         precision=parsed.precision,
         aggregate=parsed.aggregate,
-        calibration=parsed.calibration,
+        calibration=tuple(parsed.calibration),
         calibration_frames=_whole(
             "--calibration-frames", parsed.calibration_frames, MOST_CALIBRATION_FRAMES
         ),

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from faim.errors import FaimError
+from faim.export import checksums
+from faim.files import scratch_folder
 
-_FILE = re.compile(r"(frame|describe|step|refine)\.(onnx|xml|bin|engine)")
+_GRAPH = re.compile(r"(frame|describe|step|refine)\.(onnx|xml|bin|engine)")
 #: Engines of one compute capability.
 _SUBFOLDER = re.compile(r"sm\d+")
 #: A key of `ExportInfo`, which stands as plain text in every frame file of ours.
@@ -44,27 +44,31 @@ def output_folder(out: Path) -> Iterator[Workplace]:
     """
     check_output(out)
     target = out.absolute()
-    temporary = target.parent / f".{target.name}-{uuid.uuid4().hex[:8]}"
-    place = Workplace(temporary / "files", temporary / "scratch")
     try:
-        place.files.mkdir(parents=True)
-        place.scratch.mkdir()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with scratch_folder(target.parent) as temporary:
+            place = Workplace(temporary / "files", temporary / "scratch")
+            place.files.mkdir()
+            place.scratch.mkdir()
+            with _named(out, place):
+                yield place
+                for folder in {path.parent for path in exported_files(place.files)}:
+                    checksums.write_checksums(folder)
+            _move(place.files, target, temporary / "earlier")
     except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
         raise _unwritable(out, error) from error
+
+
+@contextmanager
+def _named(out: Path, place: Workplace) -> Iterator[None]:
+    """Messages name the output; the temporary folder is of no use to the reader."""
     try:
-        yield place
-        _move(place.files, target, temporary / "earlier")
-    except OSError as error:
-        raise _unwritable(out, error) from error
+        yield
     except FaimError as error:
-        # The temporary folder is of no use to the reader, who will not find it.
         message = str(error)
         for folder in (place.files, place.scratch):
             message = message.replace(str(folder), str(out))
         raise FaimError(message) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def check_output(out: Path) -> None:
@@ -87,8 +91,8 @@ def check_output(out: Path) -> None:
 
 
 def exported_files(folder: Path) -> list[Path]:
-    """All files in an exported folder, graph by graph."""
-    return sorted((path for path in folder.rglob("*") if path.is_file()), key=_order)
+    """All files of graphs in an exported folder, graph by graph."""
+    return sorted((path for path in folder.rglob("*") if _GRAPH.fullmatch(path.name)), key=_order)
 
 
 def _order(path: Path) -> tuple[str, int, str]:
@@ -100,7 +104,7 @@ def _is_ours(entry: Path) -> bool:
     if entry.is_dir() and not entry.is_symlink():
         files = list(entry.iterdir())
         return bool(_SUBFOLDER.fullmatch(entry.name) and files) and all(map(_is_ours, files))
-    if not entry.is_file() or not _FILE.fullmatch(entry.name):
+    if not entry.is_file() or not (_GRAPH.fullmatch(entry.name) or entry.name == checksums.NAME):
         return False
     return any(_is_marked(path) for path in entry.parent.glob("frame.*"))
 

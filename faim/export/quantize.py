@@ -10,7 +10,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from faim.data.transforms import letterbox
 from faim.errors import FaimError
 from faim.export.graphs import RAW
+from faim.extras import missing_package
 from faim.runtime.backends.openvino_library import signal_stack_kept
 from faim.runtime.frames import FrameSource
 from faim.runtime.sources import open_source
@@ -38,29 +39,46 @@ class CalibrationFrames:
     Attributes:
         calibration: (h, w, 3) uint8 BGR, to calibrate with.
         held_out: others, to measure on.
+        clips: how many of those are of each video, in order.
     """
 
     calibration: list[Image]
     held_out: list[Image]
+    clips: list[int] = field(default_factory=list)
 
 
 def read_calibration(
-    source: str | Path, size: tuple[int, int], count: int, held_out: int = HELD_OUT_FRAMES
+    sources: Sequence[str | Path],
+    size: tuple[int, int],
+    count: int,
+    held_out: int = HELD_OUT_FRAMES,
 ) -> CalibrationFrames:
-    """Choose frames spread over all of a video.
+    """Choose frames spread over all of several videos, of each as many.
 
-    The source is read twice, since what it says of its length may not be true.
+    A source is read twice, since what it says of its length may not be true.
 
     Args:
-        source: anything that `open_source` takes and that ends.
+        sources: anything that `open_source` takes and that ends.
         size: height and width of the network input.
         count: at most so many frames to calibrate with; with a hold-out, at most three quarters of
-            the video.
+            each video.
         held_out: at most so many frames to measure on; 0 for none.
 
     Raises:
-        FaimError: the source cannot be read, has no end, or too few frames.
+        FaimError: a source cannot be read, has no end, or too few frames.
     """
+    share, measured = max(1, count // len(sources)), -(-held_out // len(sources))
+    parts = [_read_one(source, size, share, measured) for source in sources]
+    return CalibrationFrames(
+        [image for part in parts for image in part.calibration],
+        [image for part in parts for image in part.held_out],
+        [len(part.held_out) for part in parts],
+    )
+
+
+def _read_one(
+    source: str | Path, size: tuple[int, int], count: int, held_out: int
+) -> CalibrationFrames:
     with open_source(source) as frames:
         if frames.live:
             raise FaimError(
@@ -166,10 +184,7 @@ def _nncf() -> Any:
         with _quiet():
             import nncf
     except ImportError as error:
-        raise FaimError(
-            "precision int8: the package nncf is not installed; expected it "
-            "(pip install 'faim[openvino]')"
-        ) from error
+        raise missing_package("precision int8", "nncf", "openvino") from error
     return nncf
 
 

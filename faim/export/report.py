@@ -7,12 +7,16 @@ from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 
+from loguru import logger
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from faim.export.accuracy import AccuracyLoss
+from faim.export.accuracy import SHOWN_SCORE, AccuracyLoss
 from faim.export.parity import Parity
+
+#: AP50 from which on the loss of int8 is warned of.
+MUCH = 2.0
 
 
 def print_parity(parity: Parity, backend: str, console: Console) -> None:
@@ -51,6 +55,18 @@ def print_loss(loss: AccuracyLoss | None, console: Console) -> None:
     ):
         table.add_row(name, f"{one:.1f}", f"{other:.1f}", f"{one - other:.1f}")
     console.print(table)
+    console.print(
+        f"of {loss.shown} detections shown (score from {SHOWN_SCORE:g}) int8 loses {loss.lost}; "
+        f"the scores of the others change by up to {loss.worst:.2f}",
+        markup=False,
+    )
+    if loss.floating.ap50 - loss.quantized.ap50 > MUCH:
+        logger.warning(
+            "int8 costs {:.1f} AP50, more than {:g}; expected less with more varied videos in "
+            "--calibration, or take fp32 or bf16",
+            loss.floating.ap50 - loss.quantized.ap50,
+            MUCH,
+        )
 
 
 def print_summary(

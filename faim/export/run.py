@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from faim import __version__
 from faim.data.coco_vid import CocoVid
 from faim.errors import FaimError
 from faim.evaluation.modes import match_classes
@@ -25,6 +26,7 @@ from faim.export.output_folder import Workplace, check_output, exported_files, o
 from faim.export.parity import Parity, generated_frames, measure_parity
 from faim.export.quantize import CalibrationFrames, read_calibration
 from faim.export.report import frame_progress, print_loss, print_parity, print_summary
+from faim.extras import missing_package
 from faim.models.checkpoint import load_model
 from faim.models.ticam_detector import VideoModel
 from faim.runtime.backends.base import GraphRunner
@@ -89,7 +91,7 @@ class _Export:
         self.frames = self._calibration()
 
     def _calibration(self) -> CalibrationFrames:
-        if self.options.calibration is None:
+        if not self.options.calibration:
             return CalibrationFrames([], [])
         held_out = quantize.HELD_OUT_FRAMES if self.data is None else 0
         count = self.options.calibration_frames
@@ -195,7 +197,7 @@ class _Export:
             else:
                 folder = place.scratch / "frames"
                 folder.mkdir()
-                loss = agreement(floating, quantized, self.frames.held_out, folder, on_frame)
+                loss = agreement(floating, quantized, self.frames, folder, on_frame)
         print_loss(loss, self.console)
         return loss
 
@@ -225,11 +227,8 @@ def _made_with(options: ExportOptions) -> dict[str, str]:
         needed["onnxruntime"] = "onnxruntime"
     for package, extra in needed.items():
         if find_spec(package) is None:
-            raise FaimError(
-                f"format {options.format}: the package {package} is not installed; expected it "
-                f"(pip install 'faim[{extra}]')"
-            )
-    versions = {name: version(name) for name in ("faim", "torch", "onnx")}
+            raise missing_package(f"format {options.format}", package, extra)
+    versions = {"faim": __version__, "torch": version("torch"), "onnx": version("onnx")}
     versions["opset"] = str(OPSET)
     if options.format == "openvino":
         versions |= openvino.made_with()

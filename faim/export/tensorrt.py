@@ -21,6 +21,7 @@ from faim.export.tensorrt_library import (
     reason_of,
     recording_logger,
 )
+from faim.extras import how_to_install
 
 _PURPOSE = "format tensorrt"
 _OPTION = "--compute-capability"
@@ -92,8 +93,8 @@ def _choose(asked: str | None) -> tuple[Library, str]:
     if not installed:
         raise FaimError(
             f"{_PURPOSE}: neither the package tensorrt nor tensorrt_rtx is installed; expected one "
-            f"(pip install 'faim[tensorrt]' for the GPU of this machine, 'faim[tensorrt-rtx]' with "
-            f"{_OPTION} for others)"
+            f"({how_to_install('tensorrt')} for the GPU of this machine, the extra tensorrt-rtx "
+            f"with {_OPTION} for others)"
         )
     if not torch.cuda.is_available():
         raise FaimError(
@@ -104,7 +105,7 @@ def _choose(asked: str | None) -> tuple[Library, str]:
     if installed[0] == "tensorrt_rtx" and here not in COMPUTE_CAPABILITIES:
         raise FaimError(
             f"{_OPTION}: the GPU here is of {here}, for which the package tensorrt_rtx does not "
-            "build; expected the package tensorrt (pip install 'faim[tensorrt]'), or one of "
+            f"build; expected the package tensorrt ({how_to_install('tensorrt')}), or one of "
             f"{', '.join(COMPUTE_CAPABILITIES)}"
         )
     return installed[0], here

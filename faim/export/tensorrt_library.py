@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import Any, Literal, get_args
 
 from faim.errors import FaimError
+from faim.extras import missing_package
 
 Library = Literal["tensorrt", "tensorrt_rtx"]
 #: What a person calls them, and the extra that installs each.
@@ -27,10 +28,7 @@ def load_library(library: Library, purpose: str) -> Any:
     try:
         return import_module(library)
     except ModuleNotFoundError as error:
-        raise FaimError(
-            f"{purpose}: the package {library} is not installed; expected it "
-            f"(pip install 'faim[{EXTRAS[library]}]')"
-        ) from error
+        raise missing_package(purpose, library, EXTRAS[library]) from error
     except (ImportError, OSError) as error:
         raise FaimError(
             f"{purpose}: the package {library} cannot be loaded ({error}); expected its libraries "

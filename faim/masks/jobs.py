@@ -10,19 +10,21 @@ from typing import Any, Literal
 
 from faim.data.contents import Contents, Listener, read_contents
 from faim.data.converters.items import Problems
-from faim.data.records import Annotation, FrameRecord, VideoRecord, read_json
+from faim.data.records import Annotation, FrameRecord, VideoRecord
 from faim.data.rules import (
     BOX_TOLERANCE,
     Entry,
     EntryError,
     box_of,
     id_of,
+    is_crowd,
     is_finite,
     list_of,
     reference,
     track_of,
 )
 from faim.errors import FaimError
+from faim.reading import read_json
 
 #: What becomes of masks that the file has already.
 Existing = Literal["refuse", "replace", "keep"]
@@ -152,7 +154,7 @@ class _Boxes:
                 "expected a sound one",
             )
         category_id = reference(entry, "category_id", self.dense, "annotations")
-        if entry.get("iscrowd"):
+        if is_crowd(entry):
             return None
         frame = self.frames[number]
         image = {"id": number, "width": frame.width, "height": frame.height}

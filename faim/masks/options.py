@@ -8,6 +8,9 @@ from pathlib import Path
 from faim.arguments import path, share, take_overrides_anywhere, whole
 from faim.errors import FaimError
 from faim.masks.methods import METHODS
+from faim.outputs import add_input, add_output, nothing
+from faim.text import printable
+from faim.wording import counted
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,10 +18,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "faim masks eval compares masks with true ones: see faim masks eval --help."
     parser.add_argument("annotations", type=path, metavar="ANN.json", help="CocoVID or COCO file")
     parser.add_argument("--method", help=f"what makes the masks: {', '.join(METHODS)}")
-    parser.add_argument(
-        "--out", type=path, metavar="OUT.json", help="file to write (ANN.masks.json)"
+    add_output(
+        parser,
+        "--out",
+        writes=lambda _, parsed: [] if parsed.method is None else [_target(parsed)],
+        type=path,
+        metavar="OUT.json",
+        help="file to write (ANN.masks.json)",
     )
-    parser.add_argument("--images", type=path, metavar="DIR", help="where image names start")
+    add_input(
+        parser,
+        "--images",
+        reads=nothing,
+        type=path,
+        metavar="DIR",
+        help="where image names start",
+    )
     parser.add_argument(
         "--checkpoint", metavar="W", help="short for checkpoint=W, of methods with a network"
     )
@@ -37,8 +52,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     masks.add_argument(
         "--keep", action="store_true", help="leave the masks that are there, and make the others"
     )
-    parser.add_argument(
-        "--preview", type=path, metavar="PNG", help="draw some frames; without --method, of ANN"
+    add_output(
+        parser,
+        "--preview",
+        type=path,
+        metavar="PNG",
+        help="draw some frames; without --method, of ANN",
     )
     _add_finishing(parser)
     parser.add_argument(
@@ -81,8 +100,15 @@ def run(parsed: argparse.Namespace) -> int:
     if parsed.preview is not None:
         images = parsed.images or parsed.annotations.parent
         count = write_preview(drawn, parsed.preview, images=images)
-        print(f"wrote {parsed.preview}: {count} frames")
+        print(f"wrote {printable(str(parsed.preview))}: {counted(count, 'frame')}")
     return 0
+
+
+def _target(parsed: argparse.Namespace) -> Path:
+    """The file that the masks go to."""
+    if not parsed.annotations.name:
+        raise FaimError(f"{parsed.annotations}: is a folder; expected a CocoVID or COCO file")
+    return parsed.out or parsed.annotations.with_suffix(".masks.json")
 
 
 def _make(parsed: argparse.Namespace) -> Path:
@@ -102,9 +128,7 @@ def _make(parsed: argparse.Namespace) -> Path:
             f"--{min(useless)}: method {method.name} makes exact masks, in which no hole is filled "
             "and none is too small; expected neither --holes nor --least"
         )
-    if not parsed.annotations.name:
-        raise FaimError(f"{parsed.annotations}: is a folder; expected a CocoVID or COCO file")
-    out = parsed.out or parsed.annotations.with_suffix(".masks.json")
+    out = _target(parsed)
     request = MaskRequest(
         annotations=parsed.annotations,
         out=out,

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
-
-from faim.data.contact_sheet import draw_sheet, pick_frames, write_sheet
+from faim.data.contact_sheet import draw_sheet, pick_frames
 from faim.data.findings import examine
 from faim.errors import FaimError
 from faim.files import check_writable
+from faim.pictures.writing import check_image_name, write_image
 
 
 def check_preview(sheet: Path) -> None:
@@ -18,13 +17,7 @@ def check_preview(sheet: Path) -> None:
     Raises:
         FaimError: no folder that can be written to, or no image format's ending.
     """
-    try:
-        # OpenCV crashes at names that are not UTF-8; the kind of file is all that it is asked for.
-        known = sheet.suffix.isascii() and cv2.haveImageWriter(f"sheet{sheet.suffix}")
-    except cv2.error:
-        known = False
-    if not known:
-        raise FaimError(f"{sheet}: cannot be written; expected a name ending in .png or .jpg")
+    check_image_name(sheet)
     check_writable(sheet)
 
 
@@ -53,5 +46,5 @@ def write_preview(
     drawn, problems = draw_sheet(picked, examined.classes)
     if len(problems) == len(picked):
         raise FaimError(f"{annotation_file}: no frame can be drawn ({problems[0]}); see --images")
-    write_sheet(sheet, drawn)
+    write_image(sheet, drawn)
     return len(picked) - len(problems)

@@ -65,11 +65,3 @@ def check_at_least(method: str, field: str, value: int, lowest: int) -> None:
     """FaimError where a number of a method is too small."""
     if value < lowest:
         raise FaimError(f"method {method}: {field} is {value}; expected at least {lowest}")
-
-
-def missing_package(method: str, package: str, extra: str) -> FaimError:
-    """The sentence for an optional library that is not installed."""
-    return FaimError(
-        f"method {method}: the package {package} is not installed; expected it "
-        f"(pip install 'faim[{extra}]')"
-    )

@@ -20,12 +20,13 @@ from faim.data.converters.progress import run_jobs
 from faim.data.converters.unfinished import Unfinished, digests
 from faim.data.rules import Entry
 from faim.errors import FaimError
-from faim.files import check_writable
+from faim.files import check_writable, write_whole
 from faim.masks.finish import Finishing
 from faim.masks.jobs import Existing, Worklist, read_worklist
 from faim.masks.protocol import MaskMethod
 from faim.masks.summary import MaskSummary
 from faim.masks.work import mask_video
+from faim.outputs import check_outputs
 
 #: Raised when the lines that `Unfinished` keeps, or the finishing, change.
 VERSION = 1
@@ -119,14 +120,14 @@ def _run(
         raise
     summary = MaskSummary(request.out, request.method.name, len(keys))
     summary.kept, summary.crowds, summary.problems = listed.kept, listed.crowds, listed.problems
-    annotations = _annotations(request, listed, unfinished.read(keys), summary)
+    with unfinished.trusted():
+        annotations = _annotations(request, listed, unfinished.read(keys), summary)
     if not summary.sources.total() and not summary.kept:
         return summary
     info = _info(request, listed, summary)
     content = {**listed.content, "annotations": annotations, "info": info}
-    whole = unfinished.folder / "whole.json"
-    whole.write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")
-    whole.replace(request.out)
+    text = json.dumps(content, separators=(",", ":"))
+    write_whole(request.out, lambda part: part.write_text(text, encoding="utf-8"))
     return summary
 
 
@@ -200,8 +201,7 @@ def _workers(request: MaskRequest) -> int:
 def _check_out(request: MaskRequest) -> None:
     if request.out.suffix != ".json":
         raise FaimError(f"{request.out}: cannot be written; expected a name that ends in .json")
-    if os.path.realpath(request.out) == os.path.realpath(request.annotations):
-        raise FaimError(f"{request.out}: is the input; expected another file for the masks")
+    check_outputs([request.out], [request.annotations])
     check_writable(request.out)
 
 

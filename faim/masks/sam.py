@@ -12,13 +12,13 @@ import numpy as np
 import torch
 
 from faim.errors import FaimError
+from faim.extras import missing_package
 from faim.masks.prompts import (
     Masks,
     batches,
     best_masks,
     check_at_least,
     frame_by_frame,
-    missing_package,
 )
 from faim.masks.protocol import Boxes, Frames, Image, ObjectMask, TrackIds
 from faim.masks.weight_files import identity
@@ -85,7 +85,7 @@ class SamMasks:
         try:
             import segment_anything
         except ImportError as error:
-            raise missing_package(self.name, "segment-anything", "sam") from error
+            raise missing_package(f"method {self.name}", "segment-anything", "sam") from error
         device = resolve_device(self.device)
         state = read_weights(Path(self.checkpoint), _WHERE)
         model = self._model_of(state)

@@ -13,13 +13,13 @@ import numpy as np
 import torch
 
 from faim.errors import FaimError
+from faim.extras import missing_package
 from faim.masks.prompts import (
     Masks,
     batches,
     best_masks,
     check_at_least,
     frame_by_frame,
-    missing_package,
     to_rgb,
 )
 from faim.masks.protocol import Boxes, Frames, Image, ObjectMask, TrackIds
@@ -87,7 +87,7 @@ class Sam2Masks:
         try:
             from sam2.build_sam import HF_MODEL_ID_TO_FILENAMES, build_sam2_video_predictor
         except ImportError as error:
-            raise missing_package(self.name, "sam2", "sam2") from error
+            raise missing_package(f"method {self.name}", "sam2", "sam2") from error
         device = resolve_device(self.device)
         models = {
             Path(file).stem: (settings, hub)
@@ -176,7 +176,7 @@ class Sam2Masks:
         try:
             from huggingface_hub import hf_hub_download
         except ImportError as error:
-            raise missing_package(self.name, "huggingface-hub", "sam2") from error
+            raise missing_package(f"method {self.name}", "huggingface-hub", "sam2") from error
         try:
             return Path(hf_hub_download(repo_id=hub, filename=name))
         except Exception as error:  # of the network, of every kind

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from faim.data.converters.items import Problems
+from faim.text import printable
+from faim.wording import counted
 
 
 @dataclass
@@ -53,7 +55,7 @@ class MaskSummary:
 
     def print(self, console: Console) -> None:
         """A table, and every kind of problem with its first example."""
-        table = Table(title=f"{self.method}: {self.videos} videos", show_header=False)
+        table = Table(title=f"{self.method}: {counted(self.videos, 'video')}", show_header=False)
         table.add_column()
         table.add_column(justify="right")
         rows = {
@@ -75,5 +77,4 @@ class MaskSummary:
         ]
         lines.append(f"wrote {self.path}")
         for line in lines:
-            shown = line.encode(errors="backslashreplace").decode()
-            console.print(shown, markup=False, highlight=False, soft_wrap=True)
+            console.print(printable(line), markup=False, highlight=False, soft_wrap=True)

@@ -13,13 +13,13 @@ import torch
 from safetensors import SafetensorError
 
 from faim.errors import FaimError
+from faim.extras import missing_package
 from faim.masks.prompts import (
     Masks,
     batches,
     best_masks,
     check_at_least,
     frame_by_frame,
-    missing_package,
 )
 from faim.masks.protocol import Boxes, Frames, Image, ObjectMask, TrackIds
 from faim.masks.weight_files import identity
@@ -75,7 +75,7 @@ class TransformersSamMasks:
         try:
             import transformers
         except ImportError as error:
-            raise missing_package(self.name, "transformers", "transformers") from error
+            raise missing_package(f"method {self.name}", "transformers", "transformers") from error
         device = resolve_device(self.device)
         where = str(self.checkpoint)
         try:

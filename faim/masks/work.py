@@ -7,12 +7,10 @@ import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image as Pillow
 
 from faim.data.converters.items import Problems
 from faim.data.records import VideoRecord
@@ -20,9 +18,6 @@ from faim.errors import FaimError
 from faim.masks.finish import Finished, Finishing, finish
 from faim.masks.frames import VideoFrames
 from faim.masks.protocol import Boxes, Image, MaskMethod, TrackIds
-
-#: Most pixels of an image: a mask takes a byte for each, and several are in memory at once.
-MOST_PIXELS = 2**28
 
 
 def mask_video(
@@ -32,7 +27,7 @@ def mask_video(
 
     It has `masks`, for each frame and box {"segmentation", "area", "source"} or null, and `counts`,
     `examples` and `notes` of problems. Frames whose image is missing, broken or of another size get
-    no masks, unless the method looks at none; nor do those of more than `MOST_PIXELS`.
+    no masks, unless the method looks at none.
 
     Args:
         method: makes the masks.
@@ -48,9 +43,9 @@ def mask_video(
     digest, video = job
     problems = Problems(strict)
     frames = VideoFrames(video.frames)
-    sound = _small_enough(video, problems)
+    sound = list(range(len(video.frames)))
     if method.needs_frames:
-        sound = _readable(video, frames, sound, problems)
+        sound = _readable(frames, problems)
     made = iter(()) if not sound else _make(method, finishing, video, frames, sound)
     masks: list[list[dict[str, Any] | None]] = [[None] * len(f.annotations) for f in video.frames]
     for index, number, mask in made:
@@ -64,58 +59,17 @@ def mask_video(
     return digest, json.dumps(kept, separators=(",", ":"), allow_nan=False).encode()
 
 
-def _small_enough(video: VideoRecord, problems: Problems) -> list[int]:
-    """The frames of at most `MOST_PIXELS`."""
-    sound = []
-    for index, frame in enumerate(video.frames):
-        if frame.width * frame.height <= MOST_PIXELS:
-            sound.append(index)
-            continue
-        problems.add(
-            "image too large",
-            f"image {frame.image_id} is {frame.width}x{frame.height}; expected at most "
-            f"{MOST_PIXELS} pixels",
-        )
-    return sound
-
-
-def _readable(
-    video: VideoRecord, frames: VideoFrames, among: Sequence[int], problems: Problems
-) -> list[int]:
+def _readable(frames: VideoFrames, problems: Problems) -> list[int]:
     """The frames that can be decoded, in order; from the last to the first, which are then kept."""
     broken: dict[int, str] = {}
-    for index in reversed(among):
-        path = video.frames[index].path
+    for index in reversed(range(len(frames))):
         try:
             frames[index]
-            if _is_cut_off(path):
-                broken[index] = f"{path}: is cut off; expected a whole image"
         except FaimError as error:
             broken[index] = str(error)
     for index in sorted(broken):
         problems.add("image missing, broken or of another size", broken[index])
-    return [index for index in among if index not in broken]
-
-
-def _is_cut_off(path: Path) -> bool:
-    """Whether the end of a JPEG file is missing, for which OpenCV makes up pixels.
-
-    Only a file without the mark of the end near its end is decoded again.
-    """
-    if path.suffix.lower() not in (".jpg", ".jpeg"):
-        return False
-    try:
-        with path.open("rb") as file:
-            file.seek(max(path.stat().st_size - 1024, 0))
-            if b"\xff\xd9" in file.read():
-                return False
-        with Pillow.open(path) as image:
-            image.load()
-    except OSError as error:
-        return "truncated" in str(error)
-    except (SyntaxError, ValueError, Pillow.DecompressionBombError):
-        return False  # OpenCV knows better
-    return False
+    return [index for index in range(len(frames)) if index not in broken]
 
 
 def _make(

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from faim.models.affinity import supported
 from faim.models.join import Join
 from faim.models.ticam import TICAM, TicamEntry
 from faim.structures import Proposals, TensorRecord
@@ -63,7 +64,8 @@ class TicamAggregator:
 class AverageWithBase:
     """Another aggregation's decision, averaged with the base detector's own class scores.
 
-    For tubelets, which want the evidence of each frame; TICAM decides by that of all frames.
+    For tubelets, which want the evidence of each frame; TICAM decides by that of all frames. What a
+    frame itself does not support is not made an object by others, see `supported`.
     """
 
     def __init__(self, inner: Aggregator) -> None:
@@ -73,12 +75,16 @@ class AverageWithBase:
 
     def refine(self, proposals: Proposals) -> Tensor:
         """See `Aggregator.refine`."""
-        return (self.inner.refine(proposals) + proposals.class_scores) / 2
+        return self._mean(self.inner.refine(proposals), proposals.class_scores)
 
     def step(self, key: Proposals, bank: TensorRecord | None) -> tuple[Tensor, TensorRecord]:
         """See `Aggregator.step`."""
         decided, entry = self.inner.step(key, bank)
-        return (decided + key.class_scores) / 2, entry
+        return self._mean(decided, key.class_scores), entry
+
+    @staticmethod
+    def _mean(decided: Tensor, own: Tensor) -> Tensor:
+        return supported((decided + own) / 2, own)
 
 
 class NoAggregation:

@@ -168,7 +168,7 @@ class BaseDetector(nn.Module):
             # SimOTA would fail at them with an error of its own.
             raise FaimError(
                 "training: the base detector's predictions are not finite; expected numbers (try a "
-                "lower basic_lr_per_img, or grad_clip=35); the last checkpoint is kept"
+                "lower basic_lr_per_img, or grad_clip=35)"
             )
         head.assignments = {}
         total, iou, objectness, classification, l1, _ = head.get_losses(

@@ -17,12 +17,16 @@ from faim.models.faim import YoloxVideo, build_model
 from faim.models.public_checkpoints import read_public
 from faim.models.ticam_detector import TicamDetector, VideoModel
 from faim.state_dicts import (
+    Shapes,
     StateDict,
     check_finite,
     check_is_there,
+    check_shapes,
     load_weights,
     read_safetensors,
+    shapes_of,
 )
+from faim.wording import counted
 
 Aggregate = Literal["auto", "ticam", "affinity", "none"]
 
@@ -88,6 +92,7 @@ def load_model(
         prefix = "detector."
         state = {name: t for name, t in state.items() if name.startswith(prefix)}
         config = replace(config, architecture="yolox")
+    check_shapes(shapes_of(state), _shapes(config), path, "the model of its config")
     model = build_model(config)
     load_weights(model, state, path)
     if isinstance(model, YoloxVideo) and aggregate == "none":
@@ -127,7 +132,7 @@ def load_base_weights(model: VideoModel, path: str | Path) -> None:
     base = {n.removeprefix(prefix): t for n, t in state.items() if n.startswith(prefix)}
     if config.num_classes != model.config.num_classes:
         logger.warning(
-            f"{path}: {config.num_classes} classes, this training has "
+            f"{path}: {counted(config.num_classes, 'class')}, this training has "
             f"{model.config.num_classes}; the class predictors start afresh"
         )
         fresh = model.detector.state_dict()
@@ -136,15 +141,28 @@ def load_base_weights(model: VideoModel, path: str | Path) -> None:
 
 
 def _read_ours(path: Path) -> tuple[FaimConfig, StateDict]:
-    metadata, state = read_safetensors(path)
+    def check(metadata: dict[str, str], shapes: Shapes) -> None:
+        check_shapes(shapes, _shapes(_config(path, metadata)), path, "the model of its config")
+
+    metadata, state = read_safetensors(path, check)
+    return _config(path, metadata), state
+
+
+def _config(path: Path, metadata: dict[str, str]) -> FaimConfig:
     if "config" not in metadata:
         raise FaimError(
             f"{path}: a safetensors file without a faim config; expected a faim checkpoint"
         )
     try:
-        return FaimConfig.from_json(metadata["config"]), state
+        return FaimConfig.from_json(metadata["config"])
     except FaimError as error:
         raise FaimError(f"{path}: {error}") from error
+
+
+def _shapes(config: FaimConfig) -> Shapes:
+    """Those of a model's weights, without the memory for them."""
+    with torch.device("meta"):
+        return shapes_of(build_model(config).state_dict())
 
 
 def _rename_classes(
@@ -152,8 +170,8 @@ def _rename_classes(
 ) -> FaimConfig:
     if len(class_names) != config.num_classes:
         raise FaimError(
-            f"{path}: a checkpoint of {config.num_classes} classes; {len(class_names)} class names "
-            "were given"
+            f"{path}: a checkpoint of {counted(config.num_classes, 'class')}; "
+            f"{counted(len(class_names), 'class name')} given"
         )
     renamed = dict(zip(config.class_names, class_names, strict=True))
     refined = tuple(renamed[name] for name in config.refined_classes)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from faim.arguments import path
+from faim.outputs import add_output
+from faim.wording import counted
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add them to a parser, and `run`."""
     parser.add_argument("source", type=Path, help="published YOLOX or YOLOV .pth")
-    parser.add_argument("--out", type=Path, required=True, help="safetensors file to write")
+    add_output(parser, "--out", type=path, required=True, help="safetensors file to write")
     parser.add_argument("--classes", help="class names, separated by commas")
     parser.add_argument(
         "--guided",
@@ -29,5 +33,5 @@ def run(parsed: argparse.Namespace) -> int:
     if parsed.guided:
         model = guided(model, parsed.source)
     save_checkpoint(parsed.out, model)
-    print(f"wrote {parsed.out}: {model.config.title}, {model.config.num_classes} classes")
+    print(f"wrote {parsed.out}: {model.config.title}, {counted(model.config.num_classes, 'class')}")
     return 0

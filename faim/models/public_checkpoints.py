@@ -9,9 +9,9 @@ from torch import Tensor
 from yolox.data.datasets import COCO_CLASSES
 
 from faim.class_names import IMAGENET_VID_CLASSES
-from faim.config import YOLOX_SCALES, FaimConfig, Scale
+from faim.config import MOST_CLASSES, YOLOX_SCALES, FaimConfig, Scale
 from faim.errors import FaimError
-from faim.state_dicts import StateDict, read_pth
+from faim.state_dicts import Shapes, StateDict, read_pth, shapes_of
 
 #: Class names by their number; both implementations store numbers alone.
 _CLASS_NAMES = {80: tuple(COCO_CLASSES), 30: IMAGENET_VID_CLASSES}
@@ -45,7 +45,7 @@ def read_public(path: Path) -> tuple[FaimConfig, StateDict]:
             "YOLOV are other networks); expected a checkpoint of YOLOX or YOLOV"
         )
     classes = len(state[_KNOWN])
-    variant, scale = _size_of(state, path)
+    variant, scale = size_of(shapes_of(state), path)
     values: dict[str, Any] = {"architecture": "yolox", "test_size": (576, 576)}
     # Nothing in the file tells its age; see `guide_ins` and `faim convert --guided`.
     values["guide_ins"] = False
@@ -67,6 +67,12 @@ def _tensors(path: Path) -> StateDict:
         raise FaimError(
             f"{path}: no YOLOX weights in it (no {_KNOWN}); expected a YOLOX or YOLOV checkpoint"
         )
+    known = tuple(state[_KNOWN].shape)
+    if len(known) != 1 or not 1 <= known[0] <= MOST_CLASSES:
+        raise FaimError(
+            f"{path}: weight {_KNOWN} has shape {known}; expected one number a class, for 1 to "
+            f"{MOST_CLASSES} classes"
+        )
     return state
 
 
@@ -75,32 +81,39 @@ def _is_yolox(name: str) -> bool:
 
 
 def _renamed(name: str, tensor: Tensor, classes: int) -> tuple[str, Tensor]:
-    """One weight under our name; what YOLOV computes and never reads is cut off."""
+    """One weight under our name; what YOLOV computes and never reads is cut off.
+
+    A single number in the place of such a matrix stays, and is refused with the other shapes.
+    """
     for theirs, ours in _YOLOV.items():
         if name.startswith(theirs):
-            if ours == "ticam.qk_ins.":
+            if ours == "ticam.qk_ins." and tensor.ndim:
                 tensor = tensor[: len(tensor) // 3 * 2]  # no value is taken of these features
-            elif ours == "ticam.classifier.":
+            elif ours == "ticam.classifier." and tensor.ndim:
                 tensor = tensor[:classes]  # the last row is the background's
             return ours + name.removeprefix(theirs), tensor
     return f"detector.{name}", tensor
 
 
-def _size_of(state: StateDict, path: Path) -> tuple[Any, Scale | None]:
-    """The variant, and depth, width and depthwise where they are not those of one."""
-    stem = state.get("backbone.backbone.stem.conv.conv.weight")
-    blocks = {n.split(".")[5] for n in state if n.startswith("backbone.backbone.dark2.1.m.")}
-    if stem is None or not blocks:
+def size_of(shapes: Shapes, path: Path) -> tuple[Any, Scale | None]:
+    """The variant, and depth, width and depthwise where they are not those of one.
+
+    Raises:
+        FaimError: the shapes are those of another network.
+    """
+    stem = shapes.get("backbone.backbone.stem.conv.conv.weight", ())
+    blocks = {n.split(".")[5] for n in shapes if n.startswith("backbone.backbone.dark2.1.m.")}
+    if len(stem) != 4 or not blocks:
         raise FaimError(
             f"{path}: its backbone is not YOLOX's CSPDarknet; expected a YOLOX or YOLOV checkpoint "
             f"of a variant such as {', '.join(YOLOX_SCALES)}"
         )
-    depthwise = any(".dconv." in name for name in state)
+    depthwise = any(".dconv." in name for name in shapes)
     for variant, (depth, width, is_depthwise) in YOLOX_SCALES.items():
         same_depth = len(blocks) == max(round(depth * 3), 1)
-        if stem.shape[0] == int(width * 64) and same_depth and depthwise == is_depthwise:
+        if stem[0] == int(width * 64) and same_depth and depthwise == is_depthwise:
             return variant, None
-    scale = (len(blocks) / 3, stem.shape[0] / 64, depthwise)
+    scale = (len(blocks) / 3, stem[0] / 64, depthwise)
 
     def distance(variant: str) -> float:
         return sum(abs(YOLOX_SCALES[variant][i] - scale[i]) for i in range(2))

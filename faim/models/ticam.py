@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from faim.structures import Proposals, TensorRecord
+from faim.structures import BankEntry, Proposals
 
 
 @dataclass(frozen=True)
-class TicamEntry(TensorRecord):
+class TicamEntry(BankEntry):
     """What proposals offer as references; H heads of d channels, H * d = D.
 
     Attributes:
@@ -29,6 +29,25 @@ class TicamEntry(TensorRecord):
     unit_values: Tensor
     first_round: Tensor
     valid: Tensor
+
+    def check_stack(self) -> None:
+        """See `BankEntry`."""
+        shape = tuple(self.values.shape)
+        if len(shape) != 4:
+            raise ValueError("the tensors of the bank do not match")
+        m, n, heads, d = shape
+        found = (self.keys, self.unit_values, self.first_round, self.valid)
+        expected = ((m, n, 2 * heads, d), shape, (m, n, 2 * heads * d), (m, n))
+        if any(tuple(t.shape) != want for t, want in zip(found, expected, strict=True)):
+            raise ValueError("the tensors of the bank do not match")
+        floats = (self.keys, self.values, self.unit_values, self.first_round)
+        if self.valid.dtype != torch.bool or not all(t.is_floating_point() for t in floats):
+            raise ValueError("the tensors of the bank are of another type")
+
+    def fits(self, proposals: Proposals) -> bool:
+        """See `BankEntry`."""
+        n, heads, d = self.values.shape[1:]
+        return proposals.cls_features.shape == (n, heads * d)
 
     def flatten_frames(self) -> TicamEntry:
         """Of a stack with leading (m, n): one list of m * n references."""

@@ -13,8 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from faim.models.affinity import MOST_LIFT
 from faim.postprocess.causal_config import CausalConfig
 from faim.postprocess.causal_state import CausalState
+from faim.postprocess.evidence import doubts, support, top_class
 from faim.postprocess.linking import distances, greedy_pairs
 from faim.postprocess.pairs import Array, PairModel, pair_features
 from faim.structures import ScoredBoxes
@@ -41,6 +43,11 @@ class CausalRepp:
     place is smoothed exponentially, the more the weaker it is. A tubelet without a box in a frame
     is shown where it was last, with fading scores, for as long as it waits. A box that continues
     none stays as it is. There is no state; that of a stream goes in and comes out.
+
+    A tubelet is a decision for a class, and a box that gives that class little is no evidence for
+    it: it counts as a miss, in part or whole, until a clear box comes. Once there are more than the
+    patience allows, a box of another class begins a tubelet of its own; one of the same class goes
+    on as an equal to the whole past, which from then on lifts no score far above the frame's own.
 
     Args:
         config: the settings.
@@ -80,18 +87,20 @@ class CausalRepp:
         boxes = scored.boxes.detach().cpu().double().numpy()
         scores = scored.scores.detach().cpu().double().numpy()
         old, new = self._link(state, boxes, scores, size)
-        found = self._continue(state, CausalState.of_frame(boxes, scores, size), old, new)
-        waiting = state.missed < self.config.patience
+        waiting = state.missed + 1 <= self.config.patience
         waiting[old] = False
+        found = CausalState.of_frame(boxes, scores, size)
+        found.weights[:] = scores.max(axis=1, initial=0) ** self.config.emphasis
+        self._continue(state, found, old, new)
         places, carried = self._carry(state[waiting])
-        shown = self._visible(found.means)
+        shown = self._shown(found, scores)
         _settle(places, carried, found.smoothed, shown)
         result = ScoredBoxes(
             torch.from_numpy(np.concatenate([found.smoothed, places])).to(scored.boxes),
             torch.from_numpy(np.concatenate([shown, carried])).to(scored.scores),
         )
         lasting = scores.max(axis=1, initial=0) >= self.config.start_score
-        lasting[new] = True
+        lasting |= found.members > 1
         return result, found[lasting].joined(state[waiting].after_a_miss())
 
     def _link(
@@ -104,23 +113,53 @@ class CausalRepp:
         paired = np.array(pairs, np.int64).reshape(-1, 2)
         return paired[:, 0], paired[:, 1]
 
-    def _continue(
-        self, state: CausalState, found: CausalState, old: Ints, new: Ints
-    ) -> CausalState:
-        """The tubelets of this frame; `found` are its boxes alone, and is changed."""
-        best = found.means.max(axis=1, initial=0)
-        found.weights[:] = best**self.config.emphasis
-        full = state.members[old] >= self.config.memory
-        past = state.weights[old] * np.where(full, 1 - 1 / self.config.memory, 1)
+    def _continue(self, state: CausalState, found: CausalState, old: Ints, new: Ints) -> None:
+        """Add to the boxes `found` of a frame, each as if it were new, what came before them.
+
+        A box that stays alone ends its tubelet: it is of another class, and the tubelet has been
+        missed for too long or was too little to begin with.
+        """
+        scores, best = found.means, found.means.max(axis=1, initial=0)
+        decided, now = top_class(state.means[old]), top_class(scores[new])
+        usual, given = state.means[old, decided], scores[new, decided]
+        missed = self._missed(state.missed[old], support(scores[new], decided), usual)
+        late = missed > self.config.patience
+        past = self._past(state, old)
+        turned = late & (state.missed[old] <= self.config.patience)
+        past = np.where(turned, np.minimum(past, found.weights[new]), past)
+        ends = (now != decided) & (late | (found.weights[new] * best[new] > past * usual))
+        old, new, past, missed = old[~ends], new[~ends], past[~ends], missed[~ends]
+        usual, given = usual[~ends], given[~ends]
+        found.missed[new] = missed
+        # What speaks for another class than the tubelet's counts little.
+        found.weights[new] *= given / np.maximum(best[new], _TINY)
         share = found.weights[new] / np.maximum(past + found.weights[new], _TINY)
         found.weights[new] += past
-        found.means[new] += (1 - share)[:, None] * (state.means[old] - found.means[new])
+        found.means[new] += (1 - share)[:, None] * (state.means[old] - scores[new])
         found.members[new] = np.minimum(state.members[old] + 1, self.config.memory)
-        usual = np.maximum(state.means[old].max(axis=1, initial=0), _TINY)
-        trust = (best[new] / usual) ** self.config.box_trust
+        trust = (best[new] / np.maximum(usual, _TINY)) ** self.config.box_trust
         share = np.clip(trust, _LEAST_SHARE, 1)[:, None]
         found.smoothed[new] += (1 - share) * (state.smoothed[old] - found.smoothed[new])
-        return found
+
+    def _missed(self, before: Array, given: Array, usual: Array) -> Array:
+        """(p,) misses of tubelets, those of this frame's boxes included."""
+        clear = self.config.linking.clear_score
+        # A clear box of a tubelet that is not is another object too.
+        rising = (usual < clear) & (given >= clear)
+        doubt = np.where(rising, 1, doubts(given, usual, clear))
+        return np.where(doubt > 0, before + doubt, 0)
+
+    def _past(self, state: CausalState, old: Ints) -> Array:
+        """(p,) what the boxes of tubelets still count together."""
+        full = state.members[old] >= self.config.memory
+        return state.weights[old] * np.where(full, 1 - 1 / self.config.memory, 1)
+
+    def _shown(self, found: CausalState, scores: Array) -> Array:
+        """The tubelets' scores as they are shown beside a frame's own `scores`, (k, C) both."""
+        late = found.missed > self.config.patience
+        other = np.arange(scores.shape[1]) != top_class(found.means)[:, None]
+        limited = np.minimum(found.means, MOST_LIFT * scores)
+        return self._visible(np.where(late[:, None] | other, limited, found.means))
 
     def _carry(self, waiting: CausalState) -> tuple[Array, Array]:
         """Boxes (c, 4) and scores (c, C) of tubelets that have none in this frame."""

@@ -19,8 +19,9 @@ class CausalConfig:
         linking: how pairs are found, and which scores count, as in REPP.
         memory: frames over which scores are averaged; from then on older ones fade.
         emphasis: a frame counts in the mean by its best score to this power, in [0, 8]; with 0
-            all frames count alike.
-        patience: frames that a tubelet may miss before it ends, 0 or more.
+            all frames count alike, but for those of another class.
+        patience: frames that a tubelet may miss before it ends, 0 or more. A box that says little
+            for its class counts as a miss too, in part or whole; see `CausalRepp`.
         box_trust: a box as strong as its tubelet is taken where it is; a weaker one moves the
             tubelet by a share of the way, the ratio of the best scores to this power, in [0, 8];
             with 0 all boxes are taken where they are.

@@ -22,7 +22,8 @@ class CausalState:
         means: (t, C) mean scores.
         weights: (t,) what the boxes in the means count together, 0 or more.
         members: (t,) boxes in each, at most the memory.
-        missed: (t,) frames since the last.
+        missed: (t,) misses since the last clear box, 0 or more; a weak box is a part of one. Whole
+            numbers of any type will do, as older files have them.
         size: height and width of the frames; None before the first.
     """
 
@@ -31,7 +32,7 @@ class CausalState:
     means: Array
     weights: Array
     members: Array
-    missed: NDArray[np.int64]
+    missed: Array
     size: tuple[int, int] | None = None
 
     @classmethod
@@ -39,7 +40,7 @@ class CausalState:
         """Before the first frame."""
         return cls(
             np.zeros((0, 4)), np.zeros((0, 4)), np.zeros((0, classes)), np.zeros(0), np.zeros(0),
-            np.zeros(0, np.int64),
+            np.zeros(0),
         )  # fmt: skip
 
     @classmethod
@@ -48,7 +49,7 @@ class CausalState:
         count = len(boxes)
         return cls(
             boxes.copy(), boxes.copy(), scores.copy(), np.ones(count), np.ones(count),
-            np.zeros(count, np.int64), size,
+            np.zeros(count), size,
         )  # fmt: skip
 
     def check(self) -> None:

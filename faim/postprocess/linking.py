@@ -23,6 +23,9 @@ class LinkConfig:
         clf_thr: pairs less probable than this are no pairs, in [0, 1].
         clf_mode: similarity of a pair: the probability times the scores' dot product ("dot") or
             best scores ("max"), plus the dot product ("dot_plus"), or alone ("raw").
+        clear_score: score of a tubelet's class from which a box surely continues it, in (0, 1]; a
+            weaker one counts as a miss, in part or whole (`faim.postprocess.evidence.doubts`). Not
+            the public implementation's.
 
     Raises:
         FaimError: a value out of its range.
@@ -32,12 +35,17 @@ class LinkConfig:
     min_pred_score: float = 0.001
     clf_thr: float = 0.8
     clf_mode: ClfMode = "dot"
+    clear_score: float = 0.3
 
     def __post_init__(self) -> None:
         """Check the values."""
         for name in ("min_tubelet_score", "min_pred_score", "clf_thr"):
             if not is_number(value := getattr(self, name)) or not 0 <= value <= 1:
                 raise FaimError(f"repp: {name} is {value!r}; expected a number from 0 to 1")
+        if not is_number(self.clear_score) or not 0 < self.clear_score <= 1:
+            raise FaimError(
+                f"repp: clear_score is {self.clear_score!r}; expected a number above 0 and up to 1"
+            )
         if self.clf_mode not in get_args(ClfMode):
             raise FaimError(
                 f"repp: clf_mode is {self.clf_mode!r}; expected one of "

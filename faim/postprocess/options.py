@@ -6,6 +6,7 @@ import argparse
 from typing import get_args
 
 from faim.arguments import path, share, whole
+from faim.outputs import add_output
 from faim.runtime.choices import PostName
 
 
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
     fit = actions.add_parser("fit", help="learn the pair model from annotated video")
     fit.add_argument("annotations", type=path, help="CocoVID with instance ids")
-    fit.add_argument("--out", type=path, required=True, metavar="JSON")
+    add_output(fit, "--out", type=path, required=True, metavar="JSON")
     fit.add_argument(
         "--max-gap", type=whole(1), default=1, metavar="N", help="frames within a pair (1)"
     )

@@ -11,9 +11,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from faim.data.records import read_json
 from faim.errors import FaimError
 from faim.files import write_whole
+from faim.reading import read_json, shown
 
 Array = NDArray[np.float64]
 
@@ -84,7 +84,7 @@ class PairModel:
         ]
         if wrong:
             raise FaimError(
-                f"{path}: {wrong[0]} is {values[wrong[0]]!r}; expected numbers named "
+                f"{path}: {wrong[0]} is {shown(values[wrong[0]])}; expected numbers named "
                 f"{', '.join(names)}, as `faim repp fit` writes them"
             )
         try:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from faim.errors import FaimError
+from faim.postprocess.evidence import part, support
 from faim.postprocess.linking import LinkConfig, distances, greedy_pairs, is_number
 from faim.postprocess.pairs import Array, PairModel
 from faim.structures import ScoredBoxes
@@ -29,6 +30,8 @@ _REACH = 9
 class ReppConfig(LinkConfig):
     """The settings of REPP, under the names and with the values of the public implementation.
 
+    `ReppConfig(patience=None)` gives that implementation's numbers.
+
     Those that its causal relative has too are in `LinkConfig`.
 
     Attributes:
@@ -36,6 +39,9 @@ class ReppConfig(LinkConfig):
             them. (The public implementation would keep the last box of every tubelet twice.)
         recoordinate: smooth the boxes of a tubelet.
         recoordinate_std: width of the Gaussian; 0.4 is a standard deviation of one frame.
+        patience: misses that a tubelet may have at its beginning or end, and twice as many between
+            two clear boxes, before it is parted there (`faim.postprocess.evidence.part`); a whole
+            number from 0 on. With None it never is.
 
     Raises:
         FaimError: a value out of its range.
@@ -44,6 +50,7 @@ class ReppConfig(LinkConfig):
     add_unmatched: bool = False
     recoordinate: bool = True
     recoordinate_std: float = 0.4
+    patience: int | None = 2
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -51,6 +58,10 @@ class ReppConfig(LinkConfig):
         if not is_number(self.recoordinate_std) or not 0 < self.recoordinate_std < math.inf:
             raise FaimError(
                 f"repp: recoordinate_std is {self.recoordinate_std!r}; expected a number above 0"
+            )
+        if self.patience is not None and (type(self.patience) is not int or self.patience < 0):
+            raise FaimError(
+                f"repp: patience is {self.patience!r}; expected a whole number from 0 on, or None"
             )
 
 
@@ -77,7 +88,8 @@ class Repp:
         """The boxes of tubelets, with the tubelet's mean scores and smoothed in time.
 
         Args:
-            frames: of one video, in order; any number, also without boxes. Each is looked at twice.
+            frames: of one video, in order; any number, also without boxes. Each is looked at a few
+                times.
             size: height and width of the frames that the boxes are in pixels of.
 
         Returns:
@@ -93,7 +105,7 @@ class Repp:
         self, frames: Sequence[ScoredBoxes], size: tuple[int, int]
     ) -> Iterator[ScoredBoxes]:
         """`apply`, one frame at a time; what it holds is one score vector a tubelet."""
-        tracks = self.link(frames, size)
+        tracks = self._part(frames, self.link(frames, size))
         means = self._mean_scores(frames, tracks)
         boxes = self._smooth(frames, tracks)
         for place, frame in enumerate(frames):
@@ -145,6 +157,25 @@ class Repp:
                 size,
             )
         )
+
+    def _part(self, frames: Sequence[ScoredBoxes], tracks: list[Tracks]) -> list[Tracks]:
+        """See `part`; until nothing changes, as a part may be of another class than the whole."""
+        patience, clear = self.config.patience, self.config.clear_score
+        if patience is None:
+            return tracks
+        ends = np.cumsum([len(ids) for ids in tracks])[:-1]
+        while any((ids >= 0).any() for ids in tracks):
+            decided = self._mean_scores(frames, tracks).argmax(axis=1)
+            given = [
+                support(_array(frame.scores), decided[ids])
+                for frame, ids in zip(frames, tracks, strict=True)
+            ]
+            whole = np.concatenate(tracks)
+            parts = part(whole, np.concatenate(given), clear, patience)
+            if parts.max() == whole.max():
+                break
+            tracks = np.split(parts, ends)
+        return tracks
 
     def _mean_scores(self, frames: Sequence[ScoredBoxes], tracks: list[Tracks]) -> Array:
         """(tubelets, C)"""

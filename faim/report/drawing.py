@@ -11,17 +11,17 @@ import numpy.typing as npt
 
 from faim.data.coco_vid import FrameRecord, read_frame
 from faim.errors import FaimError
+from faim.pictures.lettering import Rectangle, put_label
 from faim.report.frames import Judged
 
 Image = npt.NDArray[np.uint8]
-_Rectangle = tuple[int, int, int, int]  # left, top, right, bottom
 WIDEST = 480
 _QUALITY = 78
 _GREEN, _RED, _WHITE, _BLACK = (80, 200, 60), (60, 60, 240), (255, 255, 255), (0, 0, 0)
 _BLANK = 96  # grey
 _DASH = 6  # pixels
 _BEYOND = 8  # pixels
-_FONT, _LETTERS = cv2.FONT_HERSHEY_SIMPLEX, 0.4
+_LETTERS = 0.4  # their scale
 
 
 def frame_image(frame: FrameRecord) -> tuple[Image, bool]:
@@ -58,10 +58,10 @@ def draw(image: Image, frame: FrameRecord, judged: Judged, classes: Sequence[str
     for row in np.argsort(~judged.right, kind="stable").tolist():
         (x1, y1, x2, y2), thickness = boxes[row], 3 if judged.right[row] else 2
         cv2.rectangle(scene, (x1, y1), (x2, y2), colours[row], thickness)
-    taken: list[_Rectangle] = []
+    taken: list[Rectangle] = []
     for row, box in enumerate(boxes):
         name = f"{classes[judged.classes[row]]} {judged.scores[row]:.2f}"
-        taken.append(_write(scene, name, box[:2], colours[row], taken))
+        taken.append(put_label(scene, name, box[:2], _LETTERS, (colours[row], _BLACK), taken))
     return scene
 
 
@@ -90,28 +90,3 @@ def _dashed(scene: Image, box: npt.NDArray[np.float64]) -> None:
                 for step in (offset, offset + _DASH)
             ]
             cv2.line(scene, ends[0], ends[1], _WHITE, 2)
-
-
-def _write(
-    scene: Image,
-    text: str,
-    corner: Sequence[int],
-    colour: tuple[int, int, int],
-    taken: Sequence[_Rectangle],
-) -> _Rectangle:
-    """Write a label above a corner, or as far below as it takes not to cover others."""
-    (width, height), _ = cv2.getTextSize(text, _FONT, _LETTERS, 1)
-    width, height = width + 4, height + 6
-    left = min(max(corner[0] - 1, 0), max(scene.shape[1] - width, 0))
-    top = max(corner[1] - height, 0)
-    while any(_overlap((left, top, left + width, top + height), other) for other in taken):
-        top += 1
-    right, bottom = left + width, top + height
-    cv2.rectangle(scene, (left, top), (right, bottom), colour, cv2.FILLED)
-    place = left + 2, bottom - 3
-    cv2.putText(scene, text, place, _FONT, _LETTERS, _BLACK, 1, lineType=cv2.LINE_AA)
-    return left, top, right, bottom
-
-
-def _overlap(one: _Rectangle, other: _Rectangle) -> bool:
-    return one[0] <= other[2] and other[0] <= one[2] and one[1] <= other[3] and other[1] <= one[3]

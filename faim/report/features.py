@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from faim.errors import FaimError
+from faim.extras import missing_package
 from faim.report.run_folder import Features
 
 #: Points that are placed; of more, so many drawn by chance.
@@ -43,10 +43,7 @@ def place(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     try:
         from sklearn.manifold import TSNE  # type: ignore[import-untyped]
     except ImportError as error:
-        raise FaimError(
-            "scikit-learn is not installed; expected it for the map of features "
-            "(pip install 'faim[report]')"
-        ) from error
+        raise missing_package("the map of features", "scikit-learn", "report") from error
     perplexity = min(_PERPLEXITY, (len(values) - 1) / 3)
     # Principal axes need two columns, and rows that are not all the same.
     init = "pca" if (values.std(axis=0) > 0).sum() > 1 else "random"

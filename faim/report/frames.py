@@ -75,12 +75,13 @@ class FrameDetections:
     """A column's detections, image by image."""
 
     def __init__(self, case: Case) -> None:
-        """Match them as COCO does; those below 0.3 are left out."""
-        kept = case.found.score >= SCORE_FOUND
+        """Match them as COCO does; those below 0.3, or excused by a crowd, are left out."""
+        # A worse detection takes nothing from a better one, so the match may come before the cut.
+        right = greedy_match(case, IOU_FOUND) >= 0
+        kept = (case.found.score >= SCORE_FOUND) & (right | ~case.excused)
         self._boxes, self._scores = case.found.box[kept], case.found.score[kept]
         self._classes = case.found.label[kept]
-        # A worse detection takes nothing from a better one, so the match may come before the cut.
-        self._right = greedy_match(case, IOU_FOUND)[kept] >= 0
+        self._right = right[kept]
         frames = np.arange(len(case.image_ids) + 1)
         bounds = np.searchsorted(case.found.frame[kept], frames).tolist()
         self._rows = dict(zip(case.image_ids.tolist(), pairwise(bounds), strict=True))

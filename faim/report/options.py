@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from faim.arguments import path, whole
+from faim.errors import FaimError
+from faim.outputs import add_input, add_output, files_at, nothing, run_files
 
 #: More would not fit a page that people scroll.
 MOST_FRAMES = 100
@@ -37,17 +41,33 @@ class ReportOptions:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add them to a parser, and `run`."""
-    parser.add_argument(
-        "runs", nargs="+", type=path, metavar="RUN", help="folder written by faim eval --out"
+    add_input(
+        parser,
+        "runs",
+        reads=_run_with_data,
+        nargs="+",
+        type=path,
+        metavar="RUN",
+        help="folder written by faim eval --out",
     )
-    parser.add_argument(
-        "--out", type=path, default=Path("report.html"), metavar="HTML", help="page to write"
+    add_output(
+        parser,
+        "--out",
+        type=path,
+        default=Path("report.html"),
+        metavar="HTML",
+        help="page to write",
     )
     parser.add_argument(
         "--data", type=path, metavar="JSON", help="annotation file (default: the runs' own)"
     )
-    parser.add_argument(
-        "--images", type=path, metavar="DIR", help="folder of the images (default: of the JSON)"
+    add_input(
+        parser,
+        "--images",
+        reads=nothing,
+        type=path,
+        metavar="DIR",
+        help="folder of the images (default: of the JSON)",
     )
     parser.add_argument(
         "--frames",
@@ -64,6 +84,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the two whose frames are shown (default: the first two)",
     )
     parser.set_defaults(run=run)
+
+
+def _run_with_data(folder: Path, parsed: argparse.Namespace) -> Iterator[Path]:
+    """The folder's files, and the annotation file that it names with its images."""
+    from faim.reading import read_json
+
+    yield from (folder, *run_files(folder))
+    with suppress(FaimError):
+        data = read_json(folder / "run.json").get("data")
+        if isinstance(data, str) and data:
+            yield from files_at(Path(data), parsed)
 
 
 def run(parsed: argparse.Namespace) -> int:

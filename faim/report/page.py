@@ -29,6 +29,7 @@ from faim.report.sections import (
     map_section,
 )
 from faim.report.svg import DASH_ARRAYS, SIGNS, series_shape, series_variable
+from faim.wording import counted
 
 
 def run_report(options: ReportOptions, console: Console | None = None) -> Path:
@@ -171,5 +172,5 @@ def _caption(columns: Sequence[Column], data: CocoVid | None, options: ReportOpt
     name = Path(str(options.data or about.get("data") or "unnamed data")).name
     videos = len(data.videos) if data else about.get("videos")
     images = len(data.frames) if data else about.get("images")
-    counts = [f"{n} {what}" for n, what in ((videos, "videos"), (images, "frames")) if n]
-    return ", ".join([name, *counts, f"{len(columns[0].run.classes)} classes"])
+    counts = [counted(n, what) for n, what in ((videos, "video"), (images, "frame")) if n]
+    return ", ".join([name, *counts, counted(len(columns[0].run.classes), "class")])

@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from faim.data.coco_vid import CocoVid
-from faim.data.records import read_json
 from faim.errors import FaimError
 from faim.evaluation.results_file import read_detections
 from faim.evaluation.run_folder import FEATURES_FILE, RUN_FILE
 from faim.evaluation.tables import Case
+from faim.reading import read_json, shown
 
 #: What NumPy raises for a file that is cut, changed, or of another kind.
 _UNREADABLE = (
@@ -28,6 +28,7 @@ _UNREADABLE = (
     EOFError,
     TypeError,
     AttributeError,
+    MemoryError,
     zlib.error,
     zipfile.BadZipFile,
 )
@@ -97,9 +98,9 @@ def read_run(folder: Path) -> Run:
     content = read_json(path)
     modes, classes = content.get("modes"), content.get("classes")
     if not isinstance(modes, dict) or not modes or not all(map(_is_record, modes.values())):
-        raise FaimError(f"{path}: `modes` is {_short(modes)}; expected each mode's figures")
+        raise FaimError(f"{path}: `modes` is {_shown(modes)}; expected each mode's figures")
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
-        raise FaimError(f"{path}: `classes` is {_short(classes)}; expected the class names")
+        raise FaimError(f"{path}: `classes` is {_shown(classes)}; expected the class names")
     huge = _huge(modes)
     if huge is not None:
         raise FaimError(f"{path}: `{huge}` is no number below 1e15; expected a figure, or null")
@@ -150,7 +151,9 @@ def _read_features(path: Path, classes: int) -> Features:
 
 
 def _fits(table: npt.NDArray[np.float64], rows: int) -> bool:
-    return table.ndim == 2 and len(table) == rows and bool(np.isfinite(table).all())
+    # Distances between rows are squares, which must be numbers too.
+    small = np.isfinite(table).all() and np.abs(table).max(initial=0) < _LARGEST
+    return table.ndim == 2 and len(table) == rows and (not rows or table.size > 0) and bool(small)
 
 
 def _is_file(path: Path) -> bool:
@@ -161,6 +164,5 @@ def _is_record(value: Any) -> bool:
     return isinstance(value, dict)
 
 
-def _short(value: Any) -> str:
-    text = "missing" if value is None else repr(value)
-    return text if len(text) <= 40 else text[:39] + "…"
+def _shown(value: Any) -> str:
+    return "missing" if value is None else shown(value)

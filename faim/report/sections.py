@@ -18,6 +18,7 @@ from faim.report.figures import map_of_points, precision_recall
 from faim.report.frames import Difference, Judged, differences
 from faim.report.run_folder import Run
 from faim.report.svg import SIGNS, series_shape, series_variable
+from faim.wording import counted
 
 #: Characters of images in a page, so that it stays below 5 MB.
 MOST_IMAGE_CHARACTERS = 3_000_000
@@ -128,7 +129,8 @@ def map_section(run: Run, title: str) -> MapSection | str | None:
         return None
     features = thin(features)
     if len(features.labels) < FEWEST_POINTS:
-        return f"{title}: {len(features.labels)} proposals are too few for a map of features."
+        count = counted(len(features.labels), "proposal")
+        return f"{title}: {count}, too few for a map of features."
     maps = []
     for when, values in (("before", features.before), ("after", features.after)):
         if values is None:

@@ -17,5 +17,7 @@ PostName = Literal["auto", "none", "repp", "causal"]
 
 #: Most pixels of a side of the network input.
 LONGEST_SIDE = 8192
+#: Most images that an exported graph takes at once; they are all in memory, with their features.
+MOST_BATCH = 256
 #: Most threads of a network; libraries crash from some ten thousands on.
 MOST_THREADS = 1024

@@ -52,6 +52,16 @@ class DecodeAhead(SourceBase):
         return 0 if self._latest is None else self._latest.dropped
 
     @property
+    def lost(self) -> bool:
+        """Whether it is a camera or stream that went away and was given up."""
+        return bool(getattr(self._source, "lost", False))
+
+    @property
+    def unread(self) -> int:
+        """Frames that the source could not read, in the latest iteration."""
+        return getattr(self._source, "unread", 0)
+
+    @property
     def ready(self) -> bool:
         """Whether the latest iteration, once begun, would go on without waiting."""
         return self._latest is not None and self._latest.ready
@@ -84,7 +94,7 @@ class DecodeAhead(SourceBase):
         try:
             index = 0
             while (frame := handover.get()) is not None:
-                yield frame if frame.index == index else replace(frame, index=index)
+                yield replace(frame, index=index) if self.realtime else frame
                 index += 1
         finally:
             handover.stop()

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import supervision as sv
 
+from faim.pictures.lettering import Labels
 from faim.runtime.frames import Image
 
 # Black on light class colours, white on dark ones (luma of ITU-R BT.601).
@@ -31,7 +32,7 @@ class Annotator:
 
     def __init__(self) -> None:
         """See the class."""
-        self._made: dict[tuple[int, int], tuple[sv.BoxAnnotator, sv.LabelAnnotator]] = {}
+        self._made: dict[tuple[int, int], tuple[sv.BoxAnnotator, Labels]] = {}
 
     def draw(self, image: Image, detections: sv.Detections) -> Image:
         """A copy of `image` (h, w, 3) uint8 BGR with the detections of that image."""
@@ -45,22 +46,21 @@ class Annotator:
             )
         ]
         boxes, text = self._for_size(image.shape[1], image.shape[0])
-        return text.annotate(boxes.annotate(scene, detections), detections, labels=labels)
+        return text.annotate(boxes.annotate(scene, detections), detections, labels)
 
-    def _for_size(self, width: int, height: int) -> tuple[sv.BoxAnnotator, sv.LabelAnnotator]:
+    def _for_size(self, width: int, height: int) -> tuple[sv.BoxAnnotator, Labels]:
         if (width, height) not in self._made:
             # Below 0.35 OpenCV's letters lose their shape.
             scale = max(0.35, sv.calculate_optimal_text_scale((width, height)))
             thickness = sv.calculate_optimal_line_thickness((width, height))
             self._made[width, height] = (
                 sv.BoxAnnotator(thickness=thickness, color_lookup=sv.ColorLookup.CLASS),
-                sv.LabelAnnotator(
-                    text_scale=scale,
-                    text_thickness=max(1, round(scale * 1.5)),
-                    text_padding=max(2, round(scale * 8)),
-                    text_color=_READABLE,
-                    smart_position=True,
-                    color_lookup=sv.ColorLookup.CLASS,
+                Labels(
+                    sv.ColorPalette.DEFAULT,
+                    _READABLE,
+                    scale=scale,
+                    padding=max(2, round(scale * 8)),
+                    thickness=max(1, round(scale * 1.5)),
                 ),
             )
         return self._made[width, height]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
 
 import cv2
@@ -16,23 +17,45 @@ Reading: TypeAlias = tuple[float | None, Image]
 
 
 @dataclass(frozen=True)
+class Look:
+    """How a video says that its pixels are to be shown; colours by the numbers of ITU-T H.273.
+
+    Attributes:
+        pixel_aspect: width of a pixel over its height.
+        color_range: 0 unknown, 1 limited, 2 full.
+        primaries, transfer, matrix: 2 is unknown.
+    """
+
+    pixel_aspect: Fraction = Fraction(1)
+    color_range: int = 0
+    primaries: int = 2
+    transfer: int = 2
+    matrix: int = 2
+
+
+@dataclass(frozen=True)
 class Frame:
     """One picture of a source.
 
     Attributes:
-        index: place in the source, from 0, without gaps.
-        time: seconds since the first frame.
+        index: place in the source, from 0; a file that cannot be read leaves a gap.
+        time: seconds since the first place.
         image: (h, w, 3) uint8, BGR. Sizes may differ within a source.
+        look: how the source has it shown.
+        file: name of its image file, from the folder that all of the source's share; None where a
+            frame has no file of its own, as in a video.
     """
 
     index: int
     time: float
     image: Image
+    look: Look = Look()
+    file: str | None = None
 
     def without_pixels(self) -> Frame:
         """The same frame holding no memory: `image` keeps its shape, every pixel reads 0."""
         blank = np.broadcast_to(np.zeros((), np.uint8), self.image.shape)
-        return Frame(self.index, self.time, blank)
+        return replace(self, image=blank)
 
 
 @runtime_checkable

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -101,7 +101,7 @@ def _read_again(source: FrameSource, seen: list[Seen]) -> Iterator[Frame]:
         frame = next(frames, None)
         if frame is None or frame.image.shape != item.frame.image.shape:
             raise _changed(source, "ends earlier" if frame is None else "has another size", index)
-        yield replace(frame, index=index)
+        yield frame
     if next(frames, None) is not None:
         raise _changed(source, "goes on", len(seen))
 

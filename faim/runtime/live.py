@@ -18,6 +18,8 @@ from faim.runtime.interrupt import interrupted_by
 CLOSE_WAIT = 0.5
 #: seconds by which damage may turn time stamps back; those that go back further start anew.
 TURN_BACK = 1.0
+#: seconds by which the time stamps of one picture may run ahead of the clock; beyond, they jumped.
+RUN_AHEAD = 10.0
 
 
 class Feed(Protocol):
@@ -64,13 +66,17 @@ class Retry:
 class LiveSource(SourceBase):
     """A camera or stream, opened on construction and opened again when it is lost.
 
-    Frame times go on over a reconnection by the time that has passed, and never go back. It may
-    be closed while another thread reads it: that thread's iteration then ends.
+    Frame times go on over a reconnection by the time that has passed, never go back, and follow
+    no jump of the time stamps. It may be closed while another thread reads it: that thread's
+    iteration then ends. One that comes back with a known end (a broadcast that is over) has ended.
 
     Args:
         name: what a person calls it.
         connect: opens it, or raises FaimError.
         retry: when and how long to try again; the defaults of `Retry` if None.
+
+    Attributes:
+        lost: whether it was given up.
 
     Raises:
         FaimError: on construction, when it cannot be opened; while iterating, when it is closed
@@ -78,6 +84,7 @@ class LiveSource(SourceBase):
     """
 
     live = True
+    lost = False
 
     def __init__(self, name: str, connect: Callable[[], Feed], retry: Retry | None = None) -> None:
         """See the class."""
@@ -86,7 +93,8 @@ class LiveSource(SourceBase):
         self._retry = Retry() if retry is None else retry
         self._closed = threading.Event()
         self._reading = threading.Lock()
-        feed = connect()
+        with interrupted_by(self._closed):
+            feed = connect()
         self.fps, self.realtime = feed.fps, feed.realtime
         self.frame_count: int | None = feed.frame_count
         self._feed: Feed | None = feed
@@ -98,7 +106,8 @@ class LiveSource(SourceBase):
         if self._feed is None:
             with interrupted_by(self._closed):
                 self._feed = self._connect()
-        index, timeline = 0, _Timeline(self._retry.clock)
+        step = 1.0 / self.fps if self.realtime else None
+        index, timeline = 0, _Timeline(self._retry.clock, step)
         try:
             while (reading := self._next(timeline)) is not None:
                 stamp, image = reading
@@ -148,10 +157,14 @@ class LiveSource(SourceBase):
             left = seen + retry.patience - retry.clock()
             if left <= 0:
                 logger.warning("{}: no frame for {:.0f} s; given up", self.name, retry.patience)
+                self.lost = True
                 return None
             logger.warning("{}: lost; trying again in {:.1f} s", self.name, min(delay, left))
             retry.sleep(self._closed, min(delay, left))
             reading = self._reconnect()
+            if self._feed is not None and not self._feed.realtime:
+                logger.info("{}: has ended", self.name)
+                return None
             if reading is not None:
                 logger.warning("{}: is back after {:.1f} s", self.name, retry.clock() - seen)
                 return reading
@@ -174,13 +187,18 @@ class LiveSource(SourceBase):
 class _Timeline:
     """Joins the time stamps of several connections to seconds that never go back.
 
+    Args:
+        clock: seconds that never go back.
+        step: seconds from picture to picture where pictures come at their own pace, so that stamps
+            that run ahead of the clock have jumped; None where they come as fast as they are read.
+
     Attributes:
         seen: the clock when the last picture came, or at the start.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], step: float | None) -> None:
         self.seen = clock()
-        self._clock = clock
+        self._clock, self._step = clock, step
         self._time: float | None = None
         self._origin: float | None = None
 
@@ -194,8 +212,14 @@ class _Timeline:
         last = 0.0 if self._time is None else self._time
         time = 0.0 if self._time is None else last + now - self.seen
         if stamp is not None:
-            if self._origin is None or stamp - self._origin < last - TURN_BACK:
+            if self._origin is None or self._jumps(stamp - self._origin, last, time):
+                # Pictures that were waiting come faster than they were taken.
+                time = time if self._time is None else max(time, last + (self._step or 0.0))
                 self._origin = stamp - time
             time = max(last, stamp - self._origin)
         self._time, self.seen = time, now
         return time
+
+    def _jumps(self, placed: float, last: float, arrived: float) -> bool:
+        ahead = self._step is not None and placed > max(arrived, last + self._step) + RUN_AHEAD
+        return ahead or placed < last - TURN_BACK

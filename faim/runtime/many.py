@@ -67,6 +67,7 @@ def _rounds(
     changed = threading.Condition()
     states = [detector.new_state() for _ in readers]
     failures: list[FaimError] = []
+    given = [0] * len(readers)
     with ExitStack() as stack:
         for reader in readers:
             stack.enter_context(reader)
@@ -84,7 +85,8 @@ def _rounds(
                 on_frame(number)
                 shown = to_supervision(detections, detector.class_names)
                 yield number, FrameResult(frames[number], shown)
-                if limit is not None and frames[number].index + 1 >= limit:
+                given[number] += 1
+                if given[number] == limit:
                     del running[number]
     if failures:
         raise failures[0]

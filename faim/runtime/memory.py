@@ -13,6 +13,7 @@ from torch import Tensor
 
 from faim.errors import FaimError
 from faim.postprocess.causal import CausalState
+from faim.reading import shown
 from faim.runtime.bank_policy import (
     BankPolicy,
     PolicyName,
@@ -33,6 +34,8 @@ __all__ = [
     "make_policy",
 ]
 
+#: Most frames that a bank keeps.
+MOST_FRAMES = 4096
 Entry = TypeVar("Entry", bound=TensorRecord)
 
 
@@ -67,13 +70,15 @@ class MemoryBank(Generic[Entry]):
         policy: which frame goes when the bank is full; the oldest by default.
 
     Raises:
-        FaimError: a negative capacity, or a policy that cannot manage it.
+        FaimError: a capacity that is negative or above 4096, or a policy that cannot manage it.
     """
 
     def __init__(self, capacity: int, policy: BankPolicy | None = None) -> None:
         """See the class."""
-        if capacity < 0:
-            raise FaimError(f"memory bank: capacity is {capacity}; expected 0 or more")
+        if not 0 <= capacity <= MOST_FRAMES:
+            raise FaimError(
+                f"memory bank: capacity is {shown(capacity)}; expected 0 to {MOST_FRAMES}"
+            )
         self._policy: BankPolicy = Recent() if policy is None else policy
         self._policy.check(capacity)
         self._capacity = capacity
@@ -202,6 +207,8 @@ class StreamState:
         resets: times the past was forgotten.
         thumbnail: of the last frame, for `faim.runtime.scene_cut`; (36, 64, 3) uint8 BGR, or None.
         post: the live tubelets of causal post-processing, or None.
+        model: which model's past it is, as `faim.export.info.checksum_of`; empty where that is not
+            known, as in states saved by earlier versions.
     """
 
     bank: MemoryBank[TensorRecord]
@@ -209,11 +216,12 @@ class StreamState:
     resets: int = 0
     thumbnail: NDArray[np.uint8] | None = None
     post: CausalState | None = None
+    model: str = ""
 
     @classmethod
-    def empty(cls, capacity: int, policy: BankPolicy | None = None) -> StreamState:
+    def empty(cls, capacity: int, policy: BankPolicy | None = None, model: str = "") -> StreamState:
         """The state before the first frame; see `MemoryBank`."""
-        return cls(MemoryBank(capacity, policy))
+        return cls(MemoryBank(capacity, policy), model=model)
 
     def copy(self) -> StreamState:
         """An independent state with the same past."""

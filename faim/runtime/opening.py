@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from numpy.typing import NDArray
 
 from faim.errors import FaimError
-from faim.runtime.decode_ahead import DecodeAhead
-from faim.runtime.frames import FrameSource
-from faim.runtime.sources import open_source
+from faim.runtime.decode_ahead import JOIN_SECONDS, DecodeAhead
+from faim.runtime.frames import Frame, FrameSource, SourceBase
+from faim.runtime.interrupt import interrupted_by
+from faim.runtime.sources import is_live, open_source
+from faim.runtime.stream import masked
 
 Mode = Literal["stream", "global", "frame"]
 Source: TypeAlias = str | int | Path | Sequence[NDArray[Any]] | FrameSource
@@ -32,4 +35,104 @@ def no_end(source: FrameSource, mode: Mode = "global") -> FaimError:
 
 def open_ahead(source: Source) -> FrameSource:
     """`open_source`, decoded ahead by a thread; a `FrameSource` comes back as it is."""
-    return source if isinstance(source, FrameSource) else DecodeAhead(open_source(source))
+    return source if isinstance(source, FrameSource) else open_all([source])[0]
+
+
+def open_all(
+    sources: Sequence[Source], opener: Callable[[Source], FrameSource] = open_source
+) -> list[DecodeAhead]:
+    """All sources opened at the same time, each decoded ahead by a thread.
+
+    Of several, a camera or stream that cannot be opened is an `AbsentSource`, so that the others
+    play. Ctrl-C is heard at once, whatever the opening waits for.
+
+    Args:
+        sources: what `opener` takes.
+        opener: opens one of them.
+
+    Raises:
+        FaimError: one that is no camera or stream cannot be opened, or none of them can.
+    """
+    openings = [_Opening(source, opener) for source in sources]
+    try:
+        for opening in openings:
+            opening.wait()
+        fatal = [opening.error for opening in openings if not opening.may_be_absent]
+        absent = [opening.error for opening in openings if opening.may_be_absent]
+        for error in (*fatal, *(absent if len(absent) == len(openings) else ())):
+            if error is not None:
+                raise error
+    except BaseException:
+        for opening in openings:
+            opening.abandon()
+        for opening in openings:
+            opening.close()
+        raise
+    return [DecodeAhead(opening.result()) for opening in openings]
+
+
+class AbsentSource(SourceBase):
+    """A camera or stream that could not be opened: iterating raises the error."""
+
+    live = True
+
+    def __init__(self, name: str, error: FaimError) -> None:
+        """See the class."""
+        self.name, self.fps = name, 1.0
+        self.frame_count: int | None = None
+        self._error = error
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Raise the error."""
+        raise self._error
+
+
+class _Opening:
+    """One source that a thread of its own opens.
+
+    Attributes:
+        error: what it raised, once it has ended.
+    """
+
+    def __init__(self, source: Source, opener: Callable[[Source], FrameSource]) -> None:
+        self.error: BaseException | None = None
+        self._source, self._opener = source, opener
+        self._opened: FrameSource | None = None
+        self._abandoned, self._done = threading.Event(), threading.Event()
+        threading.Thread(target=self._open, name="open a source", daemon=True).start()
+
+    def _open(self) -> None:
+        try:
+            with interrupted_by(self._abandoned):
+                self._opened = self._opener(self._source)
+        except BaseException as error:
+            self.error = error
+        self._done.set()
+        if self._abandoned.is_set() and self._opened is not None:
+            self._opened.close()
+
+    @property
+    def may_be_absent(self) -> bool:
+        """Whether it failed, and as something that is not always there."""
+        return isinstance(self.error, FaimError) and is_live(self._source)
+
+    def wait(self) -> None:
+        """Until it is open or has failed."""
+        self._done.wait()  # `join` takes a thread for ended once Ctrl-C has come
+
+    def result(self) -> FrameSource:
+        """The source, of which `may_be_absent` has been asked."""
+        if isinstance(self.error, FaimError):
+            return AbsentSource(masked(str(self._source)), self.error)
+        assert self._opened is not None
+        return self._opened
+
+    def abandon(self) -> None:
+        """Nobody wants it any more: end the wait."""
+        self._abandoned.set()
+
+    def close(self) -> None:
+        """Free what is open; a thread that does not end in time does that itself."""
+        self._done.wait(JOIN_SECONDS)
+        if self._opened is not None:
+            self._opened.close()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import argparse
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from faim.errors import FaimError
+from faim.outputs import check_outputs, read, source_files
 from faim.runtime.frames import FrameSource
 from faim.runtime.sinks import JsonLinesSink, LineSink, Sink, WindowSink
 from faim.runtime.video_sink import VideoSink, check_video_name
@@ -24,7 +24,7 @@ def open_sinks(
 ) -> list[list[Sink]]:
     """The sinks of every source, which `stack` closes; `print_line` gets them where there is none.
 
-    The names have passed `check_outputs`. With several sources the number of each, from 0, becomes
+    The names have passed `check_names`. With several sources the number of each, from 0, becomes
     a part of its files' names.
 
     Raises:
@@ -57,7 +57,7 @@ def output_names(path: str | Path | None, sources: int) -> list[str | Path]:
     return [Path(path).with_stem(f"{Path(path).stem}-{number}") for number in range(sources)]
 
 
-def check_outputs(
+def check_names(
     sources: Sequence[FrameSource],
     *,
     jsonl: str | Path | None,
@@ -72,30 +72,17 @@ def check_outputs(
     """
     if save_video is not None:
         check_video_name(save_video)
-    if jsonl is not None and save_video is not None and _is_same(jsonl, save_video):
-        raise FaimError(
-            f"{save_video}: given for both JSON lines and the annotated video; expected two files"
-        )
-    read = [weights, *(source.name for source in sources)]
-    for path in (jsonl, save_video):
-        for output in output_names(path, len(sources)):
-            _refuse_to_overwrite_input(output, *read)
+    if str(jsonl) == "-":
+        jsonl = None
+    names = (output_names(path, len(sources)) for path in (jsonl, save_video))
+    outputs = [Path(name) for each in names for name in each]
+    inputs = argparse.Namespace(
+        source=[source.name for source in sources], weights=weights, reads={"source": source_files}
+    )
+    check_outputs(outputs, read(inputs))
 
 
 def _close(sinks: list[Sink]) -> None:
     with ExitStack() as stack:
         for sink in sinks:
             stack.callback(sink.close)
-
-
-def _is_same(first: str | Path, second: str | Path) -> bool:
-    return os.path.realpath(first) == os.path.realpath(second)
-
-
-def _refuse_to_overwrite_input(output: str | Path, *inputs: str | Path) -> None:
-    # os.path says False to names too long, for which Path's methods raise.
-    if not os.path.exists(output):  # noqa: PTH110
-        return
-    for name in inputs:
-        if os.path.exists(name) and Path(name).samefile(output):  # noqa: PTH110
-            raise FaimError(f"{output}: is what the run reads; expected another output file")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import get_args
+from typing import Any, get_args
 
 import supervision as sv
 import torch
@@ -12,11 +12,13 @@ from torch import Tensor
 
 from faim.data.transforms import LetterboxGeometry, letterbox, to_batch
 from faim.errors import FaimError
+from faim.export.info import fingerprint_of
 from faim.models.aggregation import name_of
 from faim.models.faim import VideoDetector
 from faim.models.postprocess import detections_of
 from faim.postprocess.causal import CausalState
 from faim.postprocess.pairs import PairModel
+from faim.runtime.backends.sharing import check_not_forked
 from faim.runtime.checks import check_size, resolve_device
 from faim.runtime.choices import PostName
 from faim.runtime.frame_mode import run_frames, run_frames_linked
@@ -31,11 +33,12 @@ from faim.runtime.post import (
     global_aggregator,
     make_post,
     stream_aggregator,
+    what_joins,
 )
 from faim.runtime.results import FrameResult, Proposed, to_supervision
 from faim.runtime.scene_cut import is_scene_cut, thumbnail
 from faim.runtime.steps import Sampling, check_sampling, to_detections, to_scored_boxes
-from faim.structures import Detections, Proposals, ScoredBoxes
+from faim.structures import BankEntry, Detections, Proposals, ScoredBoxes, TensorRecord
 
 #: detections below it are neither shown nor written, unless asked for.
 DISPLAY_THRESHOLD = 0.3
@@ -44,7 +47,9 @@ DISPLAY_THRESHOLD = 0.3
 class Detector:
     """A model made ready for images and video: what `faim.load` returns.
 
-    It holds no state of any video and may serve several in turn.
+    It holds no state of any video and may serve several, in turn or in threads at once. Pickled or
+    deep-copied, one of `faim.load` is loaded anew; a process that was forked from one with a
+    detector cannot use it, nor load another.
 
     Args:
         model: the network, in eval mode; it is moved to `device`.
@@ -90,6 +95,7 @@ class Detector:
         """See the class."""
         if not (isinstance(score_threshold, (int, float)) and 0.0 <= score_threshold <= 1.0):
             raise FaimError(f"conf: {score_threshold!r} given; expected a number from 0 to 1")
+        check_not_forked()
         check_sampling(sampling, seed)
         if batch_size < 1:
             raise FaimError(f"batch size: {batch_size} given; expected 1 or more")
@@ -100,14 +106,27 @@ class Detector:
         self.sampling, self.seed = sampling, seed
         self.bank_frames = self.config.test_frames - 1 if bank_frames is None else bank_frames
         self.bank_policy = make_policy(bank_policy, self.bank_frames)
-        self.new_state()  # refuses a number of frames that no bank can have
         self.scene_cuts = scene_cuts
         self.device = resolve_device(device)
         self.model = model.to(self.device) if isinstance(model, torch.nn.Module) else model
+        self.fingerprint = fingerprint_of(self.model)
         self.post_name = post
         self.post = make_post(post, post_model, self.aggregation)
-        self._in_stream = stream_aggregator(post, self.model.aggregator)
-        self.in_global = global_aggregator(post, self.model.aggregator)
+        self._set_aggregators()
+        self.new_state()  # refuses a number of frames that no bank can have
+
+    def _set_aggregators(self) -> None:
+        self._in_stream = stream_aggregator(self.post_name, self.model.aggregator)
+        self.in_global = global_aggregator(self.post_name, self.model.aggregator)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the aggregators, which are the model's."""
+        return {k: v for k, v in vars(self).items() if k not in ("_in_stream", "in_global")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """See `__getstate__`."""
+        vars(self).update(state)
+        self._set_aggregators()
 
     @property
     def aggregation(self) -> str:
@@ -119,6 +138,17 @@ class Detector:
         if mode == "frame":
             return "none"
         return name_of(self._in_stream) if mode == "stream" else self.aggregation
+
+    def what_joins(self, mode: Mode) -> str:
+        """The same as a sentence would say it, with post-processing; see `what_joins`."""
+        stream = mode == "stream"
+        post = self.post if isinstance(self.post, CausalPost) == stream else None
+        return what_joins(
+            mode,
+            self._in_stream if stream else self.in_global,
+            self.bank_frames if stream else self.config.test_frames,
+            post,
+        )
 
     @property
     def backend(self) -> str:
@@ -219,7 +249,7 @@ class Detector:
 
     def new_state(self) -> StreamState:
         """The state of a stream that has not begun."""
-        return StreamState.empty(self.bank_frames, self.bank_policy)
+        return StreamState.empty(self.bank_frames, self.bank_policy, self.fingerprint)
 
     def step(self, image: Image, state: StreamState) -> Detections:
         """One frame of a stream; changes `state`, and only on success.
@@ -230,6 +260,9 @@ class Detector:
 
         Returns:
             Detections in pixels of `image`.
+
+        Raises:
+            FaimError: the state is that of another model.
         """
         return self.step_many([image], [state])[0]
 
@@ -246,19 +279,33 @@ class Detector:
         small = thumbnail(item.frame.image) if self.scene_cuts else None
         cut = small is not None and is_scene_cut(state.thumbnail, small)
         bank = state.bank.padded() if self._in_stream.padded else state.bank.stacked()
+        self._check_past(state, bank, item.proposals)
         with torch.inference_mode():
             probabilities, entry = self._in_stream.step(item.proposals, None if cut else bank)
-            detections, post = self._conclude(item, probabilities, None if cut else state.post)
+            detections, post = self.conclude(item, probabilities, None if cut else state.post)
         if cut:
             state.reset()
         state.bank.append(entry)
-        state.thumbnail, state.post = small, post
+        state.thumbnail, state.post, state.model = small, post, self.fingerprint
         state.frames_seen += 1
         return detections
 
-    def _conclude(
+    def _check_past(
+        self, state: StreamState, bank: TensorRecord | None, proposals: Proposals
+    ) -> None:
+        known = state.model and self.fingerprint
+        strange = isinstance(bank, BankEntry) and not bank.fits(proposals)
+        if strange or (known and state.model != self.fingerprint):
+            raise FaimError(
+                f"state: of another model (weights {state.model or 'unknown'}) than this one "
+                f"(weights {self.fingerprint or 'unknown'}); expected the model that it was saved "
+                "with, or a new state"
+            )
+
+    def conclude(
         self, item: Proposed, probabilities: Tensor, past: CausalState | None
     ) -> tuple[Detections, CausalState | None]:
+        """A frame of a stream after aggregation: its detections, and what later frames link to."""
         if not isinstance(self.post, CausalPost):
             return self.finish(item.proposals, probabilities, item.geometry), None
         scored = self.score(item.proposals, probabilities, item.geometry)
@@ -282,6 +329,7 @@ class Detector:
             yield from self._propose(batch)
 
     def _propose(self, frames: list[Frame]) -> list[Proposed]:
+        check_not_forked()
         boxed = [letterbox(frame.image, self.size) for frame in frames]
         with torch.inference_mode():
             images = to_batch([image for image, _ in boxed]).to(self.device)

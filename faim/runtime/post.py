@@ -17,6 +17,10 @@ from faim.postprocess.pairs import PairModel
 from faim.postprocess.repp import Repp
 from faim.runtime.choices import PostName
 from faim.structures import ScoredBoxes
+from faim.wording import counted
+
+#: Names of aggregations in sentences.
+_CALLED = {"ticam": "TICAM"}
 
 
 def check_post(post: str, mode: str) -> None:
@@ -66,11 +70,26 @@ def global_aggregator(post: PostName, aggregator: Aggregator) -> Aggregator:
     return aggregator
 
 
-def post_note(post: WholeVideoPost | CausalPost | None, mode: str) -> str:
-    """What a summary says of a mode's post-processing; nothing where there is none."""
-    if isinstance(post, CausalPost):
-        return ", post-processing causal" if mode == "stream" else ""
-    return "" if post is None else ", post-processing repp"
+def what_joins(mode: str, aggregator: Aggregator, frames: int, post: object) -> str:
+    """What joins a mode's frames, for a summary; "TICAM over 31 past frames, causal tubelets".
+
+    Args:
+        mode: "stream", "global" or "frame".
+        aggregator: what runs in this mode before post-processing; of no account in mode frame.
+        frames: past frames of a stream, or those that global mode looks at together.
+        post: what runs in this mode after it, None for nothing.
+    """
+    name = "none" if mode == "frame" else name_of(aggregator)
+    if name == "none" or not frames:
+        text = "single frames"
+    else:
+        past = "past " if mode == "stream" else ""
+        text = f"{_CALLED.get(name, name)} over {counted(frames, past + 'frame')}"
+        if isinstance(aggregator, AverageWithBase):
+            text += " averaged with the base detector"
+    if post is None:
+        return text
+    return f"{text}, {'REPP' if isinstance(post, WholeVideoPost) else 'causal tubelets'}"
 
 
 class WholeVideoPost:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -25,17 +22,20 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from faim.errors import FaimError
+from faim.errors import FaimError, interrupted_status
 from faim.runtime.choices import BackendName, PostName, Precision
 from faim.runtime.decode_ahead import DecodeAhead
 from faim.runtime.many import stream_many
 from faim.runtime.memory import PolicyName
-from faim.runtime.opening import Mode, no_end
-from faim.runtime.outputs import check_outputs, open_sinks, output_names
+from faim.runtime.opening import Mode, no_end, open_all
+from faim.runtime.outputs import check_names, open_sinks, output_names
 from faim.runtime.pipeline import DISPLAY_THRESHOLD, Detector
-from faim.runtime.post import check_post, post_note
-from faim.runtime.sinks import Result, Sink, StopRun
+from faim.runtime.post import check_post
+from faim.runtime.sinks import Result, Sink, StopRun, now
 from faim.runtime.sources import FirstFrames, open_source
+from faim.terminal import lead_nowhere
+from faim.text import printable
+from faim.wording import counted
 
 Aggregate = Literal["auto", "ticam", "affinity", "none"]
 
@@ -101,16 +101,23 @@ class PredictSummary:
         frames: frames whose result was delivered.
         detections: detections in them.
         dropped: frames of a camera or stream that came too fast to be looked at.
+        unread: frames that could not be read.
         seconds: wall time from the first frame read to the last result delivered, decoding,
             drawing and encoding included.
-        interrupted: True after Ctrl-C; the command line then exits with status 130.
+        status: of the command line: 0, or 130 after Ctrl-C, 143 after SIGTERM.
     """
 
     frames: int = 0
     detections: int = 0
     dropped: int = 0
+    unread: int = 0
     seconds: float = 0.0
-    interrupted: bool = False
+    status: int = 0
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C or SIGTERM ended the run."""
+        return self.status != 0
 
     @property
     def ms_per_frame(self) -> float:
@@ -126,12 +133,13 @@ class PredictSummary:
 def run_predict(options: PredictOptions) -> PredictSummary:
     """Detect in one source and deliver the results, as `options` say.
 
-    Ctrl-C while frames are processed is not raised again: sinks are closed, the summary is printed
-    and says `interrupted`. (Earlier, while the model loads, KeyboardInterrupt passes through.)
+    Ctrl-C or SIGTERM while frames are processed is not raised again: sinks are closed, the summary
+    is printed and says `interrupted`. (Earlier, while the model loads, it passes through.)
 
     Raises:
         FaimError: a wrong source, checkpoint, option or output file. Source, weights and options
-            are tried before an output file is touched, output files before the first frame.
+            are tried before an output file is touched, output files before the first frame. Also,
+            when all is delivered, a camera or stream that was lost for good.
     """
     # `faim.load` is the one place that knows how a Detector is made.
     import faim
@@ -140,7 +148,7 @@ def run_predict(options: PredictOptions) -> PredictSummary:
     summary = PredictSummary()
     with ExitStack() as stack:
         sources = _open_sources(options, stack)
-        check_outputs(
+        check_names(
             sources,
             jsonl=options.jsonl,
             save_video=options.save_video,
@@ -167,7 +175,7 @@ def run_predict(options: PredictOptions) -> PredictSummary:
         sinks = open_sinks(
             sources,
             stack,
-            lambda line: progress.console.print(line, markup=False),
+            lambda line: now(lambda: progress.console.print(line, markup=False)),
             jsonl=options.jsonl,
             save_video=options.save_video,
             show=options.show,
@@ -175,7 +183,14 @@ def run_predict(options: PredictOptions) -> PredictSummary:
         with progress:
             _deliver(results, sinks, summary)
         summary.dropped = sum(source.dropped for source in sources)
+        summary.unread = sum(source.unread for source in sources)
     _print_summary(console, options, detector, summary, len(sources))
+    for source in sources:
+        if source.lost and not summary.interrupted:
+            raise FaimError(
+                f"{source.name}: was lost and did not come back; expected a camera or stream that "
+                "stays"
+            )
     return summary
 
 
@@ -191,7 +206,7 @@ def _open_sources(options: PredictOptions, stack: ExitStack) -> list[DecodeAhead
             "jsonl: - given with several sources; expected a file's name, or one source"
         )
     check_post(options.post, options.mode)
-    sources = [stack.enter_context(DecodeAhead(open_source(name))) for name in named]
+    sources = [stack.enter_context(source) for source in open_all(named, open_source)]
     if (options.mode == "global" or options.post == "repp") and sources[0].live:
         raise no_end(sources[0], options.mode)
     return sources
@@ -201,7 +216,9 @@ def _results(
     options: PredictOptions, detector: Detector, sources: list[DecodeAhead], progress: Progress
 ) -> Iterator[tuple[int, Result]]:
     """Results with the number of their source."""
-    tasks = [progress.add_task(source.name, total=source.frame_count) for source in sources]
+    tasks = [
+        progress.add_task(printable(source.name), total=source.frame_count) for source in sources
+    ]
     if len(sources) > 1:
         return stream_many(
             detector,
@@ -231,8 +248,8 @@ def _deliver(
             summary.detections += len(result.detections)
     except StopRun:
         pass
-    except KeyboardInterrupt:
-        summary.interrupted = True
+    except KeyboardInterrupt as interrupt:
+        summary.status = interrupted_status(interrupt)
     finally:
         summary.seconds = time.perf_counter() - start
 
@@ -243,8 +260,7 @@ class _Console(Console):
     def on_broken_pipe(self) -> None:
         """Not an error: the run ends, and nothing more is said."""
         self.quiet = True
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        lead_nowhere(self.file)
         raise StopRun
 
 
@@ -275,25 +291,26 @@ def _print_summary(
     summary: PredictSummary,
     sources: int,
 ) -> None:
-    aggregation = detector.aggregation_in(options.mode)
     height, width = detector.size
     lines = [
-        f"{summary.frames} frames, {summary.detections} detections from score {options.conf:g}, "
+        f"{counted(summary.frames, 'frame')}, {counted(summary.detections, 'detection')} from "
+        f"score {options.conf:g}, "
         f"{summary.ms_per_frame:.1f} ms a frame ({summary.fps:.1f} frames a second)"
         + (f", {summary.dropped} dropped to keep up" if summary.dropped else "")
+        + (f", {summary.unread} more could not be read" if summary.unread else "")
         + (", interrupted" if summary.interrupted else ""),
-        f"weights {options.weights}, mode {options.mode}, aggregation {aggregation}, "
-        f"size {height}x{width}, {detector.backend} on {detector.device}"
-        + post_note(detector.post, options.mode),
+        f"weights {options.weights}, mode {options.mode}: "
+        f"{detector.what_joins(options.mode)}; size {height}x{width}, "
+        f"{detector.backend} on {detector.device}",
     ]
-    if options.jsonl is not None and str(options.jsonl) != "-":
+    if options.jsonl is not None and str(options.jsonl) != "-" and summary.frames:
         lines.append(f"JSON lines in {_listed(output_names(options.jsonl, sources))}")
     if options.save_video is not None and summary.frames:
         lines.append(f"annotated video in {_listed(output_names(options.save_video, sources))}")
     if options.jsonl is None and options.save_video is None and not options.show:
         lines.append("to keep the results: --jsonl FILE, --save-video FILE; to watch: --show")
     for line in lines:
-        console.print(line, markup=False)
+        console.print(printable(line), markup=False)
 
 
 def _listed(paths: Sequence[str | Path]) -> str:

@@ -12,14 +12,16 @@ from faim.arguments import (
     share,
     whole,
 )
-from faim.errors import EXIT_INTERRUPTED
+from faim.outputs import add_input, add_output, source_files
 from faim.postprocess.options import add_post_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add them to a parser, and `run`."""
-    parser.add_argument(
+    add_input(
+        parser,
         "source",
+        reads=source_files,
         nargs="+",
         help="video file, folder of images, glob, webcam index, or stream URL; several are looked "
         "at together",
@@ -33,13 +35,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_network_options(parser)
     add_backend_options(parser)
     parser.add_argument("--conf", type=share, default=0.3, help="score threshold (0.3)")
-    parser.add_argument("--jsonl", metavar="FILE", help="write JSON lines; - is stdout")
-    parser.add_argument("--save-video", type=Path, metavar="FILE", help="write an annotated MP4")
+    add_output(
+        parser,
+        "--jsonl",
+        writes=_one_a_source,
+        metavar="FILE",
+        help="write JSON lines; - is stdout",
+    )
+    add_output(
+        parser,
+        "--save-video",
+        writes=_one_a_source,
+        type=Path,
+        metavar="FILE",
+        help="write an annotated MP4",
+    )
     parser.add_argument("--show", action="store_true", help="show a window")
     add_bank_options(parser)
     add_post_options(parser)
     parser.add_argument("--limit", type=whole(1), metavar="N", help="stop after N frames")
     parser.set_defaults(run=run)
+
+
+def _one_a_source(path: str | Path | None, parsed: argparse.Namespace) -> list[Path]:
+    from faim.runtime.outputs import output_names
+
+    if str(path) == "-":
+        return []
+    return [Path(name) for name in output_names(path, len(parsed.source))]
 
 
 def run(parsed: argparse.Namespace) -> int:
@@ -77,4 +100,4 @@ def run(parsed: argparse.Namespace) -> int:
             limit=parsed.limit,
         )
     )
-    return EXIT_INTERRUPTED if summary.interrupted else 0
+    return summary.status

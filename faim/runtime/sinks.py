@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import sys
@@ -14,8 +15,11 @@ import cv2
 import supervision as sv
 
 from faim.errors import FaimError
+from faim.files import is_special
 from faim.runtime.drawing import Annotator
 from faim.runtime.results import FrameResult
+from faim.terminal import lead_nowhere, raise_failure
+from faim.text import printable
 
 Result: TypeAlias = FrameResult[sv.Detections]
 
@@ -45,9 +49,10 @@ class JsonLinesSink:
     """One JSON object a frame, in order, written through to the file line by line.
 
     The file holds whole lines at any moment: a line that an error or Ctrl-C breaks is taken back.
+    It is replaced, or made, with the first of them.
 
     Args:
-        path: a file, replaced if it exists, or "-" for stdout.
+        path: a file, or "-" for stdout.
 
     Raises:
         FaimError: the file cannot be written.
@@ -59,18 +64,18 @@ class JsonLinesSink:
         self._file: Any = None
         self._good = 0
         if self.path != "-":
-            try:
-                self._file = Path(path).open("wb", buffering=0)  # noqa: SIM115
-            except OSError as error:
-                raise unwritable(self.path, error) from error
+            check_place(self.path)
 
     def write(self, result: Result) -> None:
         """See `Sink`."""
-        line = json.dumps(to_record(result), ensure_ascii=False) + "\n"
+        record = to_record(result)
+        if self.path == "-":
+            line = _to_line(record, sys.stdout.encoding or "utf-8")
+            now(lambda: sys.stdout.write(line))
+            return
         if self._file is None:
-            _print_line(line)
-        else:
-            self._append(line.encode())
+            self._file = open_new(self.path)
+        self._append(_to_line(record, "utf-8").encode())
 
     def _append(self, line: bytes) -> None:
         try:
@@ -94,18 +99,29 @@ class JsonLinesSink:
             self._file.close()
 
 
+def _to_line(record: dict[str, Any], encoding: str) -> str:
+    """The JSON of a record; names that the encoding cannot carry are written in escapes."""
+    line = json.dumps(record, ensure_ascii=False)
+    try:
+        line.encode(encoding)
+    except UnicodeEncodeError:
+        line = json.dumps(record)
+    return line + "\n"
+
+
 def to_record(result: Result) -> dict[str, Any]:
     """The JSON object of one frame; boxes in pixels with 2 decimals, scores with 4.
 
     Returns:
         `{"frame", "time", "width", "height", "detections": [{"bbox": [x1, y1, x2, y2], "score",
-        "label", "class_id"}]}`.
+        "label", "class_id"}]}`, and "file" behind "frame" where it has one.
     """
     found = result.detections
     height, width = result.frame.image.shape[:2]
     rows = zip(found.xyxy, found.confidence, found.data["class_name"], found.class_id, strict=True)
     return {
         "frame": result.frame.index,
+        **({} if result.frame.file is None else {"file": result.frame.file}),
         "time": round(float(result.frame.time), 6),
         "width": width,
         "height": height,
@@ -164,13 +180,13 @@ class LineSink:
 
     def __init__(self, print_line: Callable[[str], None] = print, prefix: str = "") -> None:
         """`prefix` stands before every line."""
-        self._print_line, self._prefix = print_line, prefix
+        self._print_line, self._prefix = print_line, printable(prefix)
 
     def write(self, result: Result) -> None:
         """See `Sink`."""
         found = result.detections
         named = zip(found.data["class_name"], found.confidence, strict=True)
-        things = ", ".join(f"{name} {score:.2f}" for name, score in named)
+        things = ", ".join(f"{printable(name)} {score:.2f}" for name, score in named)
         line = f"frame {result.frame.index:5d}  {result.frame.time:8.2f} s  {things or '-'}"
         self._print_line(self._prefix + line)
 
@@ -193,17 +209,47 @@ class CallbackSink:
         """Nothing is held."""
 
 
-def _print_line(line: str) -> None:
+def now(print_something: Callable[[], object]) -> None:
+    """Print to stdout at once.
+
+    Raises:
+        FaimError: it cannot be written.
+        StopRun: nobody reads it.
+    """
     try:
-        sys.stdout.write(line)
+        print_something()
         sys.stdout.flush()
+        raise_failure()
     except BrokenPipeError as error:
-        # Python would complain once more when it flushes stdout at exit.
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        lead_nowhere(sys.stdout)
         raise StopRun from error
     except OSError as error:
         raise unwritable("standard output", error) from error
+
+
+def check_place(path: str) -> None:
+    """Raise FaimError if a file cannot be written, without touching one that is there."""
+    try:
+        place = Path(os.path.realpath(path))
+        new = not os.path.exists(place)  # noqa: PTH110 - Path's raises for names too long
+        if not is_special(path):
+            place.open("ab").close()
+            if new:
+                place.unlink()
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def open_new(path: str) -> io.FileIO:
+    """The file to write to, empty and not buffered.
+
+    Raises:
+        FaimError: it cannot be opened.
+    """
+    try:
+        return io.FileIO(path, "wb")
+    except OSError as error:
+        raise unwritable(path, error) from error
 
 
 def unwritable(path: str, error: Exception) -> FaimError:

@@ -10,16 +10,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-from loguru import logger
 from numpy.typing import NDArray
 
 from faim.errors import FaimError
+from faim.pictures.files import IMAGE_EXTENSIONS, images_in, is_image_name, natural_key
 from faim.runtime.camera import CameraSource
-from faim.runtime.frames import Frame, FrameSource, Image, SourceBase, to_bgr
+from faim.runtime.frames import Frame, FrameSource, SourceBase, to_bgr
+from faim.runtime.images import IMAGE_FPS, AnimationSource, ImageSource, open_image
 
 __all__ = [
+    "IMAGE_EXTENSIONS",
+    "AnimationSource",
     "ArraySource",
     "CameraSource",
     "FirstFrames",
@@ -30,11 +32,10 @@ __all__ = [
     "open_source",
 ]
 
-IMAGE_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-#: frames a second given to images and arrays, which carry no clock of their own.
-IMAGE_FPS = 25.0
 #: Characters of a source's name that a message repeats.
 LONGEST_NAME = 200
+#: What is the number of a camera.
+_CAMERA = re.compile(r"[0-9]+")
 
 
 class ArraySource(SourceBase):
@@ -61,47 +62,6 @@ class ArraySource(SourceBase):
         """Frames from the first."""
         for index, frame in enumerate(self._frames):
             yield Frame(index, index / self.fps, to_bgr(frame))
-
-
-class ImageSource(SourceBase):
-    """Image files, one a frame, in the order given.
-
-    A damaged image costs its frame, with a warning; the others close ranks, so that `index` has
-    no gaps, and keep their `time`.
-
-    Raises:
-        FaimError: while iterating, when not one of them could be read.
-    """
-
-    def __init__(self, paths: Sequence[Path], name: str, fps: float = IMAGE_FPS) -> None:
-        """See the class."""
-        self.name = name
-        self.fps = fps
-        self.frame_count: int | None = len(paths)
-        self._paths = tuple(paths)
-
-    def __iter__(self) -> Iterator[Frame]:
-        """Frames from the first."""
-        index = 0
-        for place, path in enumerate(self._paths):
-            image = _read_image(path)
-            if image is None:
-                logger.warning("{}: cannot be read as an image; its frame is left out", path)
-                continue
-            yield Frame(index, place / self.fps, image)
-            index += 1
-        if index == 0:
-            raise FaimError(
-                f"{self.name}: none of its {len(self._paths)} images can be read; expected intact "
-                f"images ({', '.join(IMAGE_EXTENSIONS)})"
-            )
-        if index < len(self._paths):
-            logger.warning(
-                "{}: {} of {} images could not be read",
-                self.name,
-                len(self._paths) - index,
-                len(self._paths),
-            )
 
 
 class FirstFrames(SourceBase):
@@ -132,8 +92,9 @@ def open_source(
     """Whatever a person may name, as a `FrameSource`.
 
     Args:
-        source: a video file; an image; a folder of images, taken in natural order (`2` before
-            `10`), hidden files left out; a quoted glob of images (or of one video); the number of
+        source: a video file; an image, or a file of several (an animation, a TIFF of pages) that
+            are shown in turn; a folder of images, taken in natural order (`2` before `10`), hidden
+            files left out; a quoted glob of images (or of one video); the number of
             a camera, as int or digits (write `./0` for a folder of that name); an http(s), rtsp,
             rtmp, udp or tcp URL; a sequence of uint8 arrays (BGR, BGRA or grey); or a
             `FrameSource`, which comes back as it is. A camera or endless stream that is lost is
@@ -165,26 +126,39 @@ def open_source(
     )
 
 
+def is_live(source: object) -> bool:
+    """Whether `open_source` takes it for a camera or the URL of a stream."""
+    from faim.runtime.stream import is_stream
+
+    if isinstance(source, str):
+        return bool(_CAMERA.fullmatch(source)) or is_stream(source)
+    return isinstance(source, int) and not isinstance(source, bool)
+
+
 def _open_named(name: str, fps: float) -> FrameSource:
     # PyAV is imported only by those who read video through it.
-    from faim.runtime.stream import STREAM_SCHEMES, StreamSource
+    from faim.runtime.stream import StreamSource, is_stream, masked
     from faim.runtime.video import VideoSource
 
-    if re.fullmatch(r"[0-9]+", name):
+    if _CAMERA.fullmatch(name):
         return CameraSource(int(name))
-    if name.partition("://")[0].lower() in STREAM_SCHEMES and "://" in name:
+    if is_stream(name):
         return StreamSource(name)
     path = Path(name)
     # os.path says False to names too long, for which Path's methods raise.
     if os.path.isdir(path):  # noqa: PTH112
-        return ImageSource(_images_in(path), name, fps)
+        if not (images := images_in(path)):
+            raise FaimError(
+                f"{name}: no images in this folder; expected files ending in "
+                f"{', '.join(IMAGE_EXTENSIONS)}"
+            )
+        return ImageSource(images, name, fps)
     if os.path.exists(path):  # noqa: PTH110
-        if path.suffix.lower() in IMAGE_EXTENSIONS:
-            return ImageSource([path], name, fps)
-        return VideoSource(name)
-    if glob.has_magic(name):
+        return open_image(path, name, fps) if is_image_name(path) else VideoSource(name)
+    if glob.has_magic(name) and "://" not in name:
         return _open_glob(name, fps)
-    shown = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
+    shown = masked(name)
+    shown = shown if len(shown) <= LONGEST_NAME else f"{shown[:LONGEST_NAME]}…"
     raise FaimError(
         f"{shown}: no such file or folder; expected a video, a folder of images, a quoted glob, a "
         "camera number or a URL"
@@ -196,7 +170,7 @@ def _open_glob(pattern: str, fps: float) -> FrameSource:
 
     matches = [Path(match) for match in glob.glob(pattern, recursive=True)]  # noqa: PTH207 - absolute ones too
     files = [path for path in matches if path.is_file() and not path.name.startswith(".")]
-    images = [path for path in files if path.suffix.lower() in IMAGE_EXTENSIONS]
+    images = [path for path in files if is_image_name(path)]
     if images:
         return ImageSource(sorted(images, key=natural_key), pattern, fps)
     if len(files) == 1:
@@ -205,33 +179,6 @@ def _open_glob(pattern: str, fps: float) -> FrameSource:
         f"{pattern}: matches {len(files)} files and no image; expected images "
         f"({', '.join(IMAGE_EXTENSIONS)}) or exactly one video"
     )
-
-
-def _images_in(folder: Path) -> list[Path]:
-    images = [
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in IMAGE_EXTENSIONS and not path.name.startswith(".")
-    ]
-    if not images:
-        raise FaimError(
-            f"{folder}: no images in this folder; expected files ending in "
-            f"{', '.join(IMAGE_EXTENSIONS)}"
-        )
-    return sorted(images, key=natural_key)
-
-
-def natural_key(path: Path) -> list[tuple[int, str]]:
-    """A sorting key by which `frame2` comes before `frame10`."""
-    parts = re.split(r"([0-9]+)", str(path))
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
-
-
-def _read_image(path: Path) -> Image | None:
-    try:
-        return cv2.imread(str(path), cv2.IMREAD_COLOR)
-    except cv2.error:  # more pixels than OpenCV accepts
-        return None
 
 
 def _check_array(array: object, index: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,16 +19,19 @@ from faim.files import write_tensors
 from faim.models.affinity import AffinityEntry
 from faim.models.ticam import TicamEntry
 from faim.postprocess.causal import CausalState
+from faim.reading import parse_json
 from faim.runtime.bank_policy import BankPolicy, Recent, RecentAndSpread
-from faim.runtime.memory import BankContent, MemoryBank, StreamState
+from faim.runtime.memory import MOST_FRAMES, BankContent, MemoryBank, StreamState
 from faim.runtime.scene_cut import SIZE
-from faim.structures import TensorRecord
+from faim.structures import BankEntry, TensorRecord
 
 FORMAT = "faim-stream-state-1"
-ENTRIES: dict[str, type[TensorRecord]] = {"ticam": TicamEntry, "affinity": AffinityEntry}
+ENTRIES: dict[str, type[BankEntry]] = {"ticam": TicamEntry, "affinity": AffinityEntry}
 _BANK = "bank."
 _THUMBNAIL = "thumbnail"
 _POST = "post."
+#: Most numbers of one tensor; the largest banks of the largest model have half as many.
+_MOST_NUMBERS = 2**27
 
 
 @dataclass(frozen=True)
@@ -46,13 +50,22 @@ class _Header:
     frames_seen: int
     resets: int
     post_size: list[int] | None = None
+    model: str = ""
 
     def check(self) -> None:
         """Raise ValueError where the numbers contradict each other."""
+        if not isinstance(self.slots, list) or not isinstance(self.frames, list):
+            raise ValueError("the frames held are no list")
+        if self.post_size is not None and len(self.post_size) != 2:
+            raise ValueError("the size of its frames is no height and width")
+        if not isinstance(self.model, str):
+            raise ValueError("its model is no text")
         numbers = [self.capacity, self.appended, self.frames_seen, self.resets]
         numbers += [*self.slots, *self.frames, self.recent or 0, *(self.post_size or [])]
-        if any(type(number) is not int or number < 0 for number in numbers):
+        if any(type(number) is not int or not 0 <= number < 2**63 for number in numbers):
             raise ValueError("a count is no whole number from 0 on")
+        if self.capacity > MOST_FRAMES:
+            raise ValueError(f"a bank of {self.capacity} frames, of which {MOST_FRAMES} are most")
         rising = sorted(set(self.frames)) == self.frames
         if not rising or (self.frames and self.frames[-1] != self.appended - 1):
             raise ValueError("the frames held are not in order")
@@ -79,6 +92,7 @@ def save_state(path: str | Path, state: StreamState) -> None:
         frames_seen=state.frames_seen,
         resets=state.resets,
         post_size=list(state.post.size) if state.post and state.post.size else None,
+        model=state.model,
     )
     tensors: dict[str, Tensor] = {}
     if content.storage is not None:
@@ -104,10 +118,16 @@ def load_state(path: str | Path, device: torch.device | str) -> StreamState:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
                 raise FaimError(f"{path}: not a stream's saved state; expected one of this version")
-            header = _Header(**json.loads(metadata["state"]))
+            header = _Header(**parse_json(metadata["state"], path, "a stream's saved state"))
             header.check()
+            names = list(file.keys())
+            for name in names:  # before they are read
+                _check_shape(name, tuple(file.get_slice(name).get_shape()), header)
             # Cloned, because the file must not have to stay.
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name).clone() for name in names}
+        for name, tensor in tensors.items():
+            if tensor.is_floating_point() and not tensor.isfinite().all():
+                raise ValueError(f"{name} holds numbers that are not finite")
         return _assemble(header, tensors, device)
     except (SafetensorError, OSError, LookupError, TypeError, ValueError) as error:
         raise FaimError(
@@ -126,11 +146,9 @@ def _assemble(
     storage: TensorRecord | None = None
     if header.entry is not None:
         values: dict[str, Any] = {n.removeprefix(_BANK): t for n, t in tensors.items()}
-        storage = ENTRIES[header.entry](**values)
-        proposals = {tensor.shape[1:2] for tensor in values.values()}
-        if any(len(t) != header.capacity for t in values.values()) or len(proposals) != 1:
-            raise ValueError("the tensors of the bank do not match")
-        storage = storage.to(device)
+        entries = ENTRIES[header.entry](**values)
+        entries.check_stack()
+        storage = entries.to(device)
     elif tensors:
         raise ValueError("tensors of an empty bank")
     policy: BankPolicy = Recent() if header.recent is None else RecentAndSpread(header.recent)
@@ -141,7 +159,16 @@ def _assemble(
         resets=header.resets,
         thumbnail=None if small is None else small.numpy(),
         post=post,
+        model=header.model,
     )
+
+
+def _check_shape(name: str, shape: tuple[int, ...], header: _Header) -> None:
+    """Raise ValueError for a tensor that no state of this header has."""
+    if name.startswith(_BANK) and shape[:1] != (header.capacity,):
+        raise ValueError("the tensors of the bank do not match")
+    if math.prod(shape) > _MOST_NUMBERS:
+        raise ValueError(f"{name} claims the shape {shape}")
 
 
 def _post(header: _Header, tensors: dict[str, Tensor]) -> CausalState | None:
@@ -153,6 +180,8 @@ def _post(header: _Header, tensors: dict[str, Tensor]) -> CausalState | None:
     height, width = header.post_size or []
     state = CausalState(**arrays, size=(height, width))
     state.check()
+    if any((counts < 0).any() for counts in (state.weights, state.members, state.missed)):
+        raise ValueError("a tubelet's counts are below 0")
     return state
 
 

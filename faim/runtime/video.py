@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from fractions import Fraction
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import av
@@ -13,9 +13,21 @@ import numpy as np
 from av.format import Flags
 from av.video.reformatter import VideoReformatter
 from loguru import logger
+from numpy.typing import NDArray
 
 from faim.errors import FaimError
-from faim.runtime.frames import Frame, Image, Reading, SourceBase
+from faim.files import ffmpeg_path
+from faim.pictures.limits import check_pixels, max_pixels
+from faim.runtime.container import (
+    frames_by_duration,
+    has_end,
+    open_container,
+    promised_frames,
+    shown_stream,
+)
+from faim.runtime.frames import Frame, Image, Look, Reading, SourceBase
+from faim.runtime.stamps import PacketClock, PictureClock
+from faim.wording import counted
 
 #: frames a second where a container gives none that can be true.
 UNKNOWN_FPS = 25.0
@@ -24,9 +36,11 @@ UNKNOWN_FPS = 25.0
 class VideoSource(SourceBase):
     """A video file; every iteration opens it anew.
 
-    Rotation metadata is applied. `time` follows the presentation timestamps, so a variable frame
-    rate is kept, and never goes back. A packet that cannot be decoded costs its frames, and a file
-    that breaks off gives what it still holds; both end in a warning.
+    Of several video streams it is the one that ffmpeg would take. Rotation and reflection by
+    metadata are applied. `time` follows the presentation timestamps as ffmpeg reads them, so a
+    variable frame rate is kept and joined clips go on evenly; it never goes back. A packet that
+    cannot be decoded costs its frames, and a file that breaks off gives what it still holds; both
+    end in a warning.
 
     Args:
         name: path.
@@ -47,7 +61,7 @@ class VideoSource(SourceBase):
 
     def _open(self) -> VideoReader:
         expected = "a complete video file (an MP4 that was cut short has lost its index)"
-        return VideoReader(open_container(self.name, expected), self.name)
+        return VideoReader(open_container(ffmpeg_path(self.name), self.name, expected), self.name)
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames from the first."""
@@ -58,14 +72,14 @@ class VideoSource(SourceBase):
                 assert stamp is not None  # None is for real time
                 start = start if index else stamp
                 time = max(time, stamp - start)  # a damaged frame may upset the order
-                yield Frame(index, time, image)
+                yield Frame(index, time, image, reader.look)
                 index += 1
         if index == 0:
             raise FaimError(f"{self.name}: not one frame can be decoded; expected an intact video")
 
 
 class VideoReader:
-    """The pictures of an open container's first video stream, one by one.
+    """The pictures of an open container's video stream, one by one.
 
     Args:
         container: from `open_container`; the reader closes it.
@@ -73,26 +87,40 @@ class VideoReader:
         network: whether it may be endless; it then counts as real time unless its duration or
             size is known.
 
+    Raises:
+        FaimError: its pictures have more pixels than `max_pixels`.
+
     Attributes:
         fps: nominal frames a second, above 0.
         frame_count: frames to expect by the header; None if unknown or in real time.
+        look: how the last picture is to be shown.
         realtime: whether frames come at their own pace. Decoding then holds no frame back for the
             sake of threads, and a stream without time stamps is given none.
     """
 
     def __init__(self, container: Any, name: str, *, network: bool = False) -> None:
         """See the class."""
-        stream = container.streams.video[0]
+        stream = shown_stream(container)
         rate = float(stream.average_rate or stream.guessed_rate or 0)
         self.fps = rate if 0.1 <= rate <= 1000.0 else UNKNOWN_FPS
-        self.realtime = network and not _has_end(container)
-        self.frame_count = None if self.realtime else _count(container, stream, self.fps)
+        self.realtime = network and not has_end(container)
+        self._promised = promised_frames(container, stream)
+        expected = self._promised or frames_by_duration(container, stream, self.fps)
+        self.frame_count = None if self.realtime else expected
         self._name, self._container = name, container
-        self._stamped = not (self.realtime and container.format.flags & Flags.no_timestamps.value)
-        self._declared = int(stream.frames or 0)
+        flags = container.format.flags
+        self._stamped = not (self.realtime and flags & Flags.no_timestamps.value)
         self._decoded = self._damaged = 0
         self._stamp: float | None = None
+        self.look = Look()
+        self._pixel_aspect = Fraction(stream.sample_aspect_ratio or 1)
         self._time_base = stream.time_base
+        self._packet_clock = PacketClock(
+            stream.time_base, self.fps, restarts=bool(flags & Flags.ts_discont.value)
+        )
+        self._picture_clock = PictureClock()
+        check_pixels(name, stream.codec_context.width, stream.codec_context.height)
+        stream.codec_context.options = {"max_pixels": str(max_pixels())}  # should they grow later
         # Threads over frames are quicker, but hold back as many frames as there are threads.
         stream.thread_type = "SLICE" if self.realtime else "AUTO"
         self._reformatter = VideoReformatter()
@@ -106,6 +134,7 @@ class VideoReader:
         """
         for picture in self._pictures:
             self._decoded += 1
+            self.look = self._look_of(picture)
             return self._stamp_of(picture), self._upright(picture)
         self._report()
         return None
@@ -114,6 +143,7 @@ class VideoReader:
         """Decoded frames, those that damage cost left out and counted."""
         try:
             for packet in self._container.demux(stream):
+                self._packet_clock.mend(packet)
                 yield from self._decode_packet(stream, packet)
         except av.error.FFmpegError as error:  # the container or the connection breaks off here
             # In real time this is a loss, of which the source itself speaks.
@@ -131,34 +161,45 @@ class VideoReader:
             return []
 
     def _stamp_of(self, picture: Any) -> float | None:
-        if not self._stamped or (self.realtime and picture.pts is None):
+        ticks = self._picture_clock.stamp(picture.pts, picture.dts)
+        if not self._stamped or (self.realtime and ticks is None):
             return None
-        if picture.pts is not None:
+        if ticks is not None:
             # `picture.time` is not a number for those that come out after a broken connection.
-            self._stamp = float(picture.pts * self._time_base)
+            self._stamp = float(ticks * self._time_base)
         else:  # a bare stream
             self._stamp = 0.0 if self._stamp is None else self._stamp + 1.0 / self.fps
         return self._stamp
+
+    def _look_of(self, picture: Any) -> Look:
+        aspect = self._pixel_aspect
+        return Look(
+            1 / aspect if round(picture.rotation / 90) % 2 else aspect,
+            picture.color_range,
+            picture.color_primaries,
+            picture.color_trc,
+            picture.colorspace,
+        )
 
     def _upright(self, picture: Any) -> Image:
         # One reformatter for all frames and no threads in it: the same bits as
         # `picture.to_ndarray(format="bgr24")`, which sets up its scaler and threads anew each time,
         # for half of the processor time (1280x720: 1.3 ms against 2.6 ms).
         converted: Any = self._reformatter.reformat(picture, format="bgr24", threads=1)
-        image = converted.to_ndarray()
-        quarter_turns = round(picture.rotation / 90) % 4
-        return np.ascontiguousarray(np.rot90(image, quarter_turns)) if quarter_turns else image
+        return as_displayed(converted.to_ndarray(), _display_matrix(picture))
 
     def _report(self) -> None:
         if self._damaged:
-            logger.warning("{}: {} damaged packets were left out", self._name, self._damaged)
+            were = "was" if self._damaged == 1 else "were"
+            packets = counted(self._damaged, "damaged packet")
+            logger.warning("{}: {} {} left out", self._name, packets, were)
             self._damaged = 0
-        if 0 < self._decoded < self._declared:
+        if 0 < self._decoded < self._promised:
             logger.warning(
-                "{}: {} of {} frames could be decoded; it is damaged or cut short",
+                "{}: {} of {} could be decoded; it is damaged or cut short",
                 self._name,
                 self._decoded,
-                self._declared,
+                counted(self._promised, "frame"),
             )
 
     def close(self) -> None:
@@ -167,50 +208,27 @@ class VideoReader:
         self._container.close()
 
 
-def open_container(
-    name: str,
-    expected: str,
-    *,
-    timeout: float | None = None,
-    options: dict[str, str] | None = None,
-) -> Any:
-    """An `av` input container that has a video stream.
+def _display_matrix(picture: Any) -> NDArray[np.int32] | None:
+    try:
+        data = picture.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # beside it lies data of a kind that PyAV has no name for
+        turn = np.deg2rad(picture.rotation)
+        c, s = np.rint([np.cos(turn), np.sin(turn)]).astype(np.int32)
+        return np.array([c, -s, 0, s, c, 0, 0, 0, 1], np.int32)
+    return None if data is None else np.frombuffer(data, np.int32, 9)
+
+
+def as_displayed(image: Image, matrix: NDArray[np.int32] | None) -> Image:
+    """A stored picture as players show it: turned by quarters and reflected.
 
     Args:
-        name: path or URL.
-        expected: what the message of an error asks for.
-        timeout: seconds without an answer after which opening, and later reading, is given up.
-        options: of FFmpeg.
-
-    Raises:
-        FaimError: it cannot be opened in time or has no video stream.
+        image: (h, w, 3) as decoded.
+        matrix: (9,) FFmpeg's display matrix, None for as it is. Its numbers 0, 1, 3 and 4 say how
+            a point (x, y) of the stored picture moves: to (m0 x + m3 y, m1 x + m4 y).
     """
-    start = monotonic()
-    try:
-        container = av.open(name, container_options=options or {}, timeout=timeout)
-    except av.error.FFmpegError as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        # What FFmpeg says of an interrupted call depends on the protocol.
-        if timeout is not None and monotonic() - start >= timeout:
-            reason = f"no answer within {timeout:g} s"
-        raise FaimError(
-            f"{name}: cannot be opened as a video ({reason}); expected {expected}"
-        ) from error
-    if not container.streams.video:
-        container.close()
-        raise FaimError(f"{name}: has no video stream; expected a video")
-    return container
-
-
-def _has_end(container: Any) -> bool:
-    return bool(container.duration and container.duration > 0) or container.size > 0
-
-
-def _count(container: Any, stream: Any, fps: float) -> int | None:
-    if stream.frames:
-        return int(stream.frames)
-    if stream.duration and stream.time_base:
-        return max(1, round(float(stream.duration * stream.time_base) * fps))
-    if container.duration:
-        return max(1, round(container.duration / av.time_base * fps))
-    return None
+    if matrix is None:
+        return image
+    xx, xy, yx, yy = (int(matrix[place]) for place in (0, 1, 3, 4))
+    if abs(xy) + abs(yx) > abs(xx) + abs(yy):  # the sides change places
+        image, xx, yy = image.swapaxes(0, 1), yx, xy
+    return np.ascontiguousarray(image[:: -1 if yy < 0 else 1, :: -1 if xx < 0 else 1])

@@ -3,30 +3,42 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import os
+import stat
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
+from av.video.reformatter import VideoReformatter
 
 from faim.errors import FaimError
 from faim.runtime.drawing import Annotator, fit
-from faim.runtime.sinks import Result, unwritable
+from faim.runtime.frames import Look
+from faim.runtime.sinks import Result, check_place, open_new, unwritable
 
-VIDEO_EXTENSIONS = (".mp4", ".m4v", ".mov", ".mkv")
+#: FFmpeg's containers by the ends of files' names.
+_CONTAINERS = {".mp4": "mp4", ".m4v": "ipod", ".mov": "mov", ".mkv": "matroska"}
+VIDEO_EXTENSIONS = tuple(_CONTAINERS)
 #: ticks a second of written videos: exact for all usual frame rates.
 VIDEO_CLOCK = 90_000
+#: swscale's matrices by the numbers of H.273.
+_MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9}
+_UNKNOWN = 2
 
 
 class VideoSink:
     """The frames with their detections, as H.264 (MPEG-4 where PyAV has no x264).
 
     The file grows in fragments of about a second, which play even after kill -9; `close` turns an
-    MP4 into an ordinary one. Frames keep their times. The first frame sets the size (made even);
-    frames of other sizes are fitted into it.
+    MP4 into an ordinary one. Where writing fails, what is there stays as it is. Frames keep their
+    times. The first frame sets the size (made even), the shape of pixels and the tags of colour;
+    frames of other sizes are fitted into it. The file is replaced, or made, with that frame.
 
     Args:
-        path: a file ending in .mp4, .m4v, .mov or .mkv, replaced if it exists.
+        path: a file ending in .mp4, .m4v, .mov or .mkv.
         fps: nominal frames a second of the source.
 
     Raises:
@@ -37,12 +49,13 @@ class VideoSink:
         """See the class."""
         self.path = str(path)
         check_video_name(path)
-        try:
-            Path(path).open("wb").close()
-        except OSError as error:
-            raise unwritable(self.path, error) from error
+        check_place(self.path)
         self._fps = fps
         self._annotator = Annotator()
+        self._reformatter = VideoReformatter()
+        # Ours and not FFmpeg's, which would take a part of some names for a protocol, and which
+        # writes the end of a file even where its beginning could not be written.
+        self._file: io.FileIO | None = None
         self._container: Any = None
         self._stream: Any = None
         self._last_tick = -1
@@ -50,23 +63,24 @@ class VideoSink:
     def write(self, result: Result) -> None:
         """See `Sink`."""
         image = self._annotator.draw(result.frame.image, result.detections)
-        try:
+        with self._telling():
             if self._stream is None:
-                self._start(*image.shape[:2])
+                height, width = image.shape[:2]
+                self._start(height, width, result.frame.look)
             fitted = fit(image, self._stream.height, self._stream.width)
-            frame = av.VideoFrame.from_ndarray(fitted, format="bgr24")
+            frame = self._in_colour(av.VideoFrame.from_ndarray(fitted, format="bgr24"))
             # Ticks have to rise even where a source repeats a timestamp.
             self._last_tick = max(round(result.frame.time * VIDEO_CLOCK), self._last_tick + 1)
             frame.pts, frame.time_base = self._last_tick, Fraction(1, VIDEO_CLOCK)
             self._container.mux(self._stream.encode(frame))
-        except av.error.FFmpegError as error:
-            raise unwritable(self.path, error) from error
 
-    def _start(self, height: int, width: int) -> None:
+    def _start(self, height: int, width: int, look: Look) -> None:
         options = {"flush_packets": "1"}
-        if Path(self.path).suffix.lower() != ".mkv":
+        kind = _CONTAINERS[Path(self.path).suffix.lower()]
+        if kind != "matroska":
             options["movflags"] = "hybrid_fragmented"
-        self._container = av.open(self.path, "w", options=options)
+        self._file = open_new(self.path)
+        self._container = av.open(self._file, "w", format=kind, options=options)
         # Without B frames the first timestamp is 0 in fragments too.
         codec = {"bf": "0", "g": str(max(1, round(self._fps)))}
         rate = Fraction(self._fps).limit_denominator(1001)
@@ -78,22 +92,53 @@ class VideoSink:
             stream.bit_rate = max(500_000, int(height * width * self._fps * 0.15))
         stream.height, stream.width = height + height % 2, width + width % 2
         stream.pix_fmt = "yuv420p"
-        stream.codec_context.time_base = Fraction(1, VIDEO_CLOCK)
+        context = stream.codec_context
+        context.time_base = Fraction(1, VIDEO_CLOCK)
+        context.sample_aspect_ratio = look.pixel_aspect
+        context.color_range = look.color_range
+        context.color_primaries, context.color_trc = look.primaries, look.transfer
+        context.colorspace = look.matrix if look.matrix in _MATRICES else _UNKNOWN
         self._stream = stream
+
+    def _in_colour(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """The frame as YUV by the matrix and in the range that the stream is said to have."""
+        context = self._stream.codec_context
+        return self._reformatter.reformat(
+            frame,
+            format="yuv420p",
+            dst_colorspace=_MATRICES.get(context.colorspace),
+            dst_color_range=context.color_range or None,
+        )
+
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        """What FFmpeg cannot write as one sentence; nothing is written after that."""
+        try:
+            yield
+        except (av.error.FFmpegError, OSError) as error:
+            self._drop()
+            raise unwritable(self.path, error) from error
+        except FaimError:
+            self._drop()
+            raise
+
+    def _drop(self) -> None:
+        """Leave the file as it is, but for an empty one, which goes."""
+        self._container = None
+        if self._file is not None:
+            empty = stat.S_ISREG(os.fstat(self._file.fileno()).st_mode) and not self._file.tell()
+            self._file.close()
+            if empty:
+                Path(os.path.realpath(self.path)).unlink(missing_ok=True)
 
     def close(self) -> None:
         """See `Sink`; a run without frames leaves no file."""
         if self._container is None:
-            with contextlib.suppress(OSError):
-                Path(self.path).unlink()
             return
-        container, self._container = self._container, None
-        try:
-            container.mux(self._stream.encode(None))
-        except av.error.FFmpegError as error:
-            raise unwritable(self.path, error) from error
-        finally:
-            _close_container(container, self.path)
+        with self._telling():
+            self._container.mux(self._stream.encode(None))
+            self._container.close()
+        self._drop()
 
 
 def check_video_name(path: str | Path) -> None:
@@ -103,10 +148,3 @@ def check_video_name(path: str | Path) -> None:
             f"{path}: cannot tell the kind of video by its name; expected one ending in "
             f"{', '.join(VIDEO_EXTENSIONS)}"
         )
-
-
-def _close_container(container: Any, path: str) -> None:
-    try:
-        container.close()
-    except av.error.FFmpegError as error:
-        raise unwritable(path, error) from error

@@ -11,6 +11,7 @@ from faim.data.coco_vid import CocoVid
 from faim.data.datasets import FrameDataset, collate_frames
 from faim.data.transforms import BaseStageAugment
 from faim.errors import FaimError
+from faim.training.common import at_least, sides
 from faim.training.detector_experiment import Experiment
 from faim.training.video_frames import every_nth_frame
 
@@ -25,7 +26,7 @@ class BaseExperiment(Experiment):
             0 for one size.
         augment: `BaseStageAugment` fields that differ from the YOLOX variant's.
         freeze_norm: whether batch norms keep the statistics that they start with; for batches too
-            small to have statistics, and weights whose norms were folded into the convolutions.
+            small to have statistics, at about a tenth of the learning rate.
     """
 
     input_size: tuple[int, int] = (512, 512)
@@ -34,6 +35,15 @@ class BaseExperiment(Experiment):
     freeze_norm: bool = False
 
     architecture: ClassVar[Architecture] = "yolox"
+
+    def validate(self) -> None:
+        """See `Experiment`; the sizes of the network's input must be possible ones too."""
+        super().validate()
+        sides("input_size", self.input_size)
+        at_least("multiscale_range", self.multiscale_range, 0)
+        largest = max(self.input_size) + 32 * self.multiscale_range
+        if self.multiscale_range:
+            sides("input_size and multiscale_range: the largest side", (largest,))
 
     @property
     def learning_rate(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from types import FrameType
 from typing import Any
@@ -11,56 +12,89 @@ import lightning
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 from loguru import logger
 
+from faim.errors import Terminated
 from faim.training.checkpoints import SaveProgress
+
+#: What asks a training to stop: the exception that each stands for, and its name.
+_REQUESTS: dict[int, tuple[type[KeyboardInterrupt], str]] = {
+    signal.SIGINT: (KeyboardInterrupt, "Ctrl-C"),
+    signal.SIGTERM: (Terminated, "SIGTERM"),
+}
 
 
 class TrainingStoppedError(Exception):
-    """Ctrl-C, after the checkpoint was written."""
+    """Ctrl-C or SIGTERM, after the checkpoint was written.
+
+    Attributes:
+        interrupt: which of the two.
+    """
+
+    def __init__(self, interrupt: KeyboardInterrupt) -> None:
+        """See the class."""
+        super().__init__()
+        self.interrupt = interrupt
 
 
 class StopInOrder(Callback):
-    """Ctrl-C finishes the running step, writes a checkpoint and ends the training."""
+    """Ctrl-C or SIGTERM finishes the running step, writes a checkpoint and ends the training.
+
+    Either, where it is ignored when this is made, stays ignored.
+    """
 
     def __init__(self, progress: SaveProgress) -> None:
         """`progress` writes the checkpoint."""
         self.progress = progress
-        self.requested = False
-        self._previous: Any = None
+        self.requested: int | None = None
+        # Lightning takes over SIGTERM later.
+        self._before = {number: signal.getsignal(number) for number in _REQUESTS}
 
     def on_train_start(self, trainer: lightning.Trainer, module: Any) -> None:
-        """Take over Ctrl-C."""
-        self._previous = signal.signal(signal.SIGINT, self._request)
+        """Take over both, from Lightning too, which ends a training at SIGTERM as if complete."""
+        for number, before in self._before.items():
+            _handle(number, before if before is signal.SIG_IGN else self._request)
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Stop if asked to, on all processes alike."""
-        stop = trainer.strategy.reduce_boolean_decision(self.requested, all=False)
+        stop = self._agreed(trainer)
         last = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
         if stop and not last and (batch_idx + 1) % self.progress.accumulate == 0:
             self._stop(trainer)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
         """Stop if asked to during an epoch's last step."""
-        if trainer.strategy.reduce_boolean_decision(self.requested, all=False):
+        if self._agreed(trainer):
             self._stop(trainer)
 
     def teardown(self, trainer: lightning.Trainer, module: Any, stage: str) -> None:
-        """Give Ctrl-C back."""
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
-            self._previous = None
+        """Give both back."""
+        for number, before in self._before.items():
+            _handle(number, before)
 
     def _request(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:  # A second Ctrl-C does not wait.
-            signal.signal(signal.SIGINT, self._previous)
-            raise KeyboardInterrupt
-        self.requested = True
-        logger.info("Ctrl-C: finishes this step and writes a checkpoint")
+        kind, name = _REQUESTS[number]
+        # A second one does not wait, nor does one during an evaluation, which takes its time.
+        if self.requested is not None or self.progress.at_rest:
+            raise kind
+        self.requested = number
+        logger.info(f"{name}: finishes this step and writes a checkpoint")
+
+    def _agreed(self, trainer: lightning.Trainer) -> bool:
+        """Whether one of the processes is asked to stop."""
+        asked = self.requested is not None
+        return bool(trainer.strategy.reduce_boolean_decision(asked, all=False))
 
     def _stop(self, trainer: lightning.Trainer) -> None:
         self.progress.save(trainer)
-        raise TrainingStoppedError
+        kind, _ = _REQUESTS[self.requested or signal.SIGINT]
+        raise TrainingStoppedError(kind())
+
+
+def _handle(number: int, handler: Any) -> None:
+    """Set a signal's handler, which Python lets only the main thread do."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(number, handler)
 
 
 class _TimeLeft:

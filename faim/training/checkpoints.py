@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from reprlib import repr as shortened
@@ -12,7 +13,7 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
-from torch import nn
+from torch import Tensor, nn
 
 from faim.errors import FaimError
 from faim.files import write_whole
@@ -79,6 +80,10 @@ class SaveProgress(Checkpoint):
         self.accumulate = accumulate
         self.history = history
         self.save_weights = save_weights
+        #: Whether this training has done a step, and has written `last.ckpt`.
+        self.began, self.saved = False, False
+        #: Whether nothing has happened since, so that it can end at any moment.
+        self.at_rest = False
 
     def on_save_checkpoint(
         self, trainer: lightning.Trainer, module: Any, checkpoint: dict[str, Any]
@@ -90,6 +95,7 @@ class SaveProgress(Checkpoint):
         self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save every so often, between two steps of the optimiser."""
+        self.began = True
         # The end of an epoch saves by itself, in a state that is simpler to resume from.
         last = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
         stepped = (batch_idx + 1) % self.accumulate == 0
@@ -109,6 +115,7 @@ class SaveProgress(Checkpoint):
     def save(self, trainer: lightning.Trainer) -> None:
         """Write `last.ckpt`; on all processes."""
         trainer.save_checkpoint(last_checkpoint(self.out))
+        self.saved = True
 
 
 def last_checkpoint(out: Path) -> Path:
@@ -126,23 +133,78 @@ def averaged_model(trainer: lightning.Trainer) -> Any:
     return model
 
 
-def check_resumable(path: Path, settings: dict[str, Any]) -> None:
-    """See that a checkpoint belongs to a training with these settings.
+def progress_of(trainer: lightning.Trainer) -> SaveProgress:
+    """What saves this training."""
+    (saving,) = (each for each in trainer.callbacks if isinstance(each, SaveProgress))
+    return saving
+
+
+def unusable(path: Path) -> FaimError:
+    """For a checkpoint that is damaged, or none of ours; says what there is beside it."""
+    weights = path.parent / "weights.safetensors"
+    instead = (
+        f"a new training that starts from its weights (-c {weights}, -o another folder)"
+        if weights.is_file()
+        else "a new training (--overwrite)"
+    )
+    return FaimError(
+        f"{path}: damaged, or not a checkpoint of `faim train`; expected last.ckpt of a training, "
+        f"whole, or {instead}"
+    )
+
+
+def check_resumable(path: Path, settings: dict[str, Any], model: nn.Module) -> None:
+    """See that a checkpoint belongs to a training of this model with these settings.
 
     Raises:
-        FaimError: no such file, not one of our checkpoints, or other settings.
+        FaimError: no such file, not one of our checkpoints, a damaged one, or other settings.
     """
     if not os.path.isfile(path):  # noqa: PTH113 - is_file raises for names too long
         raise FaimError(f"{path}: no checkpoint to resume from; expected last.ckpt of a training")
     try:
-        stored = torch.load(path, map_location="cpu", weights_only=True, mmap=True)[SETTINGS]
-    except Exception as error:
-        # torch.load raises errors of many kinds on a damaged file.
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise FaimError(f"{path}: not a checkpoint of `faim train` ({first})") from error
-    if not isinstance(stored, dict):
-        raise FaimError(f"{path}: not a checkpoint of `faim train` (no settings in it)")
-    if stored.pop("model.residual", False):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of strange pickles: they are refused anyway
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:  # damaged files raise errors of every kind
+        raise unusable(path) from error
+    if not isinstance(content, dict) or not isinstance(content.get(SETTINGS), dict):
+        raise unusable(path)
+    try:
+        _check_settings(path, content[SETTINGS], settings)
+    except (RuntimeError, TypeError, ValueError) as error:  # of comparisons with strange values
+        raise unusable(path) from error
+    if not _is_whole(content, model):
+        raise unusable(path)
+
+
+def _is_whole(content: dict[str, Any], model: nn.Module) -> bool:
+    """Whether a checkpoint has what Lightning reads, with weights of the model's shapes."""
+    kinds = {
+        **{"state_dict": dict, "loops": dict, "callbacks": dict, "epoch": int, "global_step": int},
+        **{"optimizer_states": list, "lr_schedulers": list},
+    }
+    if not all(isinstance(content.get(name), kind) for name, kind in kinds.items()):
+        return False
+    state = content["state_dict"]
+    own = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    if state.keys() != own.keys():
+        return False
+    return all(_is_sound(state[name], tensor) for name, tensor in own.items())
+
+
+def _is_sound(value: Any, like: Tensor) -> bool:
+    """Whether it is a tensor of this shape, of finite numbers."""
+    return (
+        isinstance(value, Tensor)
+        and value.layout == torch.strided
+        and value.device.type != "meta"
+        and value.shape == like.shape
+        and bool(value.isfinite().all())
+    )
+
+
+def _check_settings(path: Path, stored: dict[str, Any], settings: dict[str, Any]) -> None:
+    if stored.pop("model.residual", False):  # the name of a rule when there were two
         stored["model.join"] = "correction"
     for name, before in BEFORE.items():
         if name in settings:

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from torch import nn
@@ -13,6 +14,7 @@ from torch.optim import Optimizer
 from torch.utils.data import Dataset
 
 from faim.errors import FaimError
+from faim.runtime.choices import LONGEST_SIDE
 from faim.training.typed import check_values, field_hints
 
 if TYPE_CHECKING:
@@ -23,6 +25,12 @@ if TYPE_CHECKING:
 
 Precision = Literal["32-true", "16-mixed", "bf16-mixed"]
 
+#: Beyond any use; a slip of the finger ends in a sentence, not in a full memory.
+_MOST: dict[str, int] = {
+    **{"max_epochs": 100_000, "batch_size": 65_536, "devices": 1024, "num_nodes": 1024},
+    **{"workers": 1024, "seed": 2**32 - 1},
+}
+
 
 @dataclass(kw_only=True)
 class CommonExperiment(ABC):
@@ -30,8 +38,12 @@ class CommonExperiment(ABC):
 
     Attributes:
         name: of the output folder; empty takes the experiment file's name.
-        val_ann: CocoVID annotation file of validation data, evaluated after every epoch; None for
-            none.
+        val_ann: CocoVID annotation file of validation data, evaluated before the first step and
+            after every epoch; None for none.
+        val_start: about how many frames of it are looked at before the first step, evenly spread;
+            0 leaves that out.
+        stop_below: share of what the first evaluation gave, below which the training stops once the
+            warm-up is over; 0 goes on whatever comes.
         cache: keep all decoded images in memory.
         ckpt: weights to start from; empty for none.
         max_epochs: length of the training.
@@ -43,7 +55,8 @@ class CommonExperiment(ABC):
         precision: of the computation, in Lightning's words.
         channels_last: memory format of the network; faster on GPUs with mixed precision.
         seed: of everything random.
-        workers: processes that load data; 0 loads in the training process.
+        workers: processes that load data, at most one a processor; 0 loads in the training
+            process.
         accelerator: auto, cpu, gpu …, as Lightning's.
         devices: number of devices.
         num_nodes: number of machines.
@@ -55,6 +68,8 @@ class CommonExperiment(ABC):
 
     name: str = ""
     val_ann: str | None = None
+    val_start: int = 500
+    stop_below: float = 0.1
     cache: bool = False
     ckpt: str = ""
     max_epochs: int = 7
@@ -85,6 +100,7 @@ class CommonExperiment(ABC):
         {
             *("name", "ckpt", "cache", "workers", "log_every", "checkpoint_every", "save_history"),
             *("accelerator", "devices", "num_nodes", "strategy", "train_ann", "val_ann", "model"),
+            *("val_start", "stop_below"),
         }
     )
 
@@ -100,9 +116,12 @@ class CommonExperiment(ABC):
             at_least(name, getattr(self, name), 1)
         for name in ("log_every", "ema_ramp"):
             at_least(name, getattr(self, name), 1)
-        for name in ("workers", "seed", "grad_clip"):
+        for name in ("workers", "seed", "grad_clip", "val_start"):
             at_least(name, getattr(self, name), 0)
-        share("ema_decay", self.ema_decay)
+        for name, most in _MOST.items():
+            at_most(name, getattr(self, name), most)
+        for name in ("ema_decay", "stop_below"):
+            share(name, getattr(self, name))
         processes = self.devices * self.num_nodes
         if self.batch_size % processes:
             raise FaimError(
@@ -202,6 +221,20 @@ def at_least(name: str, value: float, low: float) -> None:
     """FaimError where a field is below `low`."""
     if value < low:
         raise FaimError(f"{name} is {value!r}; expected at least {low}")
+
+
+def at_most(name: str, value: float, high: float) -> None:
+    """FaimError where a field is above `high`."""
+    if value > high:
+        raise FaimError(f"{name} is {shortened(value)}; expected at most {high}")
+
+
+def sides(name: str, values: Sequence[int]) -> None:
+    """FaimError where not all of a field's sides of network inputs are possible ones."""
+    if not values or not all(32 <= side <= LONGEST_SIDE and side % 32 == 0 for side in values):
+        raise FaimError(
+            f"{name} is {shortened(values)}; expected multiples of 32 from 32 to {LONGEST_SIDE}"
+        )
 
 
 def share(name: str, value: float) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import cv2
@@ -17,6 +18,9 @@ from faim.data.coco_vid import CocoVid
 from faim.data.sampling import derive_seed
 from faim.errors import FaimError
 from faim.training.common import CommonExperiment
+
+#: How long a process that loads data outlives a SIGTERM that did not end the training.
+SECONDS_TO_END = 30
 
 
 def read_data(annotation_file: str | Path, what: str, option: str) -> CocoVid:
@@ -135,7 +139,7 @@ class TrainingData(lightning.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Any]:
         """Called once; later epochs iterate it again."""
         assert self.trainer is not None
-        workers = self.experiment.workers
+        workers = min(self.experiment.workers, processors())
         return DataLoader(
             Guarded(self.dataset, self.experiment.collate),
             batch_sampler=self._batches(self.trainer.global_rank, self.trainer.world_size),
@@ -162,8 +166,24 @@ class TrainingData(lightning.LightningDataModule):
         return self.trainer.fit_loop.epoch_loop.batch_progress.total.processed
 
 
+def processors() -> int:
+    """How many this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _start_worker(worker: int) -> None:
-    # Ctrl-C goes to the whole process group; the training process decides when to stop.
+    # Ctrl-C goes to the whole process group, and so may SIGTERM; the training process decides when
+    # to stop, and still needs batches until the end of its step.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _end_worker_later)
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
+
+
+def _end_worker_later(number: int, frame: FrameType | None) -> None:
+    """At the second SIGTERM, or when it is long past the time of the training process to end it."""
+    for later in (signal.SIGTERM, signal.SIGALRM):
+        signal.signal(later, lambda *_: os._exit(0))
+    signal.alarm(SECONDS_TO_END)

@@ -19,6 +19,7 @@ from faim.training.common import CommonExperiment, at_least, share
 from faim.training.data_module import data_identity, read_data
 from faim.training.schedule import WarmupCosine, make_schedule, parameter_groups
 from faim.training.video_frames import every_nth_frame
+from faim.wording import counted
 
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback
@@ -46,7 +47,8 @@ class Experiment(CommonExperiment):
         warmup_epochs: quadratic warm-up of the learning rate, in epochs.
         warmup_iters: the same in iterations; 0 leaves it to `warmup_epochs`.
         min_lr_ratio: the cosine ends at this share of the learning rate.
-        no_aug_epochs: last epochs at the smallest learning rate, without strong augmentation.
+        no_aug_epochs: last epochs without strong augmentation, all of a shorter training; at the
+            smallest learning rate, but for the first half of the training.
     """
 
     variant: Variant = "s"
@@ -84,11 +86,6 @@ class Experiment(CommonExperiment):
         if self.learning_rate <= 0:
             raise FaimError(
                 f"basic_lr_per_img is {self.basic_lr_per_img!r}; expected a number above 0"
-            )
-        if self.no_aug_epochs > self.max_epochs:
-            raise FaimError(
-                f"no_aug_epochs is {self.no_aug_epochs}; expected at most max_epochs "
-                f"({self.max_epochs})"
             )
         self.config(("object",))
 
@@ -168,7 +165,7 @@ class Experiment(CommonExperiment):
         """Average precision."""
         from faim.training.validation import Validate
 
-        return Validate(annotation_file, progress, self.architecture)
+        return Validate(annotation_file, progress, self, self.architecture)
 
     def identity(self, data: CocoVid) -> dict[str, Any]:
         """The model's config and the size of the data."""
@@ -178,8 +175,8 @@ class Experiment(CommonExperiment):
     def describe(self, data: CocoVid) -> str:
         """Stage, variant and data."""
         return (
-            f"{type(self).__name__} {self.variant}, {len(data.videos)} videos, "
-            f"{len(data.frames)} frames, {len(data.classes)} classes"
+            f"{type(self).__name__} {self.variant}, {counted(len(data.videos), 'video')}, "
+            f"{counted(len(data.frames), 'frame')}, {counted(len(data.classes), 'class')}"
         )
 
     def strong_augmentation(self, epoch: int) -> bool:

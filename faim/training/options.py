@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from faim.arguments import take_overrides_anywhere
 from faim.errors import FaimError
+from faim.outputs import add_input, add_output, nothing
 
 if TYPE_CHECKING:
     from faim.training.common import CommonExperiment
@@ -53,18 +54,30 @@ class TrainRequest:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `faim train` to a parser, and `run`."""
     parser.add_argument(
-        "-f", "--exp-file", "--exp_file", required=True, help="experiment, as exps/faim_s.py"
+        "-f",
+        "--exp-file",
+        "--exp_file",
+        required=True,
+        help="experiment, as exps/faim_s.py: Python code that is run, so give only files you trust",
     )
     for flags, field, text in _FIELDS:
         spellings = [flag.replace("-", "_").replace("__", "--") for flag in flags if "--" in flag]
         names = dict.fromkeys((*flags, *spellings))
         parser.add_argument(*names, dest=field, help=text)
     parser.add_argument("--fp16", action="store_true", help="short for --precision 16-mixed")
-    parser.add_argument(
-        "-o", "--output-dir", "--output_dir", type=Path, help="folder to write to (runs/NAME)"
+    add_output(
+        parser,
+        "-o",
+        "--output-dir",
+        "--output_dir",
+        writes=nothing,  # `run_train` claims it: only the experiment knows its default
+        type=Path,
+        help="folder to write to (runs/NAME)",
     )
-    parser.add_argument(
+    add_input(
+        parser,
         "--resume",
+        reads=nothing,  # to be replaced is what it is for
         nargs="?",
         const="",
         metavar="CKPT",

@@ -10,6 +10,9 @@ from faim.errors import FaimError
 from faim.training.common import CommonExperiment
 from faim.training.typed import convert, describe, field_hints, literal
 
+#: Of a text in a message.
+LONGEST_SHOWN = 60
+
 
 def apply_overrides(experiment: CommonExperiment, overrides: Sequence[str]) -> None:
     """Set fields from texts like `max_epochs=3`, `model.num_proposals=50`.
@@ -49,7 +52,7 @@ def parse_value(key: str, text: str, hint: Any) -> Any:
     try:
         return convert(literal(text), hint)
     except ValueError:
-        raise FaimError(f"override {key}={text}: expected {describe(hint)}") from None
+        raise FaimError(f"override {key}={_shown(text)}: expected {describe(hint)}") from None
 
 
 def _look_up(hints: dict[str, Any], key: str, name: str, prefix: str) -> Any:
@@ -58,3 +61,7 @@ def _look_up(hints: dict[str, Any], key: str, name: str, prefix: str) -> Any:
     near = difflib.get_close_matches(name, hints, n=3, cutoff=0.4) or sorted(hints)
     listed = ", ".join(prefix + other for other in near)
     raise FaimError(f"override {key}: no such field; the nearest are {listed}")
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from loguru import logger
 
-from faim.errors import EXIT_INTERRUPTED, EXIT_WRONG_INPUT, FaimError
+from faim.errors import EXIT_WRONG_INPUT, FaimError, interrupted_status
+from faim.outputs import claimed, read
 from faim.training.callbacks import (
     ProgressBar,
     ProgressLines,
@@ -33,34 +34,52 @@ from faim.training.checkpoints import (
     averaged_model,
     check_resumable,
     last_checkpoint,
+    progress_of,
+    unusable,
 )
 from faim.training.common import CommonExperiment
 from faim.training.data_module import TrainingData
 from faim.training.ema import MovingAverage
 from faim.training.errors import OtherProcessError, end_other_processes
 from faim.training.options import TrainRequest, read_options
+from faim.training.steps import TrainingModule
+from faim.training.unfolding import IMAGES, unfold_norms
+from faim.wording import counted
 
 
 def run_train(parsed: argparse.Namespace) -> int:
     """Train as parsed options say.
 
     Returns:
-        0, 130 when Ctrl-C ended it (its checkpoint is written), or 2 where another process failed
-        and tells why.
+        0, 130 or 143 when Ctrl-C or SIGTERM ended it (its checkpoint is written), or 2 where
+        another process failed and tells why.
 
     Raises:
         FaimError: whatever is wrong with the options, the data or the weights, before the first
-            step; or a loss that is not finite.
+            step; or see `train`.
+        KeyboardInterrupt: Ctrl-C or SIGTERM before there was anything to write.
     """
     request = read_options(parsed)
     try:
-        train(request)
-    except TrainingStoppedError:
+        with _claimed(request, parsed):
+            train(request)
+    except TrainingStoppedError as stopped:
         logger.info(f"stopped; go on with --resume ({last_checkpoint(request.out)})")
-        return EXIT_INTERRUPTED
+        return interrupted_status(stopped.interrupt)
     except OtherProcessError:
         return EXIT_WRONG_INPUT
     return 0
+
+
+def _claimed(request: TrainRequest, parsed: argparse.Namespace) -> AbstractContextManager[None]:
+    """Where the output folder is this training's alone, in all of its processes."""
+    if rank_zero_only.rank != 0:
+        return nullcontext()
+    experiment, out = request.experiment, request.out
+    names = ("train_ann", "val_ann", "ckpt")
+    named = argparse.Namespace(**{name: getattr(experiment, name) for name in names})
+    weights = out / "weights.safetensors", *out.glob("epoch_*.safetensors")
+    return claimed([out, last_checkpoint(out), *weights], [*read(parsed), *read(named)])
 
 
 def train(request: TrainRequest) -> Path:
@@ -70,8 +89,10 @@ def train(request: TrainRequest) -> Path:
         The weights to use: a faim checkpoint, `weights.safetensors` in the output folder.
 
     Raises:
-        FaimError: see `run_train`.
-        TrainingStoppedError: Ctrl-C.
+        FaimError: see `run_train`; or a loss that is not finite, a score that collapses, an image
+            that cannot be read, no space for a checkpoint. Says which checkpoint there is.
+        TrainingStoppedError: Ctrl-C or SIGTERM, after a checkpoint was written.
+        KeyboardInterrupt: either, at once: before the first step, or a second time.
     """
     experiment = request.experiment
     _quieten_libraries()
@@ -88,25 +109,61 @@ def train(request: TrainRequest) -> Path:
     model = experiment.starting_model(data)
     settings |= experiment.settled(model)
     if request.resume is not None:
-        check_resumable(request.resume, settings)
+        check_resumable(request.resume, settings, model)
     steps = -(-training_data.batches_per_epoch // experiment.accumulate)
     module = experiment.make_module(model, steps)
+    if request.resume is None:
+        _unfold(module, training_data.dataset, experiment)
     _announce(experiment, data, steps, request.out)
     trainer = make_trainer(experiment, request.out, settings)
-    resume = None if request.resume is None else str(request.resume)
     make_folder(request.out)
-    try:
-        trainer.fit(module, training_data, ckpt_path=resume, weights_only=True)
-    except (OtherProcessError, TrainingStoppedError):
-        raise  # the other processes end by themselves
-    except BaseException:
-        end_other_processes(trainer)
-        raise
     weights = request.out / "weights.safetensors"
+    _fit(trainer, module, training_data, request)
     if trainer.is_global_zero:
         experiment.save_weights(weights, averaged_model(trainer))
         logger.info(f"wrote {weights}")
     return weights
+
+
+def _fit(
+    trainer: lightning.Trainer, module: TrainingModule, data: TrainingData, request: TrainRequest
+) -> None:
+    """Lightning's loop; what goes wrong in it in our own words."""
+    resume = None if request.resume is None else str(request.resume)
+    try:
+        trainer.fit(module, data, ckpt_path=resume, weights_only=True)
+    except (OtherProcessError, TrainingStoppedError):
+        raise  # the other processes end by themselves
+    except BaseException as error:
+        end_other_processes(trainer)
+        explained = _explained(error, trainer, request)
+        if explained is error:
+            raise
+        raise explained from error
+
+
+def _explained(
+    error: BaseException, trainer: lightning.Trainer, request: TrainRequest
+) -> BaseException:
+    """What ended a training, with the checkpoint that there is."""
+    saving = progress_of(trainer)
+    kept = last_checkpoint(request.out) if saving.saved else request.resume
+    if isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt):
+        # Lightning's way to end at Ctrl-C.
+        how = " before the first checkpoint" if kept is None else f"; go on with --resume ({kept})"
+        logger.info(f"stopped{how}")
+        return error.__context__
+    told = "" if kept is None else f"; the last checkpoint is {kept}"
+    if isinstance(error, FaimError):
+        return FaimError(f"{error}{told}")
+    if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
+        return FaimError(
+            f"--workers {request.experiment.workers}: a process that loads data has died; expected "
+            f"more memory, shared memory (/dev/shm) too, or fewer of them (--workers 0){told}"
+        )
+    if isinstance(error, torch.OutOfMemoryError) or not isinstance(error, Exception):
+        return error
+    return error if request.resume is None or saving.began else unusable(request.resume)
 
 
 def make_trainer(
@@ -191,11 +248,24 @@ def make_folder(out: Path) -> None:
         ) from error
 
 
+def _unfold(module: TrainingModule, dataset: Any, experiment: CommonExperiment) -> None:
+    """See `unfold_norms`; the same in every process."""
+    experiment.start_epoch(dataset, 0)
+    spread = torch.linspace(0, len(dataset) - 1, min(len(dataset), IMAGES)).long().tolist()
+    count = unfold_norms(module, (experiment.collate([dataset[index]]) for index in spread))
+    if count:
+        rank_zero_only(logger.info)(
+            f"the weights have their batch norms folded into the convolutions; puts {count} of "
+            "them back, with statistics of the training images and without a change of what the "
+            "network gives"
+        )
+
+
 @rank_zero_only
 def _announce(experiment: CommonExperiment, data: Any, steps: int, out: Path) -> None:
     logger.info(
         f"{experiment.name}: {experiment.describe(data)}; "
-        f"{experiment.max_epochs} epochs of {steps} steps, learning rate "
+        f"{counted(experiment.max_epochs, 'epoch')} of {counted(steps, 'step')}, learning rate "
         f"{experiment.learning_rate:.4g}; writes to {out}"
     )
 
@@ -212,6 +282,7 @@ def _quieten_libraries() -> None:
         r".*isinstance\(treespec, LeafSpec\).*",
         r".*have overridden `transfer_batch_to_device`.*",
         r".*lr_scheduler.step\(\).*before.*",
+        r".*This DataLoader will create.*",
     ):
         warnings.filterwarnings("ignore", pattern)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)

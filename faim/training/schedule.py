@@ -61,7 +61,10 @@ class Steps:
 
 
 def make_schedule(experiment: Experiment, steps_per_epoch: int) -> WarmupCosine:
-    """The experiment's schedule; a warm-up of over a third of a short training is shortened."""
+    """The experiment's schedule.
+
+    Of a short training the warm-up takes a third at most, and the flat end a half.
+    """
     total = experiment.max_epochs * steps_per_epoch
     warmup = experiment.warmup_iters or round(experiment.warmup_epochs * steps_per_epoch)
     if warmup > total // 3:
@@ -70,8 +73,8 @@ def make_schedule(experiment: Experiment, steps_per_epoch: int) -> WarmupCosine:
             f"{total // 3}"
         )
         warmup = total // 3
-    flat = experiment.no_aug_epochs * steps_per_epoch
-    return WarmupCosine(total, warmup, min(flat, total - warmup), experiment.min_lr_ratio)
+    flat = min(experiment.no_aug_epochs * steps_per_epoch, total // 2)
+    return WarmupCosine(total, warmup, flat, experiment.min_lr_ratio)
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:

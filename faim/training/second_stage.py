@@ -13,7 +13,7 @@ from faim.data.coco_vid import CocoVid
 from faim.data.datasets import MULTI_SCALE_SIZES, VideoDataset
 from faim.errors import FaimError
 from faim.structures import VideoSample
-from faim.training.common import at_least, share
+from faim.training.common import at_least, share, sides
 from faim.training.detector_experiment import Experiment
 from faim.training.video_frames import every_nth_frame, seen_classes
 
@@ -69,6 +69,7 @@ class FaimExperiment(Experiment):
     def validate(self) -> None:
         """See `Experiment`; some part must be left to train too."""
         super().validate()
+        sides("sizes", self.sizes)
         share("hsv_prob", self.hsv_prob)
         at_least("sampling_stride", self.sampling_stride, 1)
         at_least("cache_base", self.cache_base, 0)

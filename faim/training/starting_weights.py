@@ -13,8 +13,8 @@ from faim.errors import FaimError
 from faim.models.checkpoint import load_base_weights, load_checkpoint
 from faim.models.faim import build_model
 from faim.models.ticam_detector import TicamDetector, VideoModel
-from faim.state_dicts import is_folded, load_weights
-from faim.training.experiment import BaseExperiment, Experiment, FaimExperiment
+from faim.state_dicts import load_weights
+from faim.training.experiment import Experiment, FaimExperiment
 
 #: The base detector's keys, and those whose leading dimension is the class, in a checkpoint.
 _BASE = "detector."
@@ -52,12 +52,6 @@ def starting_model(
         logger.info("no -c: starts from random weights")
         return _fresh(wanted, experiment)
     config, state = load_checkpoint(experiment.ckpt)
-    if isinstance(experiment, BaseExperiment) and not experiment.freeze_norm and is_folded(state):
-        raise FaimError(
-            f"{experiment.ckpt}: its batch norms are folded into the convolutions, so training "
-            "would not start from what it knows; expected freeze_norm=True, or the weights as they "
-            "were trained"
-        )
     same = config.architecture == wanted.architecture and config.class_names == class_names
     if same and isinstance(experiment, FaimExperiment):
         if config.join != wanted.join:

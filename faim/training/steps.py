@@ -49,7 +49,7 @@ class TrainingModule(lightning.LightningModule, ABC):
             failure = FaimError(
                 f"training: the loss is {float(total.detach()):g} at iteration "
                 f"{self.global_step}; expected a finite one (try a lower "
-                f"{self.experiment.rate_field}, or grad_clip=35); the last checkpoint is kept"
+                f"{self.experiment.rate_field}, or grad_clip=35)"
             )
         # All processes stop, or none: one alone would leave the others waiting.
         agree(self.trainer, failure)

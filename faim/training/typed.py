@@ -8,6 +8,7 @@ import types
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import PurePath
+from reprlib import repr as shortened
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from faim.errors import FaimError
@@ -36,7 +37,7 @@ def check_values(values: Mapping[str, Any], kind: type, prefix: str = "") -> dic
             checked[name] = convert(value, hints[name])
         except ValueError:
             raise FaimError(
-                f"{prefix}{name} is {value!r}; expected {describe(hints[name])}"
+                f"{prefix}{name} is {shortened(value)}; expected {describe(hints[name])}"
             ) from None
     return checked
 
@@ -48,7 +49,7 @@ def literal(text: str) -> Any:
     """
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # `{[]}`, 3,000 `~`
         value = {"true": True, "false": False, "none": None}.get(text.lower(), text)
     if isinstance(value, str) and "," in value:
         return tuple(part.strip() for part in value.split(","))

@@ -15,6 +15,17 @@ def every_nth_frame(data: CocoVid, stride: int) -> CocoVid:
     return thinned
 
 
+def thinned(data: CocoVid, count: int) -> CocoVid:
+    """The dataset with about `count` frames, evenly spread over its videos.
+
+    All of it where what is left would have no object.
+    """
+    fewer = every_nth_frame(data, max(-(-len(data.frames) // count), 1))
+    # Where videos have a frame or two, of those too.
+    fewer.videos = fewer.videos[:: max(len(fewer.frames) // count, 1)]
+    return fewer if any(frame.annotations for frame in fewer.frames) else data
+
+
 def seen_classes(data: CocoVid) -> tuple[str, ...]:
     """Names of the classes that there are objects of; () where that is all of them."""
     seen = {a.category_id for frame in data.frames for a in frame.annotations}

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loguru import logger
 from pycocotools import mask as coco_mask
 
 from faim.data.coco_vid import Annotation, CocoVid, read_image, read_mask
@@ -51,6 +52,7 @@ def test_crowds_empty_videos_and_degradation(content: Content, write: Write) -> 
     content["images"][-1]["degradation"] = "defocus"
     data = CocoVid(write(content))
     assert [len(frame.annotations) for frame in data.frames] == [0, 1, 1, 1, 1, 1, 1]
+    assert [len(frame.crowds) for frame in data.frames] == [1, 0, 0, 0, 0, 0, 0]
     assert [video.name for video in data.videos] == ["first", "second"]
     assert [frame.degradation for frame in data.frames][:2] == ["defocus", None]
 
@@ -58,6 +60,28 @@ def test_crowds_empty_videos_and_degradation(content: Content, write: Write) -> 
 def test_a_box_within_a_pixel_of_the_image_is_clipped(content: Content, write: Write) -> None:
     content["annotations"][0]["bbox"] = [-0.5, -1, 101, 61.5]
     assert CocoVid(write(content)).frames[0].annotations[0].box == (0.0, 0.0, 100.0, 60.0)
+
+
+def test_boxes_without_area_or_partly_outside_are_told_once(content: Content, write: Write) -> None:
+    annotations = content["annotations"]
+    for place, box in enumerate(([1, 2, 0, 4], [1, 2, 3, 0.0], [100.2, 2, 0.5, 4])):
+        annotations[place]["bbox"] = box
+    annotations[3]["bbox"] = [-10, 50, 30, 40]
+    told: list[str] = []
+    sink = logger.add(told.append, format="{level} {message}")
+    try:
+        path = write(content)
+        data = CocoVid(path)
+    finally:
+        logger.remove(sink)
+    assert [len(frame.annotations) for frame in data.frames] == [0, 0, 0, 1, 1, 1, 1]
+    assert data.frames[3].annotations[0].box == (0, 50, 20, 60)
+    assert told == [
+        f"WARNING {path}: 3 x box without area, left out, first: annotation 1 has bbox "
+        "[1, 2, 0, 4]\n",
+        f"WARNING {path}: 1 x box partly outside the image, clipped, first: annotation 4 has bbox "
+        "[-10, 50, 30, 40]\n",
+    ]
 
 
 def _set(*path: str | int, value: Any) -> Callable[[Content], None]:
@@ -106,11 +130,15 @@ BOX = ("annotations", 0, "bbox")
         (_set(*BOX, value=[1, 2, 3]), "expected four finite numbers"),
         (_set(*BOX, value=[float("nan"), 2, 3, 4]), "expected four finite numbers"),
         (_set(*BOX, value=[1, float("inf"), 3, 4]), "expected four finite numbers"),
-        (_set(*BOX, value=[1, 2, 0, 4]), "expected a width and height above 0"),
         (_set(*BOX, value=[1, 2, 3, -4]), "expected a width and height above 0"),
-        (_set(*BOX, value=[-1.5, 2, 30, 4]), "outside image 1; expected it within 100x60"),
-        (_set(*BOX, value=[90, 2, 11.5, 4]), "outside image 1"),
-        (_set(*BOX, value=[100.2, 2, 0.5, 4]), "outside image 1"),
+        (_set(*BOX, value=[-31, 2, 30, 4]), "outside image 1; expected it within 100x60"),
+        (_set(*BOX, value=[100.2, 2, 1, 4]), "outside image 1"),
+        (_set("annotations", 0, "iscrowd", value="yes"), "has iscrowd 'yes'; expected 0 or 1"),
+        (_set("annotations", 0, "iscrowd", value=[1]), "has iscrowd [1]; expected 0 or 1"),
+        (_set("annotations", 0, "iscrowd", value=2), "has iscrowd 2; expected 0 or 1"),
+        (_set("annotations", 0, "ignore", value={}), "has ignore {}; expected 0 or 1"),
+        (_set("annotations", 0, "area", value=[]), "has area []; expected a finite number"),
+        (_set("annotations", 0, "area", value="big"), "has area 'big'; expected a finite number"),
     ],
 )
 def test_wrong_content_is_one_sentence(

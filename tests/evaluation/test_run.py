@@ -245,6 +245,8 @@ def test_causal_post_is_for_the_stream_alone(data: CocoVid, weights: Path) -> No
     assert posts == {"frame": "none", "stream": "causal", "global": "none"}
     assert (report["bank_frames"], report["notes"]) == (2, [])
     assert report["scores_from"]["stream"] == "mean of ticam and base detector"
+    joined = f"TICAM over {report['bank_frames']} past frames averaged with the base detector"
+    assert report["joined_by"]["stream"] == f"{joined}, causal tubelets"
     assert "stream + causal" in console.file.getvalue()
 
 

@@ -89,7 +89,7 @@ def test_unknown_images_are_refused_or_left_out(make_data: MakeData) -> None:
         ([True], [1], 2, 100 * 51 / 101),
         ([], [], 3, 0),
         ([], [], 0, 100),
-        ([False], [1], 0, 0),
+        ([False], [1], 0, 100),
     ],
 )
 def test_precision_by_hand(

@@ -55,7 +55,7 @@ def test_export_then_predict(tmp_path: Path, clip_folder: Path, capsys: Any) -> 
     out = tmp_path / "models" / "nano"
     assert run("--format", "onnx", "--out", out, "--aggregate", "none", "--size", "96x128") == 0
     printed = capsys.readouterr().out
-    assert [path.name for path in out.iterdir()] == ["frame.onnx"]
+    assert {path.name for path in out.iterdir()} == {"frame.onnx", "checksums.json"}
     assert [path.name for path in out.parent.iterdir()] == ["nano"]
     size = (out / "frame.onnx").stat().st_size
     assert f"{out / 'frame.onnx'}  {size / 1e6:.1f} MB" in printed
@@ -83,10 +83,10 @@ def test_an_earlier_export_is_replaced_whole(tmp_path: Path, quick: list[str]) -
     out = tmp_path / "out"
     assert run("--format", "onnx", "--no-parity", "--out", out) == 0
     assert quick == ["frame", "describe", "step", "refine"]
-    assert len(list(out.iterdir())) == 4
+    assert len(list(out.iterdir())) == 4 + 1  # the checksums
     assert run("--format", "onnx", "--no-parity", "--out", out, "--aggregate", "affinity") == 0
     # The other three would not fit to the new frame graph.
-    assert [path.name for path in out.iterdir()] == ["frame.onnx"]
+    assert {path.name for path in out.iterdir()} == {"frame.onnx", "checksums.json"}
     assert list(tmp_path.iterdir()) == [out]
 
 
@@ -232,7 +232,7 @@ def test_a_missing_library_is_told_before_the_work(
 
     find = module.find_spec
     monkeypatch.setattr(module, "find_spec", lambda name: None if name == package else find(name))
-    sentence = f"the package {package} is not installed; expected it (pip install 'faim["
+    sentence = f"the package {package} is not installed; expected it (in "
     refused(capsys, tmp_path / "out", ["--format", "onnx", "-c", "none.pth"], sentence)
 
 

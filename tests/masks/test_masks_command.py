@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from masks_helpers import content, masks_of, truth, write
 
 from faim.cli import main
-from faim.data.contact_sheet import write_sheet
 from faim.data.mask_encoding import encode
 from faim.errors import FaimError
 from faim.masks.grabcut import GrabCutMasks
 from faim.masks.methods import METHODS, make_method, parse_fields
 from faim.masks.preview import check_preview
 from faim.models.checkpoint import load_checkpoint
+from faim.pictures.writing import write_image
 from faim.weights import default_weights
 
 #: What makes the guide's trainings short.
@@ -162,9 +162,9 @@ def test_preview_of_a_name_that_is_not_utf8(path, capsysbinary):
     name = os.fsdecode(b"j/\xff.png")
     options = ["masks", str(path), "--method", "box", "--workers", "1", "--preview"]
     assert main([*options, name]) == 0
-    assert b"wrote j/?.png: 5 frames" in capsysbinary.readouterr().out
+    assert rb"wrote j/\xff.png: 5 frames" in capsysbinary.readouterr().out
     assert cv2.imdecode(np.fromfile(name, np.uint8), cv2.IMREAD_COLOR).shape[2] == 3
-    for check in (check_preview, partial(write_sheet, sheet=np.zeros((2, 2, 3), np.uint8))):
+    for check in (check_preview, partial(write_image, image=np.zeros((2, 2, 3), np.uint8))):
         with pytest.raises(FaimError, match=r"expected a name ending in \.png"):
             check(Path(os.fsdecode(b"sheet.\xff")))
 
@@ -183,7 +183,7 @@ def test_wrong_input_is_one_sentence(path, capsys):
         f"masks {path} --method box --preview sheet.txt": "expected a name ending in .png",
         "masks none.json --method box": "none.json: no such file",
         "masks . --method box": ".: is a folder; expected a CocoVID or COCO file",
-        f"masks {path} --method box --out {path}": "is the input",
+        f"masks {path} --method box --out {path}": "is what the run reads",
         f"masks {path} --method grabcut --images nowhere": "no mask could be made",
         f"masks {path} --method grabcut --images nowhere --strict": "expected none with --strict",
     }

@@ -284,7 +284,7 @@ def test_videos(two_files: tuple[Path, Path], tmp_path: Path) -> None:
     empty, full = frames[3].astype(int), frames[0].astype(int)
     assert abs(empty[30:, 30:] - 90).max() < 12  # nothing in this frame
     assert abs(full[30:35, 8:11] - 90).max() < 12
-    assert np.ptp(full[22, 8]) > 25  # coloured: predicted
+    assert np.ptp(full[22, 8]) > 20  # coloured: predicted
     assert np.ptp(full[22, 19]) < 25  # the half that was not
     assert full[21:23, 23].mean() > 150  # white: the truth's right edge
     assert full[1, 1].mean() < 40  # the text's background
@@ -316,7 +316,7 @@ def test_inputs_are_not_written(two_files: tuple[Path, Path], tmp_path: Path) ->
     link = tmp_path / "link.json"
     link.symlink_to(two_files[1])
     for place in (*two_files, link):
-        with pytest.raises(FaimError, match="is one of the files to compare; expected another"):
+        with pytest.raises(FaimError, match="is what the run reads; expected another"):
             run_masks_eval(MasksEvalOptions(*two_files, json=place))
     assert [file.read_bytes() for file in two_files] == before
 

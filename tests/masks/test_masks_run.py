@@ -278,7 +278,7 @@ def test_which_methods_run_in_several_processes_and_make_exact_masks():
 def test_files_that_cannot_be_used(tmp_path):
     path = write(tmp_path, content())
     cases = (
-        ({"out": "ann.json"}, "is the input"),
+        ({"out": "ann.json"}, "is what the run reads"),
         ({"out": "out.txt"}, "ends in .json"),
         ({"out": "ann.json/out.json"}, "cannot make its folder"),
     )

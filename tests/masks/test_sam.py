@@ -15,7 +15,7 @@ from faim.masks import sam
 from faim.masks.protocol import ArrayFrames
 from faim.masks.sam import SamMasks
 
-segment_anything = pytest.importorskip("segment_anything", reason="pip install 'faim[sam]'")
+segment_anything = pytest.importorskip("segment_anything", reason="pip install '.[sam]'")
 
 #: Of the network's input; the longest side of a frame becomes that.
 SIDE = 64
@@ -171,5 +171,5 @@ def test_without_the_library_it_names_the_extra(
     checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "segment_anything", None)
-    with pytest.raises(FaimError, match=r"segment-anything is not installed.*'faim\[sam\]'"):
+    with pytest.raises(FaimError, match=r"segment-anything is not installed.*'\.\[sam\]'"):
         _ = SamMasks(checkpoint).predictor

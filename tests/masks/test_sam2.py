@@ -16,7 +16,7 @@ from faim.masks import sam2_video
 from faim.masks.protocol import ArrayFrames
 from faim.masks.sam2 import Sam2Masks
 
-build_sam = pytest.importorskip("sam2.build_sam", reason="pip install 'faim[sam2]'")
+build_sam = pytest.importorskip("sam2.build_sam", reason="pip install '.[sam2]'")
 
 #: Of the network's input, to which frames are stretched.
 SIDE = 64
@@ -305,5 +305,5 @@ def test_without_the_library_it_names_the_extra(
     checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "sam2.build_sam", None)
-    with pytest.raises(FaimError, match=r"package sam2 is not installed.*'faim\[sam2\]'"):
+    with pytest.raises(FaimError, match=r"package sam2 is not installed.*'\.\[sam2\]'"):
         _ = Sam2Masks(checkpoint).network

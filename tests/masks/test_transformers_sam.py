@@ -16,7 +16,7 @@ from faim.errors import FaimError
 from faim.masks.protocol import ArrayFrames
 from faim.masks.transformers_sam import TransformersSamMasks
 
-transformers = pytest.importorskip("transformers", reason="pip install 'faim[transformers]'")
+transformers = pytest.importorskip("transformers", reason="pip install '.[transformers]'")
 
 SIDE = 64
 
@@ -195,5 +195,5 @@ def test_values_out_of_range() -> None:
 
 def test_without_the_library_it_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(FaimError, match=r"transformers is not installed.*'faim\[transformers\]'"):
+    with pytest.raises(FaimError, match=r"transformers is not installed.*'\.\[transformers\]'"):
         _ = TransformersSamMasks().loaded

@@ -43,7 +43,8 @@ def test_by_hand():
     w_sure, w_own = 0.8**2, (0.5 * 0.4) ** 2
     for c, (a, b) in enumerate([(0.8, 0.2), (0.1, 0.4)]):
         expected = math.sqrt((w_sure * a**2 + w_own * b**2) / (w_sure + w_own))
-        assert scores[0, c].item() == pytest.approx(expected, rel=1e-5)
+        # At most 2.9 times its own.
+        assert scores[0, c].item() == pytest.approx(min(expected, 2.9 * b), rel=1e-5)
     torch.testing.assert_close(scores[1], torch.tensor([0.1, 0.3]))
 
 
@@ -66,3 +67,26 @@ def test_step_is_refine_of_the_last_frame():
     bank = [affinity.step(frames[i], None)[1] for i in range(3)]
     scores, _ = affinity.step(frames[3], type(bank[0]).stack(bank))
     torch.testing.assert_close(scores, affinity.refine(frames)[3])
+
+
+@pytest.mark.parametrize("own", [0.0, 0.01, 0.1])
+def test_a_frame_without_an_object_does_not_get_it_from_others(own):
+    """Ten frames show it, forty have a box of the same features that says next to nothing."""
+    features = torch.tensor([[[1.0, 0.2]]]).expand(50, 1, 2)
+    scores = torch.tensor([[[0.9, 0.0]]] * 10 + [[[own, 0.05]]] * 40)
+    video = Proposals(
+        boxes=torch.zeros(50, 1, 4),
+        objectness=torch.ones(50, 1),
+        class_scores=scores,
+        cls_features=features,
+        ins_features=torch.zeros(50, 1, 0),
+        valid=torch.ones(50, 1, dtype=torch.bool),
+    )
+    affinity = Affinity()
+    refined = affinity.refine(video)
+    # The many weak ones count by the square of their scores.
+    assert refined[:10, 0, 0].tolist() == pytest.approx([0.9] * 10, abs=0.03)
+    assert refined[10:, 0, 0].tolist() == pytest.approx([2.9 * own] * 40)
+    bank = [affinity.step(video[i], None)[1] for i in range(31)]
+    alone, _ = affinity.step(video[31], type(bank[0]).stack(bank))
+    assert alone[0, 0].item() == pytest.approx(2.9 * own)

@@ -69,7 +69,8 @@ def test_proposals(reference, proposals):
     flat = proposals.map(lambda tensor: tensor.flatten(0, 1))
     for name, expected, tolerance in (
         ("boxes", "boxes_xyxy", 1e-2),
-        ("objectness", "obj_scores", 1e-6),
+        # Processors sum float32 in different orders: 3e-6 between one with AVX-512 and one without.
+        ("objectness", "obj_scores", 1e-5),
         ("cls_features", "f_cls", 1e-4),
         ("ins_features", "f_reg", 1e-4),
     ):
@@ -77,7 +78,7 @@ def test_proposals(reference, proposals):
             getattr(flat, name), reference[expected], rtol=0, atol=tolerance, err_msg=name
         )
     best = flat.class_scores.amax(-1)
-    np.testing.assert_allclose(best, reference["cls_scores"], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(best, reference["cls_scores"], rtol=0, atol=1e-5)
 
 
 def test_refined_logits(model, reference, proposals):

@@ -32,11 +32,11 @@ def run(
 
 
 def test_scores_are_the_running_mean_of_the_tubelet() -> None:
-    frames = [scored((LEFT, [first, 0.3])) for first in (0.9, 0.0, 0.3, 0.8)]
+    frames = [scored((LEFT, [first, 0.2])) for first in (0.9, 0.2, 0.4, 0.9)]
     found, state = run(frames)
-    means = [0.9, 0.45, 0.4, 0.5]
+    means = [0.9, 0.55, 0.5, 0.6]
     assert [frame.scores[0, 0].item() for frame in found] == pytest.approx(means)
-    assert all(frame.scores[0, 1].item() == pytest.approx(0.3) for frame in found)
+    assert all(frame.scores[0, 1].item() == pytest.approx(0.2) for frame in found)
     assert state.members.tolist() == [4]
 
 
@@ -55,8 +55,8 @@ def test_sure_frames_count_more() -> None:
     assert [frame.scores[0, 0].item() for frame in found[:2]] == pytest.approx(
         [0.64, sums[1] / 1.2]
     )
-    # Of the last frame class 1 is the best.
-    weight = 0.1**0.5
+    # Of the last frame class 1 is the best, so that it counts the less.
+    weight = 0.1**0.5 * 0.04 / 0.1
     assert found[2].scores[0, 0].item() == pytest.approx((sums[1] + weight * 0.04) / (1.2 + weight))
     assert state.weights.tolist() == pytest.approx([1.2 + weight])
     assert found[2].scores[0, 1].item() == pytest.approx(0.1)

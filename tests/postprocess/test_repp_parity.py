@@ -31,11 +31,12 @@ def test_boxes_scores_classes_and_tracks_are_those_of_the_reference(case: dict[s
     names = sorted(case["input"])
     frames = [scored(case["input"][name]) for name in names]
     config = ReppConfig(
+        patience=None,
         **{
             name: value
             for name, value in case["config"].items()
             if name not in ("distance_func", "appearance_matching")
-        }
+        },
     )
     repp = Repp(config)
     size = (case["image_size"][1], case["image_size"][0])

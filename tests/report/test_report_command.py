@@ -186,7 +186,7 @@ def test_features_before_and_after(
     np.savez(runs[1] / "features.npz", labels=labels[:5], before=before[:5])
     page = report(tmp_path / "r.html", *runs)
     assert page.text.count("Before aggregation") == page.text.count("After aggregation") == 1
-    assert "two: 5 proposals are too few for a map of features." in page.text
+    assert "two: 5 proposals, too few for a map of features." in page.text
     points = page.addresses.count
     assert sum(points(a) for a in set(page.addresses) if points(a) > 300) == 2 * MOST_POINTS
 

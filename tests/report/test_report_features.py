@@ -64,5 +64,5 @@ def test_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
         return real(name, *rest, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(FaimError, match=r"pip install 'faim\[report\]'"):
+    with pytest.raises(FaimError, match=r"pip install .*'\.\[report\]'"):
         place(clusters(20, 1.0)[0])

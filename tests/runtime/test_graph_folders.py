@@ -154,7 +154,7 @@ def test_a_folder_says_what_it_was_exported_for(tmp_path: Path) -> None:
     ("change", "sentence"),
     [
         (lambda text: None, "no metadata of faim in it; expected a file of faim export"),
-        (lambda text: "[]", "its metadata cannot be read .*; expected a file of faim export"),
+        (lambda text: "[]", "holds a list; expected the metadata of faim export"),
         (
             lambda text: text.replace('"layout": ', '"layout": 9'),
             "exported by another version of faim",
@@ -167,6 +167,32 @@ def test_onnx_of_another_program(
 ) -> None:
     write_frame_graph(tmp_path, change(INFO.to_json()))
     with pytest.raises(FaimError, match=rf"frame.onnx: {sentence}") as caught:
+        chosen(tmp_path, backend=backend)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "backend",
+    [
+        pytest.param("onnxruntime", marks=needs_onnxruntime),
+        pytest.param("openvino", marks=[needs_openvino, needs_onnx]),
+    ],
+)
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"layout"', b'"layou\xff"'),
+        (b'"weights": ""', b'"weights": \xc3('),
+        (b'"dog"', b'"\xed\xa0\x80"'),
+    ],
+)
+def test_metadata_that_is_not_utf8(tmp_path: Path, backend: Any, old: bytes, new: bytes) -> None:
+    path = write_frame_graph(tmp_path, INFO.to_json()) / "frame.onnx"
+    data = path.read_bytes()
+    assert len(old) == len(new)
+    assert data.count(old) == 1
+    path.write_bytes(data.replace(old, new))
+    with pytest.raises(FaimError, match=r"frame\.onnx: ") as caught:
         chosen(tmp_path, backend=backend)
     assert "\n" not in str(caught.value)
 

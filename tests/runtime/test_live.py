@@ -37,6 +37,7 @@ def test_backs_off_and_gives_up(warnings: list[str]) -> None:
     assert feed.closed == 1
     assert warnings[0] == "cam: lost; trying again in 0.5 s"
     assert warnings[-1] == "cam: no frame for 60 s; given up"
+    assert source.lost
     assert len(warnings) == len(clock.naps) + 1
 
 
@@ -78,6 +79,44 @@ def test_stamps_in_disorder_do_not_shift_those_that_follow() -> None:
     device = FakeDevice(FakeFeed([5.0, 5.3, 5.1, 5.4, 5.5], clock))
     frames = list(islice(LiveSource("cam", device, clock.retry()), 5))
     assert [frame.time for frame in frames] == pytest.approx([0.0, 0.3, 0.3, 0.4, 0.5])
+
+
+def test_stamps_that_jump_ahead_do_not_move_time() -> None:
+    clock = FakeClock()
+    device = FakeDevice(FakeFeed([5.0, 5.1, 18_005.2, 18_005.3, 3.0, 3.1], clock))
+    frames = list(islice(LiveSource("cam", device, clock.retry()), 6))
+    assert [frame.time for frame in frames] == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4, 0.5])
+
+
+def test_a_clock_that_starts_anew_among_waiting_frames() -> None:
+    """They come at once: the next is then a frame after the last."""
+    clock = FakeClock()
+    device = FakeDevice(FakeFeed([5.0, 5.1, 5.2, 0.0, 0.1], clock, pace=0.0))
+    frames = list(islice(LiveSource("cam", device, clock.retry()), 5))
+    assert [frame.time for frame in frames] == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4])
+
+
+def test_a_pause_as_long_as_the_stamps_say_is_kept() -> None:
+    clock = FakeClock()
+    device = FakeDevice(FakeFeed([0.0, 40.0, 80.0], clock, pace=40.0))
+    frames = list(islice(LiveSource("cam", device, clock.retry()), 3))
+    assert [frame.time for frame in frames] == pytest.approx([0.0, 40.0, 80.0])
+
+
+def test_a_file_may_pause_as_long_as_it_says() -> None:
+    clock = FakeClock()
+    device = FakeDevice(FakeFeed([0.0, 0.1, 3600.0], clock, pace=0.0, realtime=False))
+    frames = list(LiveSource("film", device, clock.retry()))
+    assert [frame.time for frame in frames] == pytest.approx([0.0, 0.1, 3600.0])
+
+
+def test_one_that_comes_back_with_an_end_has_ended(warnings: list[str]) -> None:
+    clock = FakeClock()
+    device = FakeDevice(FakeFeed([0.0, 0.1], clock), FakeFeed([0.0], clock, realtime=False))
+    source = LiveSource("broadcast", device, clock.retry())
+    assert len(list(source)) == 2
+    assert not source.lost
+    assert warnings == ["broadcast: lost; trying again in 0.5 s"]
 
 
 def test_a_known_end_is_no_loss(warnings: list[str]) -> None:

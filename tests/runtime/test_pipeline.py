@@ -227,7 +227,7 @@ def test_wrong_options_are_named(model: FakeModel, detector: Detector) -> None:
             Detector(model, score_threshold=conf)  # type: ignore[arg-type]
     with pytest.raises(FaimError, match="sampling: 'random' given; expected one of uniform"):
         Detector(model, sampling="random")  # type: ignore[arg-type]
-    with pytest.raises(FaimError, match="memory bank: capacity is -1; expected 0 or more"):
+    with pytest.raises(FaimError, match="memory bank: capacity is -1; expected 0 to 4096"):
         Detector(model, bank_frames=-1)
     with pytest.raises(FaimError, match="memory policy: 'all' given; expected one of recent"):
         Detector(model, bank_policy="all")  # type: ignore[arg-type]

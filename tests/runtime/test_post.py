@@ -120,10 +120,31 @@ def test_repp_behind_ticam_is_on_the_mean_with_the_base_detector() -> None:
     model.aggregator = GraphTicam()
     made = Detector(model, post="repp", score_threshold=0.0, scene_cuts=False)  # type: ignore[arg-type]
     frames = flat_frames(255, 51, 204)
-    expected = (1 + 0.6 + 0.9) / 3  # each the mean of 1 and the brightness
+    # Each the mean of 1 and the brightness, but at most 2.9 times the brightness.
+    expected = (1 + 0.58 + 0.9) / 3
     assert scores(made.predict(frames, "global")) == pytest.approx([expected] * 3, abs=1e-6)
     # Frame mode is the base detector's, linked.
     assert scores(made.predict(frames, "frame")) == pytest.approx([2 / 3] * 3, abs=1e-6)
+
+
+def test_what_joins_the_frames_is_said() -> None:
+    model = FakeModel()
+    model.aggregator = Ticam()
+    frames = model.config.test_frames
+
+    def said(post: Any, mode: Mode) -> str:
+        made = Detector(model, post=post, bank_frames=31)  # type: ignore[arg-type]
+        return made.what_joins(mode)
+
+    mean_of = " averaged with the base detector"
+    assert said("auto", "stream") == f"TICAM over 31 past frames{mean_of}, causal tubelets"
+    assert said("none", "stream") == "TICAM over 31 past frames"
+    assert said("auto", "global") == f"TICAM over {frames} frames"
+    assert said("repp", "global") == f"TICAM over {frames} frames{mean_of}, REPP"
+    assert said("repp", "frame") == "single frames, REPP"
+    model.aggregator = Affinity()
+    assert said("auto", "stream") == "single frames, causal tubelets"
+    assert said("none", "stream") == "affinity over 31 past frames"
 
 
 @pytest.mark.parametrize("aggregation", [Affinity, NoAggregation, MeanBrightness])
@@ -305,7 +326,10 @@ def test_predict_passes_it_on(tmp_path: Path, loaded: dict[str, Any], capsys: An
         records = [json.loads(line) for line in lines.read_text().splitlines()]
         found = [record["detections"][0]["score"] for record in records]
         assert found == pytest.approx(expected, abs=0.02)
-        assert f"post-processing {post}" in capsys.readouterr().out
+        words = {"repp": "REPP", "causal": "causal tubelets"}[post]
+        joined = f"meanbrightness over {FakeModel().config.test_frames} frames"
+        joined = joined if mode == "global" else "single frames"
+        assert f"mode {mode}: {joined}, {words}; size 64x64" in capsys.readouterr().out
     with pytest.raises(FaimError, match="repp given with mode stream"):
         run_predict(PredictOptions(str(video), "w.pth", post="repp"))
 
@@ -320,3 +344,17 @@ def test_load_reads_the_pair_model(shared: Path, tmp_path: Path) -> None:
     )
     assert isinstance(made.post, WholeVideoPost)
     assert made.post.model == PairModel(intercept=-2.0)
+
+
+@pytest.mark.parametrize(
+    ("mode", "post"),
+    [("stream", "auto"), ("stream", "none"), ("global", "none"), ("global", "repp")],
+)
+def test_nothing_is_shown_where_an_object_is_gone(mode: Any, post: Any) -> None:
+    model = FakeModel()
+    model.aggregator = Affinity()
+    made = Detector(model, post=post, score_threshold=0.3, scene_cuts=False)  # type: ignore[arg-type]
+    found = made.predict(flat_frames(*[230] * 10, *[20] * 40), mode)
+    shown = [len(one) for one in found]
+    gone = 2 if post == "auto" else 0
+    assert shown == [1] * (10 + gone) + [0] * (40 - gone)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -8,12 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
+from live_helpers import FakeClock, FakeDevice, FakeFeed
 from runtime_helpers import FakeModel, flat_frames, write_video
 
 import faim
+from faim.cli import main
 from faim.errors import FaimError
+from faim.runtime.live import LiveSource
 from faim.runtime.pipeline import Detector
 from faim.runtime.predict import PredictOptions, run_predict
 from faim.runtime.sources import ArraySource, Frame, open_source
@@ -60,6 +65,33 @@ def test_files_and_summary(
     assert f"mode {mode}" in out
     assert f"JSON lines in {lines}" in out
     assert f"annotated video in {film}" in out
+
+
+@pytest.mark.parametrize("mode", ["stream", "frame", "global"])
+@pytest.mark.parametrize("several", [False, True])
+def test_an_image_that_cannot_be_read_keeps_its_number(
+    tmp_path: Path, fake_load: FakeModel, capsys: Any, mode: Any, several: bool
+) -> None:
+    folder, lines = tmp_path / "clip", tmp_path / "out.jsonl"
+    folder.mkdir()
+    for number, frame in enumerate(flat_frames(*[200] * 5)):
+        cv2.imwrite(str(folder / f"{number}.png"), frame)
+    for lost in (1, 2):
+        (folder / f"{lost}.png").write_bytes((folder / f"{lost}.png").read_bytes()[:-30])
+    if several and mode != "stream":
+        pytest.skip("several sources are streams")
+    source = (str(folder), str(folder)) if several else folder
+    film = None if several else tmp_path / "out.mp4"
+    summary = run_predict(options(source, mode=mode, jsonl=lines, save_video=film))
+    assert (summary.frames, summary.unread) == ((6, 4) if several else (3, 2))
+    for file in [tmp_path / f"out-{k}.jsonl" for k in (0, 1)] if several else [lines]:
+        records = [json.loads(line) for line in file.read_text().splitlines()]
+        assert [record["frame"] for record in records] == [0, 3, 4]
+        assert [record["file"] for record in records] == ["0.png", "3.png", "4.png"]
+        assert [record["time"] for record in records] == [0.0, 0.12, 0.16]
+    assert f"{summary.unread} more could not be read" in capsys.readouterr().out
+    if several:
+        assert run_predict(options(source, jsonl=lines, limit=2)).frames == 4
 
 
 @pytest.mark.parametrize("mode", ["stream", "frame", "global"])
@@ -311,3 +343,42 @@ def test_real_weights_find_the_real_object_where_it_is(shared: Path) -> None:
         inside = np.prod(np.clip(high - low, 0, None), axis=1)
         iou = inside / (birds.area + np.prod(box[2:] - box[:2]) - inside)
         assert iou.max() > 0.75
+
+
+@pytest.mark.parametrize(("mode", "batches"), [("stream", 3), ("global", 0)])
+def test_sigterm_keeps_what_is_done(
+    mode: str, batches: int, tmp_path: Path, video: Path, fake_load: FakeModel, monkeypatch: Any
+) -> None:
+    """All results so far, in whole files; in global mode there are none yet, and no empty files."""
+    propose = fake_load.propose
+
+    def terminated(images: Any) -> Any:
+        if len(fake_load.batches) == batches:
+            signal.raise_signal(signal.SIGTERM)
+        return propose(images)
+
+    monkeypatch.setattr(fake_load, "propose", terminated)
+    lines, film = tmp_path / "out.jsonl", tmp_path / "out.mp4"
+    weights = tmp_path / "w"
+    weights.touch()
+    line = ["predict", video, "--weights", weights, "--mode", mode, "--jsonl", lines]
+    assert main([str(each) for each in [*line, "--save-video", film]]) == 143
+    if mode == "stream":
+        assert len(lines.read_text().splitlines()) == len(list(open_source(film))) == 3
+        assert b"moof" not in film.read_bytes()  # an ordinary MP4, whose end was written
+    else:
+        assert not lines.exists()
+        assert not film.exists()
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_lost_camera_is_no_success(
+    fake_load: FakeModel, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = FakeClock()
+    device = FakeDevice(FakeFeed([0.0, 0.1, 0.2], clock))
+    camera = LiveSource("camera 7", device, clock.retry())
+    monkeypatch.setattr("faim.runtime.predict.open_source", lambda _name: camera)
+    with pytest.raises(FaimError, match="camera 7: was lost and did not come back; expected a cam"):
+        run_predict(options("camera"))
+    assert "3 frames, 0 detections" in capsys.readouterr().out

@@ -79,26 +79,39 @@ def test_grey_frames_are_compared_by_what_they_show() -> None:
     assert is_scene_cut(thumbnail(flat), thumbnail(first))
 
 
+def test_grey_frames_of_one_layout_and_other_brightness() -> None:
+    """Both are bright above and dark below, which the stamps alone take for the same."""
+    ramp = np.linspace(1.0, 0.0, 180, dtype=np.float32)[:, None]
+    clouds = cv2.cvtColor(scene(20, 3), cv2.COLOR_BGR2GRAY) / 255.0
+    sky, street = 0.75 * ramp + 0.25 * clouds, ramp**4 + 0.1 * clouds[:, ::-1]
+    frames = [thumbnail(cv2.merge([(220 * grey).astype(np.uint8)] * 3)) for grey in (sky, street)]
+    assert is_scene_cut(*frames)
+    moved = thumbnail(cv2.merge([(220 * np.roll(sky, 12, axis=1)).astype(np.uint8)] * 3))
+    assert not is_scene_cut(frames[0], moved)
+
+
 @settings(max_examples=60, deadline=None)
 @given(npst.arrays(np.uint8, (2, 36, 64, 3), elements=st.integers(0, 255)))
 def test_dissimilarity_is_symmetric_and_bounded(pair: np.ndarray) -> None:
     first, second = pair
     value = dissimilarity(first, second)
-    assert 0 <= value <= 1.4 + 1e-6
+    assert 0 <= value <= 1.62 + 1e-6
     assert value == pytest.approx(dissimilarity(second, first), abs=1e-6)
     assert dissimilarity(first, first) < 2e-3
 
 
-def ends(sequence: Path, frames: int) -> list[np.ndarray]:
+def ends(sequence: Path, frames: int, colour: bool) -> list[np.ndarray]:
     """Thumbnails of the first `frames` frames, and of the last."""
     files = sorted(sequence.glob("*.jpg"))
-    return [thumbnail(cv2.imread(str(path))) for path in (*files[:frames], files[-1])]
+    images = [cv2.imread(str(path)) for path in (*files[:frames], files[-1])]
+    return [thumbnail(image if colour else grey(image)) for image in images]
 
 
-def test_cuts_of_real_video(shared: Path) -> None:
+@pytest.mark.parametrize(("colour", "missed"), [(True, 0), (False, 2)])
+def test_cuts_of_real_video(shared: Path, colour: bool, missed: int) -> None:
     """The training sequences' joins; DAVIS' own 14 are left to the benchmark."""
     folder = shared / "data/davis_train/JPEGImages/360p"
-    sequences = [ends(path, 6) for path in sorted(folder.iterdir())]
+    sequences = [ends(path, 6, colour) for path in sorted(folder.iterdir())]
     within = [
         is_scene_cut(first, second)
         for *frames, _ in sequences
@@ -111,4 +124,4 @@ def test_cuts_of_real_video(shared: Path) -> None:
         if one is not other
     ]
     assert (len(within), sum(within)) == (150, 0)
-    assert (len(joins), sum(joins)) == (870, 870)
+    assert (len(joins), sum(joins)) == (870, 870 - missed)

@@ -9,6 +9,7 @@ from loguru import logger
 from runtime_helpers import flat_frames, write_video
 
 from faim.errors import FaimError
+from faim.runtime.decode_ahead import DecodeAhead
 from faim.runtime.sources import open_source
 
 
@@ -67,13 +68,20 @@ def test_folder_keeps_each_frames_own_size_and_converts_grey_and_alpha(tmp_path:
     assert (second.image == 8).all()
 
 
-def test_damaged_image_costs_its_frame_alone(tmp_path: Path, warnings: list[str]) -> None:
+@pytest.mark.parametrize("ahead", [False, True])
+def test_damaged_image_costs_its_frame_alone(
+    tmp_path: Path, warnings: list[str], ahead: bool
+) -> None:
     write_images(tmp_path / "clip", flat_frames(1, 2, 3), ["0.png", "1.png", "2.png"])
     (tmp_path / "clip" / "1.png").write_bytes(b"not a png")
-    read = list(open_source(tmp_path / "clip"))
-    assert [frame.index for frame in read] == [0, 1]
+    source = open_source(tmp_path / "clip")
+    source = DecodeAhead(source) if ahead else source
+    read = list(source)
+    assert [frame.index for frame in read] == [0, 2]
+    assert [frame.file for frame in read] == ["0.png", "2.png"]
     assert [frame.time for frame in read] == [0.0, pytest.approx(2 / 25)]
-    assert "1.png: cannot be read" in warnings[0]
+    assert source.unread == 1
+    assert "1.png: cannot be decoded; expected an image; its frame 1 is left out" in warnings[0]
     assert "1 of 3 images" in warnings[1]
 
 
@@ -173,7 +181,7 @@ def test_what_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(FaimError, match=r"gone\.mp4: no such file or folder"):
         open_source(tmp_path / "gone.mp4")
     with pytest.raises(
-        FaimError, match=r"no images in this folder; expected files ending in \.bmp"
+        FaimError, match=r"no images in this folder; expected files ending in \.apng"
     ):
         open_source(tmp_path)
     with pytest.raises(FaimError, match=r"\*\.png: matches 0 files"):

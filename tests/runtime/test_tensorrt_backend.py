@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -71,6 +72,23 @@ def test_the_frame_engine_is_loaded_and_described(folder: Path, turing: Any) -> 
     assert turing.loaded == [b"a frame graph"]
 
 
+def test_threads_share_an_engine_and_have_contexts_of_their_own(folder: Path, turing: Any) -> None:
+    """A context runs in one thread at a time, and what comes out lies in its buffers."""
+    runner = TensorRTRunner(folder, device="cuda")
+    sessions = [runner._sessions["frame"]]
+    threads = [
+        threading.Thread(target=lambda: sessions.extend([runner._sessions["frame"]] * 2))
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+        thread.join()
+    assert len({id(session) for session in sessions}) == 3
+    assert len({id(session._stream) for session in sessions}) == 3
+    assert len({id(session._context) for session in sessions}) == 3
+    assert turing.loaded == [b"a frame graph"]
+
+
 def test_without_a_gpu_the_needed_one_is_named(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,7 +134,7 @@ def test_a_missing_library_is_named_with_its_extra(
     folder: Path, turing: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
-    with pytest.raises(FaimError, match=r"tensorrt_rtx is not installed.*faim\[tensorrt-rtx\]"):
+    with pytest.raises(FaimError, match=r"tensorrt_rtx is not installed.*\.\[tensorrt-rtx\]"):
         TensorRTRunner(folder)
 
 

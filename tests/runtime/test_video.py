@@ -143,7 +143,7 @@ def test_a_packet_that_cannot_be_decoded_is_counted(tmp_path: Path, warnings: li
     read = list(open_source(tmp_path / "a.mkv"))
     assert [frame.index for frame in read] == [0, 1, 2, 3]
     assert [frame.time for frame in read] == pytest.approx([0.0, 0.04, 0.12, 0.16])
-    assert warnings == [f"{tmp_path / 'a.mkv'}: 1 damaged packets were left out"]
+    assert warnings == [f"{tmp_path / 'a.mkv'}: 1 damaged packet was left out"]
 
 
 def patched_mp4(path: Path, atom: bytes, offset: int, value: int) -> Path:
@@ -227,3 +227,12 @@ def test_video_without_pictures(tmp_path: Path) -> None:
         container.mux(stream.encode(None))
     with pytest.raises(FaimError, match=r"a\.mp4: has no video stream; expected a video"):
         open_source(tmp_path / "a.mp4")
+
+
+def test_video_of_too_many_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    video = write_lossless(tmp_path / "a.mkv", noise_frames(3, 48, 64), "ffv1")
+    monkeypatch.setenv("FAIM_MAX_IMAGE_PIXELS", "3071")
+    with pytest.raises(FaimError, match=r"a\.mkv: is 64x48 pixels; expected at most 3071 in all"):
+        open_source(video)
+    monkeypatch.setenv("FAIM_MAX_IMAGE_PIXELS", "3072")
+    assert len(list(open_source(video))) == 3

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from loguru import logger
 
 from faim.data.synth import generate
 from faim.models.checkpoint import save_checkpoint
@@ -106,3 +107,12 @@ def fit() -> Callable[..., Path]:
         return train(TrainRequest(experiment, out, resume, overwrite))
 
     return run
+
+
+@pytest.fixture
+def logged() -> Iterator[list[str]]:
+    """The sentences of the log, as they come."""
+    lines: list[str] = []
+    sink = logger.add(lambda message: lines.append(str(message).strip()), format="{message}")
+    yield lines
+    logger.remove(sink)

@@ -122,6 +122,9 @@ def test_overriding_one_experiment_leaves_the_next() -> None:
         ("model=3", "override model: expected one of its fields"),
         ("max_epochs", "expected key=value"),
         ("sizes=a,b", "expected values separated by commas"),
+        ("sizes={[]}", "expected values separated by commas"),
+        (f"max_epochs={'~' * 5000}1", "expected a whole number"),
+        (f"max_epochs={'-' * 100_000}1", "expected a whole number"),
     ],
 )
 def test_wrong_overrides(override: str, sentence: str) -> None:
@@ -133,7 +136,18 @@ def test_wrong_overrides(override: str, sentence: str) -> None:
     ("override", "sentence"),
     [
         ("max_epochs=0", "max_epochs is 0; expected at least 1"),
-        ("no_aug_epochs=9", "no_aug_epochs is 9; expected at most max_epochs"),
+        (
+            "input_size=64000,64000",
+            r"input_size is \(64000, 64000\); expected multiples of 32 from",
+        ),
+        ("input_size=100,100", r"input_size is \(100, 100\); expected multiples of 32 from 32 to"),
+        ("multiscale_range=999", r"the largest side is \(32\d+,\); expected .* from 32 to 8192"),
+        ("batch_size=1000000", "batch_size is 1000000; expected at most 65536"),
+        ("workers=10**9", "expected a whole number"),
+        ("workers=1000000000", "workers is 1000000000; expected at most 1024"),
+        (f"max_epochs={'9' * 4000}", r"max_epochs is 9+\.\.\.9+; expected at most 100000"),
+        (f"max_epochs={'9' * 5000}", "override max_epochs=9{60}…: expected a whole number"),
+        (f"max_epochs={'(' * 5000}", r"override max_epochs=\({60}…: expected a whole number"),
         ("devices=3", "batch_size is 16; expected a multiple of the 3 devices"),
         ("basic_lr_per_img=0", "expected a number above 0"),
         ("model.nms_train=2", "nms_train is 2.0"),

@@ -41,6 +41,19 @@ def test_a_warmup_longer_than_the_training_is_shortened() -> None:
     assert schedule(6) == 1.0
 
 
+@pytest.mark.parametrize(("epochs", "plain"), [(1, 1), (2, 2), (3, 2), (7, 2)])
+def test_the_end_without_strong_augmentation(epochs: int, plain: int) -> None:
+    """Of a training that is shorter than it, all; but half of the steps learn at more than 5 %."""
+    experiment = BaseExperiment(variant="s", max_epochs=epochs)
+    experiment.validate()
+    strong = [experiment.strong_augmentation(epoch) for epoch in range(epochs)]
+    assert strong == [True] * (epochs - plain) + [False] * plain
+    schedule = make_schedule(experiment, steps_per_epoch=100)
+    smallest = [i for i in range(100 * epochs) if schedule(i) == 0.05]
+    assert len(smallest) == min(200, 50 * epochs)
+    assert max(schedule(i) for i in range(100 * epochs)) == 1.0
+
+
 def test_learning_rates() -> None:
     assert BaseExperiment(variant="s").learning_rate == pytest.approx(0.005)
     assert BaseExperiment(variant="x").learning_rate == pytest.approx(0.00125)

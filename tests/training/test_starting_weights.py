@@ -10,9 +10,7 @@ from faim.config import FaimConfig
 from faim.errors import FaimError
 from faim.models.checkpoint import save_checkpoint
 from faim.models.faim import FAIM, build_model
-from faim.structures import FrameTargets
 from faim.training.experiment import BaseExperiment, FaimExperiment
-from faim.training.module import make_module
 from faim.training.starting_weights import starting_model
 
 NAMES = ("cat", "dog", "cow")
@@ -102,28 +100,3 @@ def test_wrong_weights(
     experiment = FaimExperiment(variant=variant, ckpt=str(base) if ckpt == "base" else ckpt)
     with pytest.raises(FaimError, match=sentence):
         starting_model(experiment, names)
-
-
-def test_folded_batch_norms(tmp_path: Path) -> None:
-    model = build_model(FaimConfig(variant="nano", class_names=NAMES, architecture="yolox"))
-    for part in model.modules():
-        if isinstance(part, torch.nn.BatchNorm2d):
-            torch.nn.init.normal_(part.bias)
-    path = tmp_path / "folded.safetensors"
-    save_checkpoint(path, model)
-    with pytest.raises(
-        FaimError, match=r"folded\.safetensors: its batch norms are folded.*expected"
-    ):
-        starting_model(BaseExperiment(variant="nano", ckpt=str(path)), NAMES)
-    experiment = BaseExperiment(variant="nano", ckpt=str(path), freeze_norm=True)
-    module = make_module(starting_model(experiment, NAMES), experiment, steps_per_epoch=1)
-    norm = module.model.detector.backbone.backbone.stem.conv.bn
-    before = norm.running_mean.clone()
-    module.losses(torch.rand(2, 3, 64, 64) * 255, [_one_box(), _one_box()])["total"].backward()
-    assert torch.equal(norm.running_mean, before)
-    assert norm.weight.grad is not None
-
-
-def _one_box() -> FrameTargets:
-    box = torch.tensor([[8.0, 8.0, 40.0, 40.0]])
-    return FrameTargets(box, torch.tensor([0]), torch.tensor([1]))

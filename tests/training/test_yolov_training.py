@@ -17,6 +17,7 @@ from faim.models.checkpoint import load_checkpoint, save_checkpoint
 from faim.training.checkpoints import SaveProgress
 from faim.training.exp_file import load_experiment
 from faim.training.experiment import (
+    BaseExperiment,
     Experiment,
     FaimExperiment,
     YolovExperiment,
@@ -125,7 +126,7 @@ def test_what_a_training_starts_from(faim_experiment: FaimExperiment, tmp_path: 
 )
 def test_what_validation_looks_at(architecture: Architecture, mode: str, tmp_path: Path) -> None:
     progress = SaveProgress(tmp_path, {}, 1, 1, False, save_checkpoint)
-    assert Validate("val.json", progress, architecture).mode == mode
+    assert Validate("val.json", progress, BaseExperiment(), architecture).mode == mode
 
 
 def test_resuming_a_finished_training_leaves_its_averaged_weights(

@@ -28,13 +28,14 @@ from faim.data.converters.items import (
     Job,
     Problems,
     VideoItem,
-    is_utf8,
 )
 from faim.data.converters.progress import run_jobs
 from faim.data.converters.summary import Summary
 from faim.data.converters.unfinished import Unfinished, fingerprints
 from faim.data.converters.writer import write_coco_vid
+from faim.data.rules import is_class_name
 from faim.errors import FaimError
+from faim.reading import shown
 
 __all__ = [
     "BoxItem",
@@ -100,11 +101,18 @@ def convert_videos(
                     f"goes on after {len(jobs) - len(left)} of {len(jobs)} videos; to start anew, "
                     f"delete {unfinished.folder}"
                 )
-            with closing(run_jobs(work, left, len(jobs), workers, console)) as lines:
-                for number, line in zip(todo, lines, strict=True):
-                    unfinished.append(digests[number], line)
+            done = len(jobs) - len(left)
+            try:
+                with closing(run_jobs(work, left, len(jobs), workers, console)) as lines:
+                    for number, line in zip(todo, lines, strict=True):
+                        unfinished.append(digests[number], line)
+                        done += 1
+            except KeyboardInterrupt:
+                logger.info(f"stopped after {done} of {len(jobs)} videos; the same command goes on")
+                raise
             summary = Summary(out, problems=found)
-            write_coco_vid(unfinished.read(digests), classes, unfinished.folder, summary)
+            with unfinished.trusted():
+                write_coco_vid(unfinished.read(digests), classes, unfinished.folder, summary)
     except OSError as error:
         raise FaimError(
             f"{out}: cannot be written ({error}); expected a writable folder"
@@ -127,9 +135,13 @@ def _check(jobs: Sequence[Job], classes: Sequence[Category], out: Path) -> None:
         raise FaimError(f"{out}: no class to convert; expected at least one")
     for name, count in Counter(category.name for category in classes).items():
         if count > 1:
-            raise FaimError(f"{out}: {count} classes are named {name!r}; expected each name once")
-        if not name.strip() or not is_utf8(name):
-            raise FaimError(f"{out}: a class is named {name!r}; expected text")
+            raise FaimError(
+                f"{out}: {count} classes are named {shown(name)}; expected each name once"
+            )
+        if not is_class_name(name):
+            raise FaimError(
+                f"{out}: a class is named {shown(name)}; expected text without control characters"
+            )
     for key, count in Counter(job.key for job in jobs).items():
         if count > 1:
             raise FaimError(f"{out}: {count} videos are named {key}; expected each name once")

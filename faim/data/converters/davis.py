@@ -1,9 +1,9 @@
 """DAVIS 2016 (Perazzi et al., CVPR 2016) to CocoVID: one foreground object a sequence.
 
-The folder holds `JPEGImages/480p/<sequence>/*.jpg` and `Annotations/480p/<sequence>/*.png` (or
-another single resolution), and `labels.json`: for each sequence an object with `coco` and `vid`,
-the class in that set's names or null, and `clean`, false where other objects of the class are in
-view without annotation.
+Besides the images and masks, see `davis_layout`, the folder may hold `labels.json`, which DAVIS has
+not: for each sequence an object with `coco` and `vid`, the class in that set's names or null, and
+`clean`, false where other objects of the class are in view without annotation. Without it every
+object is an "object".
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from rich.console import Console
@@ -28,12 +27,18 @@ from faim.data.converters.builder import (
     convert_videos,
 )
 from faim.data.converters.common_options import target
+from faim.data.converters.davis_layout import DavisLayout, find_layout
 from faim.data.converters.masked_video import read_masked_video
 from faim.data.mask_encoding import encode
-from faim.data.records import read_json
 from faim.errors import FaimError
+from faim.pictures.reading import read_image
+from faim.reading import read_json
 
 LabelSet = Literal["coco", "vid"]
+#: What the class is without `labels.json`.
+OBJECT = "object"
+#: Folders of `ImageSets` with the lists.
+_LISTS = ("480p", "1080p", "2016", "2017")
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,7 @@ def convert_davis2016(
     clean_only: bool = False,
     classes: Sequence[str] | None = None,
     sequences: Mapping[str, str] | None = None,
+    split: str | None = None,
     strict: bool = False,
     workers: int = 0,
     console: Console | None = None,
@@ -111,27 +117,32 @@ def convert_davis2016(
         root: the DAVIS folder.
         out: the JSON file. Images stay where they are.
         labels: which names; sequences without one in this set are left out, and counted.
-        clean_only: leave out, and count, the sequences that are not clean.
+        clean_only: leave out, and count, the sequences that are not clean; needs `labels.json`.
         classes: the categories in order; by default the classes that occur, sorted.
-        sequences: the class of each sequence to convert, in this order; `labels.json`, which need
-            not be there then, and the two options on it do not count.
+        sequences: the class of each sequence to convert, in this order; `labels.json` and the two
+            options on it do not count then.
+        split: "train", "val" …: only the sequences of this list in `ImageSets`.
         strict: the first problem is an error.
         workers: processes.
         console: see `convert_videos`.
 
     Raises:
-        FaimError: a folder or `labels.json` is missing or damaged, no sequence is left, a class is
-            not in `classes`; see `convert_videos`.
+        FaimError: a folder or list is missing, or `labels.json` damaged; no sequence is left, a
+            class is not in `classes`; see `convert_videos`.
     """
-    root, found = Path(root).resolve(), Problems(strict)
-    images, masks = _resolution_folders(root)
+    layout, found = find_layout(root), Problems(strict)
     if sequences is None:
-        sequences = _sequences(root / "labels.json", labels, clean_only, found)
+        sequences = _sequences(layout, labels, clean_only, found)
+    if split is not None:
+        members = layout.listed(split, _LISTS)
+        sequences = {name: sequences[name] for name in members if name in sequences}
     names = sorted(set(sequences.values())) if classes is None else list(classes)
     if unknown := sorted(set(sequences.values()) - set(names)):
-        raise FaimError(f"classes: {', '.join(unknown)} occur in {root} but are not among {names}")
+        raise FaimError(
+            f"classes: {', '.join(unknown)} occur in {layout.root} but are not among {names}"
+        )
     jobs = [
-        SequenceJob(sequence, images / sequence, masks / sequence, names.index(name))
+        SequenceJob(sequence, layout.images / sequence, layout.masks / sequence, names.index(name))
         for sequence, name in sequences.items()
     ]
     return convert_videos(
@@ -160,28 +171,20 @@ def _box(mask: npt.NDArray[np.uint8], _: Path, category: int) -> tuple[BoxItem, 
 
 def _read_foreground(path: Path) -> npt.NDArray[np.uint8]:
     """The mask (h, w) of 0 and 1; DAVIS 2016 marks the foreground by any value above 0."""
-    mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    if mask is None:
-        raise FaimError(f"{path}: cannot be decoded; expected a PNG mask")
-    return (mask > 0).astype(np.uint8)
+    return (read_image(path).max(axis=2) > 0).astype(np.uint8)
 
 
-def _resolution_folders(root: Path) -> tuple[Path, Path]:
-    """The folders of images and masks, 480p if there are several."""
-    parent = root / "JPEGImages"
-    if not parent.is_dir():
-        raise FaimError(f"{parent}: no such folder; expected a DAVIS folder with JPEGImages")
-    folders = sorted(path for path in parent.iterdir() if path.is_dir())
-    chosen = folders[0] if len(folders) == 1 else parent / "480p"
-    if chosen not in folders:
-        raise FaimError(f"{parent}: expected a single folder, or 480p among several")
-    return chosen, root / "Annotations" / chosen.name
-
-
-def _sequences(path: Path, labels: str, clean_only: bool, found: Problems) -> dict[str, str]:
+def _sequences(
+    layout: DavisLayout, labels: str, clean_only: bool, found: Problems
+) -> dict[str, str]:
     """Class of each sequence to convert, in order of their names; `found` counts the others."""
     if labels not in ("coco", "vid"):
         raise FaimError(f"labels is {labels!r}; expected coco or vid")
+    path = layout.root / "labels.json"
+    if not path.exists():
+        if clean_only:
+            raise FaimError(f"{path}: no such file; expected one that says which are clean")
+        return dict.fromkeys(layout.sequences(), OBJECT)
     chosen = {}
     for name, entry in sorted(read_json(path).items()):
         if not isinstance(entry, dict) or labels not in entry:

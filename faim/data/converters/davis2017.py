@@ -23,10 +23,11 @@ from faim.data.converters.builder import (
     VideoItem,
     convert_videos,
 )
+from faim.data.converters.davis_layout import find_layout
 from faim.data.converters.masked_video import read_masked_video
 from faim.data.mask_encoding import encode
-from faim.data.records import read_json
 from faim.errors import FaimError
+from faim.reading import read_json
 
 VOID = 255
 
@@ -47,7 +48,7 @@ def convert_davis2017(
     *,
     split: str = "train",
     labels: Path | None = None,
-    resolution: str = "480p",
+    resolution: str | None = None,
     strict: bool = False,
     workers: int = 0,
     console: Console | None = None,
@@ -58,12 +59,12 @@ def convert_davis2017(
     counted: nothing is known about its objects. A frame with an empty mask is kept.
 
     Args:
-        root: the DAVIS folder of `JPEGImages`, `Annotations` and `ImageSets`.
+        root: the DAVIS folder, see `davis_layout`, of either track.
         out: the JSON file.
         split: the list `ImageSets/2017/<split>.txt`, one sequence a line.
         labels: a JSON object, sequence to the list of its objects' classes in the order of their
             indices; without it every object is an "object".
-        resolution: which folder of images and masks.
+        resolution: which folder of images and masks; by default 480p, or the only one.
         strict: the first problem is an error.
         workers: processes.
         console: see `convert_videos`.
@@ -71,18 +72,15 @@ def convert_davis2017(
     Raises:
         FaimError: a list, folder or labels file is missing or damaged; see `convert_videos`.
     """
-    root = root.resolve()
-    names = _read_list(root / "ImageSets" / "2017" / f"{split}.txt")
-    images, masks = (root / part / resolution for part in ("JPEGImages", "Annotations"))
-    if not images.is_dir():
-        raise FaimError(f"{images}: no such folder; expected DAVIS 2017 with its images")
+    layout = find_layout(root, resolution)
+    names = layout.listed(split, ("2017",))
     given = _read_labels(labels) if labels else None
     known = sorted({name for found in given.values() for name in found}) if given else ["object"]
     jobs = []
     for name in names:
         found = None if given is None else given.get(name, ())
         classes = None if found is None else tuple(known.index(each) for each in found)
-        jobs.append(SequenceJob(name, images / name, masks / name, classes))
+        jobs.append(SequenceJob(name, layout.images / name, layout.masks / name, classes))
     return convert_videos(
         jobs,
         partial(read_sequence, strict=strict),
@@ -134,18 +132,6 @@ def _boxes(
             category = 0 if classes is None else classes[index - 1]
             boxes.append(BoxItem(category, mask[1], track=index, segmentation=mask[0]))
     return tuple(boxes)
-
-
-def _read_list(path: Path) -> list[str]:
-    try:
-        names = path.read_text(encoding="utf-8").split()
-    except (OSError, UnicodeDecodeError) as error:
-        raise FaimError(
-            f"{path}: cannot be read; expected the list of DAVIS 2017's sequences"
-        ) from error
-    if not names:
-        raise FaimError(f"{path}: is empty; expected one sequence a line")
-    return names
 
 
 def _read_labels(path: Path) -> dict[str, tuple[str, ...]]:

@@ -8,6 +8,7 @@ left out. Which box is which object over time is not known.
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -27,8 +28,9 @@ from faim.data.converters.builder import (
     convert_videos,
 )
 from faim.data.converters.epic_splits import default_split, read_split
-from faim.data.image_size import image_size
 from faim.errors import FaimError
+from faim.pictures.reading import image_size
+from faim.reading import read_text
 
 LABELS = "EPIC_train_object_labels.csv"
 NOUNS = "EPIC_noun_classes.csv"
@@ -227,9 +229,9 @@ def _read_labels(
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """The lines of a CSV file with their numbers."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file, restval="")
-            for row in reader:
-                yield reader.line_num, row
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        text = io.StringIO(read_text(path, "a CSV file"), newline="")
+        reader = csv.DictReader(text, restval="")
+        for row in reader:
+            yield reader.line_num, row
+    except csv.Error as error:
         raise FaimError(f"{path}: cannot be read ({error}); expected a CSV file") from error

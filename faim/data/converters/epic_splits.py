@@ -9,12 +9,14 @@ proportions instead: an eighth of the kitchens, as 4 of 32, as S2; of every othe
 from __future__ import annotations
 
 import csv
+import io
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
 from faim.data.converters.order import shuffled
 from faim.errors import FaimError
+from faim.reading import read_text, shown
 
 UNSEEN_KITCHENS = 4 / 32
 SEEN_VIDEOS = 106 / (272 + 106)
@@ -50,7 +52,8 @@ def read_split(path: Path) -> dict[str, str]:
             continue
         if len(cells) != 2 or cells[0].strip() in split:
             raise FaimError(
-                f"{path}:{number}: is {','.join(cells)!r}; expected video_id,split, each video once"
+                f"{path}:{number}: is {shown(','.join(cells))}; expected video_id,split, each "
+                "video once"
             )
         split[cells[0].strip()] = cells[1].strip()
     return split
@@ -58,7 +61,6 @@ def read_split(path: Path) -> dict[str, str]:
 
 def _rows(path: Path) -> Iterable[list[str]]:
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return list(csv.reader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        return list(csv.reader(io.StringIO(read_text(path, "video_id,split"), newline="")))
+    except csv.Error as error:
         raise FaimError(f"{path}: cannot be read ({error}); expected video_id,split") from error

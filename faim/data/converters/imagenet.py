@@ -24,8 +24,8 @@ from faim.data.converters.builder import (
 from faim.data.converters.imagenet_classes import CATEGORIES
 from faim.data.converters.imagenet_lists import ImageJob, VideoJob, image_jobs, video_jobs
 from faim.data.converters.imagenet_xml import ImageAnnotation, read_annotation
-from faim.data.records import read_image
 from faim.errors import FaimError
+from faim.pictures.reading import read_image
 
 
 def convert_imagenet_vid(
@@ -193,7 +193,7 @@ def _size(
     if not check_images:
         return annotated
     try:
-        height, width = read_image(file).shape[:2]
+        height, width = read_image(file, annotated).shape[:2]
     except FaimError:
         problems.add("unreadable", str(file))
         return None

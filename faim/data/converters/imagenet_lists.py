@@ -22,6 +22,7 @@ from pathlib import Path
 
 from faim.data.converters.items import Problems
 from faim.errors import FaimError
+from faim.reading import read_text
 
 #: The paper trains on a tenth of the frames (FAIM, Appendix A.1).
 TRAIN_EVERY = 10
@@ -147,10 +148,7 @@ def _listed_videos(path: Path, split: str, every: int | None) -> list[VideoJob]:
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Line numbers and columns of the lines that are not empty."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise FaimError(f"{path}: cannot be read ({error}); expected a list as text") from error
+    text = read_text(path, "a list as text")
     lines = [(number, line.split()) for number, line in enumerate(text.splitlines(), 1)]
     if not any(columns for _, columns in lines):
         raise FaimError(f"{path}: is empty; expected one video, frame or image a line")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from faim.arguments import whole
-from faim.data.converters.common_options import Kind, add_common, target
+from faim.data.converters.common_options import Kind, add_common, target_of
 
 
-def _shared_options(parser: argparse.ArgumentParser) -> None:
-    add_common(parser, "folder ILSVRC2015, or the one it is in")
+def _shared_options(
+    parser: argparse.ArgumentParser, file: Callable[[argparse.Namespace], str]
+) -> None:
+    add_common(parser, "folder ILSVRC2015, or the one it is in", file)
     parser.add_argument(
         "--check-images",
         action="store_true",
@@ -20,7 +23,7 @@ def _shared_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _vid_options(parser: argparse.ArgumentParser) -> None:
-    _shared_options(parser)
+    _shared_options(parser, lambda parsed: f"imagenet_vid_{parsed.split}.json")
     parser.add_argument("--split", choices=("train", "val"), default="train")
     parser.add_argument(
         "--list",
@@ -42,7 +45,7 @@ def _every_option(parser: argparse.ArgumentParser) -> None:
 
 
 def _det_options(parser: argparse.ArgumentParser) -> None:
-    _shared_options(parser)
+    _shared_options(parser, lambda parsed: "imagenet_det_train.json")
     parser.add_argument(
         "--list",
         type=Path,
@@ -53,7 +56,7 @@ def _det_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _both_options(parser: argparse.ArgumentParser) -> None:
-    _shared_options(parser)
+    _shared_options(parser, lambda parsed: "imagenet_train.json")
     parser.add_argument("--vid-list", type=Path, metavar="FILE", help="as imagenet-vid's --list")
     parser.add_argument("--det-list", type=Path, metavar="FILE", help="as imagenet-det's --list")
     _every_option(parser)
@@ -69,7 +72,7 @@ def _run_vid(parsed: argparse.Namespace) -> None:
 
     convert_imagenet_vid(
         parsed.source,
-        target(parsed.out, f"imagenet_vid_{parsed.split}.json"),
+        target_of(parsed),
         split=parsed.split,
         listed=parsed.list,
         every=parsed.every,
@@ -80,8 +83,7 @@ def _run_vid(parsed: argparse.Namespace) -> None:
 def _run_det(parsed: argparse.Namespace) -> None:
     from faim.data.converters.imagenet import convert_imagenet_det
 
-    out = target(parsed.out, "imagenet_det_train.json")
-    convert_imagenet_det(parsed.source, out, listed=parsed.list, **_how(parsed))
+    convert_imagenet_det(parsed.source, target_of(parsed), listed=parsed.list, **_how(parsed))
 
 
 def _run_both(parsed: argparse.Namespace) -> None:
@@ -89,7 +91,7 @@ def _run_both(parsed: argparse.Namespace) -> None:
 
     convert_imagenet(
         parsed.source,
-        target(parsed.out, "imagenet_train.json"),
+        target_of(parsed),
         vid_list=parsed.vid_list,
         det_list=parsed.det_list,
         every=parsed.every,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from faim.errors import FaimError
+from faim.text import printable
 
 
 def is_utf8(text: str) -> bool:
@@ -51,14 +52,14 @@ class Problems:
 
         Args:
             kind: what it is counted as.
-            where: the example, if it is the first; bytes that are not UTF-8 are shown as numbers.
+            where: the example, if it is the first; kept as `printable` text.
             count: how many there are like it.
 
         Raises:
             FaimError: if strict.
         """
         self.counts[kind] = self.counts.get(kind, 0) + count
-        self.examples.setdefault(kind, where.encode(errors="backslashreplace").decode())
+        self.examples.setdefault(kind, printable(where))
         if self.strict:
             self.refuse()
 

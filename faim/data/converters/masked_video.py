@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from faim.data.converters.items import BoxItem, FrameItem, Problems, VideoItem
-from faim.data.image_size import image_size
 from faim.errors import FaimError
+from faim.pictures.reading import image_size
 
 Mask = npt.NDArray[np.uint8]
 

@@ -28,6 +28,7 @@ from faim.data.converters.builder import (
     convert_videos,
 )
 from faim.errors import FaimError
+from faim.reading import read_text
 
 PEDESTRIAN = 1
 #: Classes of gt.txt; MOT16, Table 3, and 13 of MOT20.
@@ -180,7 +181,7 @@ def _detector(path: Path) -> str | None:
 def _read_info(path: Path) -> SequenceInfo:
     parser = configparser.ConfigParser()
     try:
-        parser.read_string(path.read_text(encoding="utf-8"))
+        parser.read_string(read_text(path, "[Sequence]"))
         section = parser["Sequence"]
         return SequenceInfo(
             images=section.get("imDir", "img1"),
@@ -190,7 +191,7 @@ def _read_info(path: Path) -> SequenceInfo:
             height=int(section["imHeight"]),
             rate=_rate(section.get("frameRate", "30")),
         )
-    except (OSError, ValueError, KeyError, configparser.Error) as error:
+    except (ValueError, KeyError, configparser.Error) as error:
         raise FaimError(
             f"{path}: is damaged ({error}); expected [Sequence] with seqLength, imWidth and "
             "imHeight"
@@ -232,7 +233,7 @@ def _rows(path: Path, info: SequenceInfo, problems: Problems) -> Iterator[Row]:
 
 
 def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8", errors="replace").splitlines()
+    return path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
 
 
 def _parse(line: str) -> Row:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from functools import partial
 
-from faim.data.converters.common_options import Kind, add_common, target
+from faim.data.converters.common_options import Kind, add_common, target, target_of
 from faim.data.converters.imagenet_options import IMAGENET_KINDS
 from faim.data.converters.video_kinds import VIDEO_KINDS
 from faim.errors import FaimError
@@ -40,10 +40,14 @@ def _run(kind: Kind, parsed: argparse.Namespace) -> None:
 
 
 def _davis_options(parser: argparse.ArgumentParser) -> None:
-    add_common(parser, "folder of JPEGImages, Annotations and labels.json")
+    add_common(parser, "folder of JPEGImages, Annotations and, if there is one, labels.json")
     parser.add_argument(
-        "--labels", choices=("coco", "vid"), default="coco", help="whose class names (coco)"
+        "--labels",
+        choices=("coco", "vid"),
+        default="coco",
+        help="whose class names in labels.json (coco)",
     )
+    parser.add_argument("--split", help="a list in ImageSets, as train (default: every sequence)")
     parser.add_argument("--clean-only", action="store_true", help="leave crowded sequences out")
 
 
@@ -52,9 +56,10 @@ def _run_davis(parsed: argparse.Namespace) -> None:
 
     convert_davis2016(
         parsed.source,
-        target(parsed.out, "annotations.json"),
+        target_of(parsed),
         labels=parsed.labels,
         clean_only=parsed.clean_only,
+        split=parsed.split,
         strict=parsed.strict,
         workers=parsed.workers,
     )

@@ -26,11 +26,12 @@ from faim.data.converters.builder import (
     VideoItem,
     convert_videos,
 )
+from faim.data.converters.common_options import held_out_file
 from faim.data.converters.order import shuffled
 from faim.data.converters.ovis_form import check_form
 from faim.data.mask_encoding import Box, rle_box
-from faim.data.records import read_json
 from faim.errors import FaimError
+from faim.reading import read_json
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,7 @@ def convert_ovis(
     held = _held_out([job.key for job in jobs], hold_out)
     parts = [([job for job in jobs if job.key not in held], out)]
     if held:
-        other = out.with_name(f"{out.stem}_held_out{out.suffix}")
-        parts.append(([job for job in jobs if job.key in held], other))
+        parts.append(([job for job in jobs if job.key in held], held_out_file(out)))
     return tuple(
         convert_videos(
             part,

@@ -11,6 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from faim.data.converters.items import Problems
+from faim.text import printable
+from faim.wording import counted
 
 
 @dataclass
@@ -41,17 +43,20 @@ class Summary:
 
     def print(self, console: Console) -> None:
         """The classes that occur, the totals, and every kind of problem with its first example."""
-        table = Table(title=f"{self.videos} videos, {self.frames} frames")
+        table = Table(title=f"{counted(self.videos, 'video')}, {counted(self.frames, 'frame')}")
         table.add_column("class")
         table.add_column("boxes", justify="right")
         table.add_column("instances", justify="right")
         for name, count in self.annotations_by_class.items():
             if count:
-                table.add_row(escape(name), str(count), str(self.instances_by_class[name]))
+                table.add_row(
+                    escape(printable(name)), str(count), str(self.instances_by_class[name])
+                )
         table.add_section()
         table.add_row("all", str(self.annotations), str(sum(self.instances_by_class.values())))
         console.print(table)
-        lines = [f"{self.empty_frames} frames without a box, {self.masks} boxes with a mask"]
+        empty = f"{counted(self.empty_frames, 'frame')} without a box"
+        lines = [f"{empty}, {counted(self.masks, 'box')} with a mask"]
         lines += [f"left out, {kind}: {count}" for kind, count in self.problems.notes.items()]
         lines += [
             f"{kind}: {count}, first {self.problems.examples[kind]}"
@@ -59,5 +64,4 @@ class Summary:
         ]
         lines.append(f"wrote {self.path}")
         for line in lines:
-            shown = line.encode(errors="backslashreplace").decode()
-            console.print(shown, markup=False, highlight=False, soft_wrap=True)
+            console.print(printable(line), markup=False, highlight=False, soft_wrap=True)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 from faim.data.converters.items import Category, Job
 from faim.errors import FaimError
+from faim.reading import parse_json_value
 
 try:
     import fcntl
@@ -42,10 +42,14 @@ class Unfinished:
             OSError: the folder cannot be made or read.
         """
         self.folder = out.with_name(out.name + ".part")
+        if self.folder.is_symlink():
+            raise FaimError(
+                f"{self.folder}: is a link; expected a folder of an earlier run, or none"
+            )
         self.folder.mkdir(parents=True, exist_ok=True)
         self._path = self.folder / "videos.jsonl"
         self._lines: dict[str, int] = {}
-        self._file: IO[bytes] = self._path.open("a+b")
+        self._file: IO[bytes] = open(self._path, "a+b", opener=_open_no_link)  # noqa: SIM115
         try:
             self._lock()
             self._scan()
@@ -79,6 +83,17 @@ class Unfinished:
                 )
             yield value
 
+    @contextmanager
+    def trusted(self) -> Iterator[None]:
+        """Within it the values are used; FaimError where they are none that were kept here."""
+        try:
+            yield
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise FaimError(
+                f"{self._path}: holds other values than this program keeps; expected its own, or "
+                f"{self.folder} deleted to start anew"
+            ) from error
+
     def __enter__(self) -> Unfinished:
         """Itself."""
         return self
@@ -88,7 +103,9 @@ class Unfinished:
         if fcntl is None:
             self._file.close()  # Windows deletes no open file
         if kind is None or not self._lines:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            with suppress(OSError):  # what else lies in the folder stays
+                self._path.unlink()
+                self.folder.rmdir()
         self._file.close()  # only now may another run begin
 
     def _lock(self) -> None:
@@ -117,13 +134,20 @@ class Unfinished:
         self._file.truncate(start)
 
 
+def _open_no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+
+
 def _parse(line: bytes) -> tuple[str, Any]:
     """Fingerprint and value of a line; an empty one if the line is cut off or damaged."""
-    try:
-        fingerprint, value = json.loads(line) if line.endswith(b"\n") else ("", None)
-    except (ValueError, TypeError):
+    if not line.endswith(b"\n"):
         return "", None
-    return (fingerprint, value) if isinstance(fingerprint, str) else ("", None)
+    try:
+        content = parse_json_value(line, "a line", "a fingerprint and a value")
+    except FaimError:
+        return "", None
+    sound = isinstance(content, list) and len(content) == 2 and isinstance(content[0], str)
+    return (content[0], content[1]) if sound else ("", None)
 
 
 def fingerprints(

@@ -5,12 +5,19 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from faim.data.converters.common_options import Kind, add_common, target
+from faim.data.converters.common_options import Kind, add_common, held_out_file, target_of
 from faim.errors import FaimError
+
+#: Of a `data.yaml`; its reader is imported only where it runs.
+SPLITS = ("train", "val", "test")
 
 
 def _davis2017_options(parser: argparse.ArgumentParser) -> None:
-    add_common(parser, "folder of JPEGImages, Annotations and ImageSets")
+    add_common(
+        parser,
+        "folder of JPEGImages, Annotations and ImageSets",
+        lambda parsed: f"davis2017_{parsed.split}.json",
+    )
     parser.add_argument("--split", default="train", help="list in ImageSets/2017 (train)")
     parser.add_argument(
         "--labels", type=Path, metavar="JSON", help="sequence to the classes of its objects"
@@ -22,7 +29,7 @@ def _run_davis2017(parsed: argparse.Namespace) -> None:
 
     convert_davis2017(
         parsed.source,
-        target(parsed.out, f"davis2017_{parsed.split}.json"),
+        target_of(parsed),
         split=parsed.split,
         labels=parsed.labels,
         strict=parsed.strict,
@@ -31,7 +38,11 @@ def _run_davis2017(parsed: argparse.Namespace) -> None:
 
 
 def _youtube_vos_options(parser: argparse.ArgumentParser) -> None:
-    add_common(parser, "folder of train, with JPEGImages, Annotations and meta.json")
+    add_common(
+        parser,
+        "folder of train, with JPEGImages, Annotations and meta.json",
+        lambda parsed: f"youtube_vos_{parsed.split}.json",
+    )
     parser.add_argument("--split", choices=("train", "valid"), default="train")
 
 
@@ -40,7 +51,7 @@ def _run_youtube_vos(parsed: argparse.Namespace) -> None:
 
     convert_youtube_vos(
         parsed.source,
-        target(parsed.out, f"youtube_vos_{parsed.split}.json"),
+        target_of(parsed),
         split=parsed.split,
         strict=parsed.strict,
         workers=parsed.workers,
@@ -48,7 +59,12 @@ def _run_youtube_vos(parsed: argparse.Namespace) -> None:
 
 
 def _ovis_options(parser: argparse.ArgumentParser) -> None:
-    add_common(parser, "folder of annotations_train.json and train")
+    add_common(
+        parser,
+        "folder of annotations_train.json and train",
+        lambda parsed: f"ovis_{parsed.split}.json",
+        files=_ovis_targets,
+    )
     parser.add_argument("--split", choices=("train", "valid", "test"), default="train")
     parser.add_argument(
         "--hold-out",
@@ -59,12 +75,17 @@ def _ovis_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _ovis_targets(parsed: argparse.Namespace) -> list[Path]:
+    out = target_of(parsed)
+    return [out, held_out_file(out)] if parsed.hold_out else [out]
+
+
 def _run_ovis(parsed: argparse.Namespace) -> None:
     from faim.data.converters.ovis import convert_ovis
 
     convert_ovis(
         parsed.source,
-        target(parsed.out, f"ovis_{parsed.split}.json"),
+        target_of(parsed),
         split=parsed.split,
         hold_out=parsed.hold_out,
         strict=parsed.strict,
@@ -83,7 +104,11 @@ def _amount(text: str) -> float:
 
 
 def _epic_options(parser: argparse.ArgumentParser) -> None:
-    add_common(parser, "folder of object_detection_images, or of kitchens with it")
+    add_common(
+        parser,
+        "folder of object_detection_images, or of kitchens with it",
+        lambda parsed: f"epic_kitchens{f'_{parsed.only}' if parsed.only else ''}.json",
+    )
     parser.add_argument("--annotations", type=Path, metavar="DIR", help="folder of the CSV files")
     parser.add_argument(
         "--split", type=Path, metavar="CSV", help="video_id,split (default: made from the names)"
@@ -97,10 +122,9 @@ def _epic_options(parser: argparse.ArgumentParser) -> None:
 def _run_epic(parsed: argparse.Namespace) -> None:
     from faim.data.converters.epic_kitchens import convert_epic_kitchens
 
-    name = f"epic_kitchens_{parsed.only}.json" if parsed.only else "epic_kitchens.json"
     convert_epic_kitchens(
         parsed.source,
-        target(parsed.out, name),
+        target_of(parsed),
         annotations=parsed.annotations,
         split=parsed.split,
         only=parsed.only,
@@ -111,7 +135,11 @@ def _run_epic(parsed: argparse.Namespace) -> None:
 
 
 def _mot_options(parser: argparse.ArgumentParser) -> None:
-    add_common(parser, "folder of MOT17 or MOT20")
+    add_common(
+        parser,
+        "folder of MOT17 or MOT20",
+        lambda parsed: f"mot_{parsed.half}.json" if parsed.half else "mot.json",
+    )
     parser.add_argument(
         "--detector", default="FRCNN", help="of MOT17's three: DPM, FRCNN (default) or SDP"
     )
@@ -121,8 +149,7 @@ def _mot_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--crowds",
         action="store_true",
-        help="keep people not considered, as crowds: for other tools, as faim's training and "
-        "figures leave crowds out and do not take them for ignored regions",
+        help="keep people not considered, as crowds: to find one is then not wrong",
     )
 
 
@@ -131,7 +158,7 @@ def _run_mot(parsed: argparse.Namespace) -> None:
 
     convert_mot(
         parsed.source,
-        target(parsed.out, f"mot_{parsed.half}.json" if parsed.half else "mot.json"),
+        target_of(parsed),
         detector=parsed.detector,
         half=parsed.half,
         crowds=parsed.crowds,
@@ -141,10 +168,36 @@ def _run_mot(parsed: argparse.Namespace) -> None:
 
 
 def _yolo_options(parser: argparse.ArgumentParser) -> None:
-    add_common(parser, "folder of images and labels; each folder of images is a video")
+    add_common(
+        parser,
+        "folder of images and labels, or of a data.yaml",
+        files=lambda parsed: _yolo_targets(parsed).values(),
+    )
     parser.add_argument(
         "--names", help="classes, separated by commas (default: of data.yaml or classes.txt)"
     )
+    parser.add_argument(
+        "--split",
+        choices=SPLITS,
+        help="of data.yaml (default: every one, each in its own file, NAME_SPLIT.json)",
+    )
+    parser.add_argument(
+        "--labels",
+        metavar="FORM",
+        help="what a label line holds, where that cannot be told: box, polygon, pose or obb, and "
+        "after it +confidence, +track or +confidence+track",
+    )
+
+
+def _yolo_targets(parsed: argparse.Namespace) -> dict[str | None, Path]:
+    """The JSON file of every split to convert; without splits, of all under None."""
+    from faim.data.converters.yolo_folder import splits_of
+
+    splits = (parsed.split,) if parsed.split else splits_of(parsed.source)
+    out = target_of(parsed)
+    if len(splits) <= 1:
+        return {(splits[0] if splits else None): out}
+    return {split: out.with_stem(f"{out.stem}_{split}") for split in splits}
 
 
 def _run_yolo(parsed: argparse.Namespace) -> None:
@@ -153,13 +206,16 @@ def _run_yolo(parsed: argparse.Namespace) -> None:
     names = None if parsed.names is None else [name.strip() for name in parsed.names.split(",")]
     if names is not None and not all(names):
         raise FaimError(f"--names {parsed.names!r}: an empty name; expected names like cat,dog")
-    convert_yolo_folder(
-        parsed.source,
-        target(parsed.out, "annotations.json"),
-        names=names,
-        strict=parsed.strict,
-        workers=parsed.workers,
-    )
+    for split, out in _yolo_targets(parsed).items():
+        convert_yolo_folder(
+            parsed.source,
+            out,
+            names=names,
+            split=split,
+            labels=parsed.labels,
+            strict=parsed.strict,
+            workers=parsed.workers,
+        )
 
 
 VIDEO_KINDS: tuple[Kind, ...] = (

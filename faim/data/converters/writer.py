@@ -12,12 +12,13 @@ from typing import IO, Any
 
 from faim.data.converters.items import Category, Problems
 from faim.data.converters.summary import Summary
+from faim.files import scratch_folder, write_whole
 
 _LISTS = ("videos", "images", "annotations")
 
 
 def write_coco_vid(
-    kept: Iterable[Mapping[str, Any]], classes: Sequence[Category], scratch: Path, summary: Summary
+    kept: Iterable[Mapping[str, Any]], classes: Sequence[Category], folder: Path, summary: Summary
 ) -> None:
     """Number everything from 1 and write the file, whole or not at all; not without videos.
 
@@ -25,14 +26,16 @@ def write_coco_vid(
         kept: of each job `video`, what `video_entries` returned, and `counts`, `examples` and
             `notes` of its problems.
         classes: the categories.
-        scratch: a folder for intermediate files, on the same disk.
+        folder: where intermediate files may lie for a moment.
         summary: names the file, and is filled.
 
     Raises:
-        OSError: a file cannot be written.
+        OSError: an intermediate file cannot be written.
+        FaimError: the file cannot be written.
     """
     summary.annotations_by_class = Counter({category.name: 0 for category in classes})
     with ExitStack() as stack:
+        scratch = stack.enter_context(scratch_folder(folder))
         parts = {
             name: stack.enter_context((scratch / f"{name}.txt").open("w+", encoding="utf-8"))
             for name in _LISTS
@@ -40,10 +43,7 @@ def write_coco_vid(
         for name, entry in _numbered(kept, classes, summary):
             parts[name].write(("" if entry["id"] == 1 else ",\n") + _json(entry))
         if summary.videos:
-            whole = scratch / "whole.json"
-            with whole.open("w", encoding="utf-8") as file:
-                _join(parts, classes, file)
-            whole.replace(summary.path)
+            write_whole(summary.path, lambda part: _join(parts, classes, part))
 
 
 def _numbered(
@@ -98,18 +98,19 @@ def _annotation(
     }
 
 
-def _join(parts: Mapping[str, IO[str]], classes: Sequence[Category], file: IO[str]) -> None:
+def _join(parts: Mapping[str, IO[str]], classes: Sequence[Category], path: Path) -> None:
     categories = [
         {**category.extra, "id": number, "name": category.name}
         for number, category in enumerate(classes, 1)
     ]
-    file.write(f'{{"categories": {_json(categories)}')
-    for name, part in parts.items():
-        file.write(f',\n"{name}": [\n')
-        part.seek(0)
-        copyfileobj(part, file)
-        file.write("\n]")
-    file.write("}\n")
+    with path.open("w", encoding="utf-8") as file:
+        file.write(f'{{"categories": {_json(categories)}')
+        for name, part in parts.items():
+            file.write(f',\n"{name}": [\n')
+            part.seek(0)
+            copyfileobj(part, file)
+            file.write("\n]")
+        file.write("}\n")
 
 
 def _json(value: Any) -> str:

@@ -1,9 +1,9 @@
-"""Folders of images with YOLO's label files to CocoVID: every folder of images is a video.
+"""Folders of images with YOLO's label files to CocoVID.
 
 `images/<video>/000001.jpg` has its labels in `labels/<video>/000001.txt`, as Ultralytics finds
-them; or in a folder `labels` beside the images' own; or next to the image. One line an object,
-normalised by the image's size: `class cx cy w h`, or a polygon `class x1 y1 x2 y2 x3 y3 …`, which
-becomes a mask and its box; each may end in the number of its track.
+them; or in a folder `labels` beside the images' own; or next to the image. Images in one folder are
+of one video if their names differ in the frame's number alone. What a line of a label file holds is
+decided for the whole data set, see `yolo_forms`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from rich.console import Console
 
 from faim.data.converters.builder import (
@@ -27,22 +25,35 @@ from faim.data.converters.builder import (
     VideoItem,
     convert_videos,
 )
-from faim.data.image_size import image_size
-from faim.data.mask_encoding import encode_polygon
+from faim.data.converters.yolo_data import (
+    NAME_FILES,
+    YAML_FILES,
+    YoloData,
+    find_data,
+    listed_images,
+)
+from faim.data.converters.yolo_forms import Evidence, LineForm, decide_form
+from faim.data.converters.yolo_videos import frame_name, group_frames, strangers
 from faim.errors import FaimError
-from faim.runtime.sources import IMAGE_EXTENSIONS, natural_key
+from faim.pictures.files import IMAGE_EXTENSIONS, natural_key
+from faim.pictures.reading import image_size
+from faim.reading import read_text
 
-#: Files of class names, not of labels.
-_NAME_FILES = ("classes.txt", "obj.names")
+#: Label files, evenly spread, by which the form of the lines is decided.
+_MOST_READ = 10_000
 
 
 @dataclass(frozen=True)
 class FolderJob:
-    """One folder of images, and that of their labels."""
+    """The images of one video, in order, and the folder of their labels."""
 
     key: str
-    images: Path
+    images: tuple[Path, ...]
     labels: Path
+
+    def label(self, image: Path) -> Path:
+        """Where an image's labels would be."""
+        return self.labels / f"{image.stem}.txt"
 
 
 def convert_yolo_folder(
@@ -50,40 +61,50 @@ def convert_yolo_folder(
     out: Path,
     *,
     names: Sequence[str] | None = None,
+    split: str | None = None,
+    labels: str | None = None,
     strict: bool = False,
     workers: int = 0,
     console: Console | None = None,
 ) -> Summary:
-    """Write the CocoVID JSON of all folders of images below `root`.
+    """Write the CocoVID JSON of all images below `root`, or of one split of its `data.yaml`.
 
-    Frames are in natural order (`2` before `10`). An image without a label file has no objects;
-    their number is told, and with `strict` it is an error.
+    Frames are in the order of their numbers (`2` before `10`). An image without a label file has no
+    objects; their number is told, and with `strict` it is an error. Videos whose neighbouring
+    frames do not look alike are told too.
 
     Args:
         root: a folder of images, or of such folders.
         out: the JSON file.
         names: the classes; by default of `data.yaml` or `classes.txt` in `root` or above it.
+        split: "train", "val" or "test" of `data.yaml`; None takes everything below `root`.
+        labels: what a line holds, one of `yolo_forms.LABELS`; None decides by what is there.
         strict: the first problem is an error.
         workers: processes.
         console: see `convert_videos`.
 
     Raises:
-        FaimError: there are no images or class names; see `convert_videos`.
+        FaimError: there are no images or class names; the lines' form cannot be told; see
+            `convert_videos`.
     """
-    root = root.resolve()
-    if not root.is_dir():
-        raise FaimError(f"{root}: no such folder; expected folders of images and labels")
-    classes = list(names) if names else read_names(root)
-    jobs = [
-        FolderJob(_video_name(each, root), each, _labels(each, root)) for each in _folders(root)
-    ]
+    root = _existing(root)
+    data = YoloData(tuple(names), {}) if names and split is None else find_data(root)
+    if split is not None and split not in data.splits:
+        known = ", ".join(data.splits) or "none"
+        raise FaimError(f"{root}: data.yaml has no split {split!r}; expected one of its: {known}")
+    jobs = _jobs((root,) if split is None else data.splits[split], root)
     if not jobs:
         raise FaimError(
             f"{root}: no images in it; expected files ending in {', '.join(IMAGE_EXTENSIONS)}"
         )
+    if labels is None:
+        form = decide_form(_evidence(jobs), data.keypoints, str(root))
+    else:
+        form = LineForm.named(labels, data.keypoints)
+    classes = list(names or data.names)
     return convert_videos(
         jobs,
-        partial(read_folder, classes=len(classes), strict=strict),
+        partial(read_folder, classes=len(classes), form=form, strict=strict),
         [Category(name) for name in classes],
         out,
         strict=strict,
@@ -92,86 +113,100 @@ def convert_yolo_folder(
     )
 
 
-def read_names(root: Path) -> list[str]:
-    """The class names of `data.yaml` or `classes.txt`, in `root` or up to two folders above.
+def splits_of(root: Path) -> tuple[str, ...]:
+    """The splits that a `data.yaml` in `root` names; none without one.
 
     Raises:
-        FaimError: there is none, or it does not say names.
+        FaimError: there is no such folder, or the file does not say what it should.
     """
-    for folder in (root, *root.parents[:2]):
-        for name in ("data.yaml", "data.yml"):
-            if (folder / name).is_file():
-                return _yaml_names(folder / name)
-        for name in _NAME_FILES:
-            if (folder / name).is_file():
-                lines = (folder / name).read_text(encoding="utf-8", errors="replace").splitlines()
-                names = [line.strip() for line in lines if line.strip()]
-                if not names:
-                    raise FaimError(f"{folder / name}: names no class; expected at least one")
-                return names
-    raise FaimError(
-        f"{root}: no class names; expected data.yaml or classes.txt there, or names given"
-    )
+    root = _existing(root)
+    there = any((root / name).is_file() for name in YAML_FILES)
+    return tuple(find_data(root).splits) if there else ()
 
 
-def _yaml_names(path: Path) -> list[str]:
-    import yaml  # type: ignore[import-untyped]
-
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise FaimError(f"{path}: is not YAML ({reason}); expected `names`") from error
-    found: Any = content.get("names") if isinstance(content, dict) else None
-    if isinstance(found, dict) and set(found) == set(range(len(found))):
-        found = [found[number] for number in range(len(found))]
-    if found in ([], {}):
-        raise FaimError(f"{path}: names no class; expected at least one")
-    if not isinstance(found, list):
-        raise FaimError(f"{path}: has names {found!r}; expected a list, or numbers from 0 to names")
-    for name in found:
-        if isinstance(name, bool) or not isinstance(name, (str, int, float)):
-            raise FaimError(
-                f"{path}: has the class name {name!r}; expected text (in quotes, where YAML reads "
-                "something else)"
-            )
-    return [str(name) for name in found]
+def _existing(root: Path) -> Path:
+    root = root.resolve()
+    if not root.is_dir():
+        raise FaimError(f"{root}: no such folder; expected folders of images and labels")
+    return root
 
 
-def read_folder(job: FolderJob, classes: int, strict: bool) -> tuple[VideoItem | None, Problems]:
-    """One folder's frames, in natural order; `frame_id` is the place in it."""
+def _jobs(places: Sequence[Path], root: Path) -> list[FolderJob]:
+    """One a video, of the folders and lists of images at `places`."""
+    folders: dict[Path, list[Path]] = {}
+    for place in places:
+        if place.is_dir():
+            folders |= {folder: _images(folder) for folder in _folders(place.resolve())}
+        else:
+            for image in dict.fromkeys(listed_images(place)):
+                folders.setdefault(image.parent.resolve(), []).append(image)
+    jobs = []
+    for folder, images in folders.items():
+        base = root if folder.is_relative_to(root) else folder.parent
+        video, labels = _video_name(folder, base), _labels(folder, base)
+        for group in group_frames(images):
+            key = f"{video}/{group.name}" if group.name else video
+            jobs.append(FolderJob(key, group.images, labels))
+    return jobs
+
+
+def _evidence(jobs: Sequence[FolderJob]) -> Evidence:
+    """What the label lines have in common; files that cannot be read are told of later."""
+    files = [job.label(image) for job in jobs for image in job.images]
+    evidence = Evidence()
+    for file in files[:: -(-len(files) // _MOST_READ)]:
+        if not file.is_file():
+            continue
+        try:
+            lines = read_text(file, "labels").splitlines()
+        except FaimError:
+            continue
+        for number, line in enumerate(lines, 1):
+            evidence.add(line.split(), f"{file}:{number}")
+    return evidence
+
+
+def read_folder(
+    job: FolderJob, classes: int, form: LineForm, strict: bool
+) -> tuple[VideoItem | None, Problems]:
+    """One video's frames; `frame_id` is the place in it, read or not."""
     problems = Problems(strict)
     frames: list[FrameItem] = []
-    stems: set[str] = set()
-    for file in _images(job.images):
-        if file.stem in stems:
+    names: set[str] = set()
+    for place, file in enumerate(job.images):
+        if frame_name(file) in names:
             problems.add("duplicate frame", str(file))
             continue
-        stems.add(file.stem)
+        names.add(frame_name(file))
         try:
             width, height = image_size(file)
         except FaimError as error:
             problems.add("unreadable", str(error))
             continue
-        path = job.labels / f"{file.stem}.txt"
+        path = job.label(file)
         boxes: tuple[BoxItem, ...] = ()
         if path.is_file():
-            boxes = tuple(_boxes(path, classes, width, height, problems))
+            boxes = tuple(_boxes(path, classes, form, (width, height), problems))
         elif strict:
             problems.add("no label file", str(path))
         else:
             problems.note("no label file")
-        frames.append(FrameItem(file, width, height, len(frames), boxes))
+        frames.append(FrameItem(file, width, height, place, boxes))
+    if where := strangers([frame.file for frame in frames]):
+        problems.add("video whose neighbouring frames do not look alike", where)
     return (VideoItem(job.key, tuple(frames)) if frames else None), problems
 
 
 def _boxes(
-    path: Path, classes: int, width: int, height: int, problems: Problems
+    path: Path, classes: int, form: LineForm, size: tuple[int, int], problems: Problems
 ) -> Iterator[BoxItem]:
+    try:
+        lines = read_text(path, "label lines").splitlines()
+    except FaimError as error:
+        problems.add("unreadable", str(error))
+        return
     seen: set[str] = set()
-    for number, line in enumerate(
-        path.read_text(encoding="utf-8", errors="replace").splitlines(), 1
-    ):
+    for number, line in enumerate(lines, 1):
         cells = line.split()
         if not cells:
             continue
@@ -181,31 +216,14 @@ def _boxes(
             continue
         seen.add(" ".join(cells))
         try:
-            box = _parse(cells, width, height)
-        except ValueError:
+            box = form.parse(cells, *size)
+        except (ValueError, OverflowError):
             problems.add("unreadable", f"{where} ({line[:60]!r})")
             continue
         if 0 <= box.category < classes:
             yield box
         else:
             problems.add("unknown class", f"{where} (class {box.category} of {classes})")
-
-
-def _parse(cells: list[str], width: int, height: int) -> BoxItem:
-    """One line; ValueError if it is neither a box nor a polygon."""
-    # A class and pairs of numbers: an even count of cells has a track at its end.
-    track = max(int(cells[-1]), -1) if len(cells) % 2 == 0 else -1
-    category = int(cells[0])
-    values = np.array(cells[1 : len(cells) - (len(cells) + 1) % 2], np.float64)
-    if values.size < 4 or not np.isfinite(values).all():
-        raise ValueError("too few numbers")
-    points = values.reshape(-1, 2) * (width, height)
-    if len(points) == 2:
-        (x, y), (w, h) = points.tolist()
-        return BoxItem(category, (x - w / 2, y - h / 2, x + w / 2, y + h / 2), track=track)
-    (x1, y1), (x2, y2) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
-    mask = encode_polygon(points, height, width)
-    return BoxItem(category, (x1, y1, x2, y2), track=track, segmentation=mask)
 
 
 def _folders(root: Path) -> list[Path]:
@@ -256,7 +274,7 @@ def _labels(folder: Path, root: Path) -> Path:
         places.insert(0, Path(*parts[:last], "labels", *parts[last + 1 :]))
     for place in places:
         if place.is_dir() and any(
-            path.suffix == ".txt" and path.name not in _NAME_FILES for path in place.iterdir()
+            path.suffix == ".txt" and path.name not in NAME_FILES for path in place.iterdir()
         ):
             return place
     return places[0]

@@ -34,9 +34,9 @@ from faim.data.converters.builder import (
 from faim.data.converters.davis2017 import read_indices
 from faim.data.converters.masked_video import read_masked_video
 from faim.data.mask_encoding import encode
-from faim.data.records import read_json
 from faim.data.rules import is_small
 from faim.errors import FaimError
+from faim.reading import read_json
 
 #: The class of objects without one.
 NO_CLASS = "object"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -24,6 +22,7 @@ from faim.data.synth.degrade import Severity
 from faim.data.synth.scene import BoolMask, Scene
 from faim.data.synth.textures import CLASS_NAMES
 from faim.errors import FaimError
+from faim.files import write_whole
 
 #: Of each edition; changes whenever the same arguments give other files.
 VERSIONS: dict[Edition, str] = {1: "1.0", 2: "2.0"}
@@ -193,19 +192,6 @@ def _telling_where(out: Path) -> Iterator[None]:
         raise FaimError(f"cannot write the data set to {out}: {error.strerror or error}") from error
 
 
-def _write_json(path: Path, data: dict[str, Any]) -> None:
-    """Write JSON under another name first, so that `path` is never half a file."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".annotations-", suffix=".json")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(data, stream, separators=(",", ":"))
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
 def generate(
     out: Path,
     *,
@@ -260,5 +246,6 @@ def generate(
         for records in _each_video(recipe, videos, out, workers):
             ledger.add(records)
             bar.advance(task)
-        _write_json(target, ledger.data)
+        text = json.dumps(ledger.data, separators=(",", ":"))
+        write_whole(target, lambda part: part.write_text(text, encoding="utf-8"))
     return target

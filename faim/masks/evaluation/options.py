@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from faim.arguments import path
-from faim.errors import FaimError
+from faim.outputs import add_input, add_output, check_outputs, nothing
 
 
 @dataclass(frozen=True)
@@ -40,11 +39,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "truth", type=path, metavar="TRUTH.json", help="the same images with true masks"
     )
-    parser.add_argument(
-        "--images", type=path, metavar="DIR", help="where image names start (for --video)"
+    add_input(
+        parser,
+        "--images",
+        reads=nothing,
+        type=path,
+        metavar="DIR",
+        help="where image names start (for --video)",
     )
-    parser.add_argument("--json", type=path, metavar="FILE", help="write the figures as JSON")
-    parser.add_argument(
+    add_output(parser, "--json", type=path, metavar="FILE", help="write the figures as JSON")
+    add_output(
+        parser,
         "--video",
         type=path,
         metavar="FILE|DIR",
@@ -77,7 +82,8 @@ def run_masks_eval(options: MasksEvalOptions, console: Console | None = None) ->
     from faim.masks.evaluation.progress import bar
     from faim.masks.evaluation.table import print_scores
 
-    _keep_inputs(options)
+    outputs = [path for path in (options.json, options.video) if path is not None]
+    check_outputs(outputs, [options.predicted, options.truth])
     console = console or Console(highlight=False, soft_wrap=True)
     if options.json:
         check_writable(options.json)
@@ -85,7 +91,6 @@ def run_masks_eval(options: MasksEvalOptions, console: Console | None = None) ->
     predicted, truth = CocoVid(options.predicted), CocoVid(options.truth, options.images)
     with bar("masks", len(truth.frames)) as done:
         scores = evaluate_masks(predicted, truth, done)
-    print_scores(scores, f"{options.predicted} against {options.truth}", console)
     content = {
         "predicted": str(options.predicted),
         "truth": str(options.truth),
@@ -94,15 +99,13 @@ def run_masks_eval(options: MasksEvalOptions, console: Console | None = None) ->
     }
     if options.json:
         write_json(options.json, content)
-    if writer:
-        with bar("video", len(truth.frames)) as done:
-            written = writer.write(predicted, truth, scores, done)
+    written: list[Path] = []
+    try:
+        if writer:
+            with bar("video", len(truth.frames)) as done:
+                written = writer.write(predicted, truth, scores, done)
+    finally:  # after the files, which a closed terminal must not cost; but also where they fail
+        print_scores(scores, f"{options.predicted} against {options.truth}", console)
+    if written:
         console.print(f"wrote {', '.join(map(str, written))}", markup=False)
     return content
-
-
-def _keep_inputs(options: MasksEvalOptions) -> None:
-    inputs = {os.path.realpath(each) for each in (options.predicted, options.truth)}
-    for output in (options.json, options.video):
-        if output is not None and os.path.realpath(output) in inputs:
-            raise FaimError(f"{output}: is one of the files to compare; expected another to write")

@@ -7,7 +7,6 @@ from contextlib import closing
 from itertools import chain, count, islice
 from pathlib import Path
 
-import cv2
 import numpy as np
 import supervision as sv
 
@@ -18,6 +17,7 @@ from faim.masks.evaluation.evaluate import read_or_none
 from faim.masks.evaluation.matching import Pair, match_annotations, match_frames
 from faim.masks.evaluation.scores import MaskScores
 from faim.masks.protocol import Image, Mask
+from faim.pictures.lettering import put_text, text_size
 from faim.runtime.frames import Frame
 from faim.runtime.results import FrameResult
 from faim.runtime.video_sink import VIDEO_EXTENSIONS, VideoSink
@@ -139,19 +139,12 @@ def draw_overlay(
 
 
 def _with_caption(scene: Image, text: str) -> Image:
-    """The text, white on black, in the upper left corner; OpenCV's letters are ASCII."""
-    text = text.encode("ascii", "replace").decode()
+    """The text, white on black, in the upper left corner of the scene, which is changed."""
     scale = max(0.35, sv.calculate_optimal_text_scale((scene.shape[1], scene.shape[0])))
-    (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
-    return sv.draw_text(
-        scene,
-        text,
-        sv.Point(_PADDING + width // 2, _PADDING + height // 2),
-        text_color=sv.Color.WHITE,
-        text_scale=scale,
-        text_padding=_PADDING,
-        background_color=sv.Color.BLACK,
-    )
+    width, height = text_size(text, scale)
+    scene[: height + 2 * _PADDING, : width + 2 * _PADDING] = 0
+    put_text(scene, text, (_PADDING, height + _PADDING), scale, (255, 255, 255))
+    return scene
 
 
 def _detections(masks: list[Mask], numbers: list[int]) -> sv.Detections:

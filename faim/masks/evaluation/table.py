@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from faim.masks.evaluation.scores import FOUND, MaskScores, Means
+from faim.text import printable
 
 #: What the columns of `cells` are.
 COLUMNS = ("J", "F", f"J > {FOUND:g}")
@@ -22,7 +23,7 @@ def print_scores(scores: MaskScores, title: str, console: Console) -> None:
         table.add_column(name, footer, justify="left" if name == "sequence" else "right")
     for sequence in scores.sequences:
         counts = str(len(sequence.objects)), str(sequence.masks)
-        table.add_row(Text(sequence.name), *counts, *cells(sequence.means))
+        table.add_row(Text(printable(sequence.name)), *counts, *cells(sequence.means))
     console.print(table)
     for kind, count in scores.counts.items():
         if count and kind != "matched":

@@ -12,11 +12,15 @@ from faim.errors import FaimError
 from faim.files import check_writable, write_tensors
 from faim.masks.video.config import BoxVosConfig
 from faim.masks.video.network import BoxVos
+from faim.reading import parse_json, shown
 from faim.state_dicts import (
+    Shapes,
     check_finite,
     check_is_there,
+    check_shapes,
     load_weights,
     read_safetensors,
+    shapes_of,
 )
 from faim.training.typed import check_values
 
@@ -52,22 +56,29 @@ def load_box_vos(path: Path, device: str | torch.device = "cpu") -> BoxVos:
     check_is_there(path)
     if path.suffix != ".safetensors":
         raise FaimError(f"{path}: not a .safetensors file; expected a box-to-mask checkpoint")
-    metadata, state = read_safetensors(path)
-    if metadata.get("format") != FORMAT:
-        raise FaimError(
-            f"{path}: a checkpoint of {metadata.get('format', 'something else')!r}; expected one "
-            "of exps/boxvos_r50.py or its like"
-        )
+
+    def check(metadata: dict[str, str], shapes: Shapes) -> None:
+        with torch.device("meta"):  # without the memory for it
+            own = shapes_of(BoxVos(_config(path, metadata)).state_dict())
+        check_shapes(shapes, own, path, "the model of its config")
+
+    metadata, state = read_safetensors(path, check)
     check_finite(state, path)
-    model = BoxVos(_read_config(metadata.get("config", ""), path))
+    model = BoxVos(_config(path, metadata))
     load_weights(model, state, path)
     return model.eval().to(device)
 
 
-def _read_config(text: str, path: Path) -> BoxVosConfig:
+def _config(path: Path, metadata: dict[str, str]) -> BoxVosConfig:
+    if metadata.get("format") != FORMAT:
+        raise FaimError(
+            f"{path}: a checkpoint of {shown(metadata.get('format', 'something else'))}; expected "
+            "one of exps/boxvos_r50.py or its like"
+        )
     try:
-        return BoxVosConfig(**check_values(json.loads(text), BoxVosConfig))
-    except (TypeError, ValueError, AttributeError, RecursionError) as error:
+        values = parse_json(metadata.get("config", ""), "config", "BoxVosConfig's values")
+        return BoxVosConfig(**check_values(values, BoxVosConfig))
+    except (TypeError, ValueError, AttributeError) as error:
         raise FaimError(f"{path}: a damaged config ({error}); expected BoxVosConfig's") from error
     except FaimError as error:
         raise FaimError(f"{path}: {error}") from error

@@ -22,6 +22,7 @@ from faim.masks.video.tracks import tracks_of
 from faim.training.common import CommonExperiment, at_least, share
 from faim.training.data_module import data_identity, read_data
 from faim.training.schedule import Steps, WarmupCosine
+from faim.wording import counted
 
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback
@@ -225,8 +226,9 @@ class BoxVosExperiment(CommonExperiment):
         config = self.config()
         videos, frames = sum(len(d.videos) for d in data), sum(len(d.frames) for d in data)
         return (
-            f"box-to-mask network with {config.backbone}, {self.train_frames} frames of "
-            f"{config.size[1]}x{config.size[0]}, {videos} videos, {frames} frames"
+            f"box-to-mask network with {config.backbone}, {counted(self.train_frames, 'frame')} of "
+            f"{config.size[1]}x{config.size[0]}, {counted(videos, 'video')}, "
+            f"{counted(frames, 'frame')}"
         )
 
 

@@ -13,7 +13,6 @@ from faim.masks.video.checkpoint import load_box_vos, make_box_vos
 from faim.masks.video.experiment import BoxVosExperiment
 from faim.masks.video.lovasz import lovasz_hinge, lovasz_sigmoid
 from faim.masks.video.network import BoxVos
-from faim.state_dicts import is_folded
 from faim.training.steps import TrainingModule
 
 #: The segmentation loss of Eq. 4, by name.
@@ -57,12 +56,6 @@ def starting_model(experiment: BoxVosExperiment) -> BoxVos:
         model.load_state_dict(known.state_dict())
     elif experiment.backbone_weights != RANDOM:
         load_backbone(model, experiment.backbone_weights)
-        if experiment.backbone_rate > 0 and is_folded(model.backbone.net.state_dict()):
-            raise FaimError(
-                f"{experiment.backbone_weights}: its batch norms are folded into the convolutions, "
-                "so training would not start from what it knows; expected backbone_rate=0, or the "
-                "weights as they were trained"
-            )
     if experiment.backbone_rate == 0:
         model.freeze_backbone = True
         model.backbone.requires_grad_(False)

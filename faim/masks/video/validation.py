@@ -16,29 +16,26 @@ from faim.masks.video.experiment import BoxVosExperiment
 from faim.masks.video.inference import TrackOptions, plan_windows, segment_track
 from faim.masks.video.network import BoxVos
 from faim.masks.video.tracks import Track, tracks_of
-from faim.training.checkpoints import SaveProgress
 from faim.training.validation import EpochEvaluation
 
 
 class ValidateMasks(EpochEvaluation):
     """The mean Jaccard index, in percent: the mean over objects of the mean over their frames."""
 
-    def __init__(
-        self, annotation_file: str, progress: SaveProgress, experiment: BoxVosExperiment
-    ) -> None:
-        """Evaluate on a CocoVID file with masks; write beside what `progress` does."""
-        super().__init__(progress)
-        self.annotation_file = Path(annotation_file)
-        self.experiment = experiment
+    experiment: BoxVosExperiment
 
-    def evaluate(self, model: Any, weights: Path, device: str) -> tuple[float, dict[str, float]]:
-        """See `EpochEvaluation`."""
+    def evaluate(
+        self, model: Any, weights: Path, device: str, frames: int | None = None
+    ) -> tuple[float, dict[str, float]]:
+        """See `EpochEvaluation`; objects are chosen."""
+        tracks = tracks_of(CocoVid(self.annotation_file))
+        stride = 1 if frames is None else -(-sum(map(len, tracks)) // frames)
         training = model.training
         model.eval()
         try:
             objects = [
                 np.mean(list(track_overlaps(model, track, self.experiment)))
-                for track in tracks_of(CocoVid(self.annotation_file))
+                for track in tracks[::stride]
             ]
         finally:
             model.train(training)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from faim.errors import FaimError
+from faim.export.checksums import check_file
 from faim.export.info import ExportInfo, GraphName
 
 
@@ -29,9 +30,10 @@ class GraphRunner(Protocol):
     info: ExportInfo
 
     def run(self, graph: GraphName, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """One graph, tensors by name, contiguous and on `device`.
+        """One graph, tensors by name, contiguous and on `device`; in several threads at once, too.
 
-        What comes out is overwritten by the next run of the same graph, unless it is cloned.
+        What comes out is overwritten by the next run of the same graph in the same thread, unless
+        it is cloned.
 
         Raises:
             FaimError: the graph fails; the sentence says where.
@@ -43,21 +45,16 @@ def graph_file(folder: Path, graph: GraphName, extensions: Sequence[str]) -> Pat
     """The file of a graph, with the first of the extensions that there is.
 
     Raises:
-        FaimError: there is none.
+        FaimError: there is none, or it is damaged (see `faim.export.checksums`).
     """
     for extension in extensions:
         path = folder / f"{graph}{extension}"
         if path.is_file():
+            check_file(path)
+            if extension == ".xml":
+                check_file(path.with_suffix(".bin"))  # its weights
             return path
     raise FaimError(
         f"{folder}: no {' or '.join(graph + extension for extension in extensions)}; expected a "
         "folder that faim export wrote"
-    )
-
-
-def missing_package(package: str, extra: str) -> FaimError:
-    """The sentence for an optional library that is not installed."""
-    return FaimError(
-        f"backend {extra}: the package {package} is not installed; expected it "
-        f"(pip install 'faim[{extra}]')"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -36,16 +37,37 @@ MIDDLE = patches.CELLS // 2
 
 
 class GraphDetector:
-    """A `VideoDetector` over a `GraphRunner`."""
+    """A `VideoDetector` over a `GraphRunner`, for several threads at once.
 
-    def __init__(self, runner: GraphRunner) -> None:
+    Args:
+        runner: runs the graphs.
+        reopen: makes the same detector from files, for copies and other processes, which the graphs
+            of most backends cannot be sent to; None where there are no files.
+    """
+
+    def __init__(
+        self, runner: GraphRunner, reopen: Callable[[], GraphDetector] | None = None
+    ) -> None:
         """See the class."""
-        self.runner = runner
+        self.runner, self.reopen = runner, reopen
         self.config = runner.info.config
         config = self.config
         self.fspm = FSPM(config.top_k, config.num_proposals, config.nms_train, config.nms_test)
         self.fspm.eval()
         self.aggregator: Aggregator = self._aggregator()
+
+    def __reduce__(self) -> tuple[Callable[[], GraphDetector], tuple[()]]:
+        """Pickles and deep copies are opened anew.
+
+        Raises:
+            FaimError: the model is in memory alone.
+        """
+        if self.reopen is None:
+            raise FaimError(
+                "detector: its model is in no file, so it cannot be copied or sent to another "
+                "process; expected one of faim.load"
+            )
+        return self.reopen, ()
 
     def _aggregator(self) -> Aggregator:
         if self.runner.info.aggregation == "ticam":

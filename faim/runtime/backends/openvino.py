@@ -14,6 +14,7 @@ from faim.errors import FaimError
 from faim.export.info import KEY, ExportInfo, GraphName, check_same_model
 from faim.runtime.backends.base import graph_file
 from faim.runtime.backends.openvino_library import core, load_openvino
+from faim.runtime.backends.sharing import MadeOnce, MadePerThread
 from faim.runtime.choices import Precision
 
 EXTENSIONS = (".xml", ".onnx")
@@ -26,9 +27,10 @@ _IN_FLOAT32 = ("step", "refine")
 
 @dataclass(frozen=True)
 class _Compiled:
-    """A graph ready to run: its request, the place of each input, the names of the outputs."""
+    """A graph ready to run: OpenVINO's model, the place of each input, the names of the outputs."""
 
-    request: Any
+    model: Any
+    info: ExportInfo
     inputs: dict[str, int]
     outputs: list[str]
 
@@ -57,11 +59,14 @@ class OpenVINORunner:
         self._core = core()
         self._tensor = openvino.Tensor
         self._folder, self._wanted, self._threads = folder, precision, threads
-        self._compiled: dict[GraphName, _Compiled] = {}
-        self._infos: dict[GraphName, ExportInfo] = {}
-        frame = self._load("frame")
-        self.info = self._infos["frame"]
-        computed = frame.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+        self._compiled = MadeOnce(self._load)
+        # A request that runs in one thread is "busy" to others, and what comes out lies in it.
+        self._requests: MadePerThread[GraphName, Any] = MadePerThread(
+            lambda graph: self._compiled[graph].model.create_infer_request()
+        )
+        frame = self._compiled["frame"]
+        self.info = frame.info
+        computed = frame.model.get_property("INFERENCE_PRECISION_HINT").get_type_name()
         float_part = _SHORT.get(computed, computed)
         if precision not in ("auto", _SHORT.get(computed, computed)):
             raise FaimError(
@@ -73,39 +78,39 @@ class OpenVINORunner:
 
     def run(self, graph: GraphName, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """See `GraphRunner.run`."""
-        if graph not in self._compiled:
-            self._load(graph)
-        compiled = self._compiled[graph]
+        compiled, request = self._compiled[graph], self._requests[graph]
         try:
             # Tensors are handed over by reference; `infer` with a dictionary takes longer to
             # look at it than some graphs take to run.
             for name, tensor in inputs.items():
-                compiled.request.set_input_tensor(
+                request.set_input_tensor(
                     compiled.inputs[name], self._tensor(tensor.numpy(), shared_memory=True)
                 )
-            compiled.request.start_async()
-            compiled.request.wait()
+            request.start_async()
+            request.wait()
         except (RuntimeError, KeyError) as error:
             raise FaimError(
                 f"{self._folder}: the {graph} graph fails ({_reason(error)})"
             ) from error
         return {
-            name: torch.from_numpy(compiled.request.get_output_tensor(place).data)
+            name: torch.from_numpy(request.get_output_tensor(place).data)
             for place, name in enumerate(compiled.outputs)
         }
 
-    def _load(self, graph: GraphName) -> Any:
+    def _load(self, graph: GraphName) -> _Compiled:
         path = graph_file(self._folder, graph, EXTENSIONS)
         try:
             model = self._core.read_model(path)
-        except RuntimeError as error:
+            metadata = _metadata(model)
+        except Exception as error:  # its errors have no common class
             raise FaimError(
                 f"{path}: cannot be read by OpenVINO ({_reason(error)}); expected a file of faim "
                 "export"
             ) from error
-        self._infos[graph] = ExportInfo.from_json(_metadata(model), str(path))
-        check_same_model(self._infos[graph], self._infos["frame"], str(path))
-        fragile = self._wanted == "auto" and self._infos[graph].config.variant in _FRAGILE
+        info = ExportInfo.from_json(metadata, str(path))
+        if graph != "frame":
+            check_same_model(info, self.info, str(path))
+        fragile = self._wanted == "auto" and info.config.variant in _FRAGILE
         exact = graph in _IN_FLOAT32 or fragile
         hint = "f32" if exact else _HINTS.get(self._wanted)
         settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
@@ -115,16 +120,16 @@ class OpenVINORunner:
             settings["INFERENCE_NUM_THREADS"] = self._threads
         try:
             compiled = self._core.compile_model(model, "CPU", settings)
-        except RuntimeError as error:
+        except Exception as error:  # as above
             raise FaimError(
                 f"{path}: OpenVINO cannot compile it for this processor ({_reason(error)})"
             ) from error
-        self._compiled[graph] = _Compiled(
-            compiled.create_infer_request(),
+        return _Compiled(
+            compiled,
+            info,
             {port.get_any_name(): place for place, port in enumerate(compiled.inputs)},
             [port.get_any_name() for port in compiled.outputs],
         )
-        return compiled
 
 
 def _metadata(model: Any) -> str:

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from faim.runtime.backends.base import missing_package
+from faim.extras import missing_package
 
 
 def load_openvino() -> Any:
@@ -24,7 +24,7 @@ def load_openvino() -> Any:
         with silent():
             import openvino
     except ImportError as error:
-        raise missing_package("openvino", "openvino") from error
+        raise missing_package("backend openvino", "openvino", "openvino") from error
     return openvino
 
 

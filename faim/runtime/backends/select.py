@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import get_args
@@ -17,12 +14,14 @@ import torch
 from loguru import logger
 
 from faim.errors import FaimError
-from faim.export.info import LAYOUT
+from faim.extras import missing_package
 from faim.models.aggregation import NoAggregation
 from faim.models.checkpoint import Aggregate, load_model
 from faim.models.ticam_detector import VideoModel
-from faim.runtime.backends.base import GraphRunner, graph_file, missing_package
+from faim.runtime.backends.base import GraphRunner, graph_file
+from faim.runtime.backends.graph_cache import NoCacheError, cached_graphs
 from faim.runtime.backends.graph_detector import GraphDetector
+from faim.runtime.backends.sharing import check_not_forked
 from faim.runtime.checks import resolve_device
 from faim.runtime.choices import MOST_THREADS, BackendName, Precision
 
@@ -36,7 +35,6 @@ _READERS: dict[str, tuple[BackendName, ...]] = {
 _EXPORTERS = ("onnx", "onnxscript", "onnxsim")
 #: What stands for "auto" when this environment variable is set.
 BACKEND_VARIABLE = "FAIM_BACKEND"
-CACHE_VARIABLE = "FAIM_CACHE"
 
 
 @dataclass(frozen=True)
@@ -91,6 +89,20 @@ def open_detector(
         FaimError: see `load_model`; or the backend is not installed, cannot run on the device or
             cannot read the folder's files.
     """
+    check_not_forked()
+    # Another process may have another working folder.
+    found = os.path.abspath(weights)  # noqa: PTH100 - links stay
+    detector = _open(weights, options, aggregate, size)
+    detector.reopen = partial(open_detector, found, options, aggregate=aggregate, size=size)
+    return detector
+
+
+def _open(
+    weights: str | Path,
+    options: BackendOptions,
+    aggregate: Aggregate,
+    size: tuple[int, int] | None,
+) -> GraphDetector:
     if os.path.isdir(weights):  # noqa: PTH112 - Path.is_dir raises for a name too long
         return _open_folder(Path(weights), options, aggregate, size)
     if Path(weights).suffix in _READERS:
@@ -108,16 +120,21 @@ def open_detector(
         _check_graph_options(backend, options)
         for package in (backend, *_EXPORTERS):
             if find_spec(package) is None:
-                raise missing_package(package, backend)
+                raise missing_package(f"backend {backend}", package, backend)
     model = load_model(weights, aggregate=aggregate)
-    if backend == "torch":
-        detector = torch_detector(model, options)
-        if size is not None:
-            detector.set_size(size)
-        return detector
-    folder = _cached_graphs(Path(weights), model, size or model.config.test_size)
-    detector = GraphDetector(_runner(backend, folder, options))
-    detector.warm_up()
+    if backend != "torch":
+        try:
+            folder = cached_graphs(Path(weights), model, size or model.config.test_size)
+            detector = GraphDetector(_runner(backend, folder, options))
+            detector.warm_up()
+            return detector
+        except NoCacheError as error:
+            if _wanted(options) != "auto":
+                raise
+            logger.warning("{}: torch runs the networks, which is slower", error)
+    detector = torch_detector(model, options)
+    if size is not None:
+        detector.set_size(size)
     return detector
 
 
@@ -243,47 +260,3 @@ def is_installed(backend: BackendName) -> bool:
     if backend == "tensorrt":
         return any(find_spec(name) is not None for name in ("tensorrt", "tensorrt_rtx"))
     return find_spec(backend) is not None
-
-
-def cache_folder() -> Path:
-    """Where exported graphs are kept: $FAIM_CACHE, else faim in the user's cache folder."""
-    chosen = os.environ.get(CACHE_VARIABLE)
-    if chosen:
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "faim"
-
-
-def _cached_graphs(weights: Path, model: VideoModel, size: tuple[int, int]) -> Path:
-    from faim.export.info import info_of
-    from faim.export.onnx import write_onnx_folder
-
-    digest = hashlib.sha256(weights.read_bytes())
-    info = info_of(model, "frame", size=size)
-    made_by = f"{LAYOUT} {version('faim')} {torch.__version__} {info.to_json()}"
-    digest.update(made_by.encode())
-    folder = cache_folder() / f"{weights.stem}-{digest.hexdigest()[:16]}"
-    if (folder / "frame.onnx").is_file():
-        return folder
-    logger.info("{}: exporting its graphs, once, in about 20 seconds", weights)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix="part-", dir=folder.parent))
-    except OSError as error:
-        raise _no_cache(folder.parent, error) from error
-    try:
-        write_onnx_folder(model, part, size)
-        part.replace(folder)
-    except OSError as error:
-        # Another process may have been quicker, which is as good.
-        if not (folder / "frame.onnx").is_file():
-            raise _no_cache(folder, error) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return folder
-
-
-def _no_cache(folder: Path, error: OSError) -> FaimError:
-    return FaimError(
-        f"{folder}: cannot keep exported graphs there ({error.strerror}); expected a writable "
-        f"folder, or another one in {CACHE_VARIABLE}, or --backend torch"
-    )

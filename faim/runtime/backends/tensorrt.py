@@ -15,6 +15,7 @@ from faim.export.info import GraphName, check_same_model
 from faim.export.tensorrt_library import TITLES, Library, load_library, reason_of, recording_logger
 from faim.runtime.backends.base import graph_file
 from faim.runtime.backends.engine_session import EngineSession
+from faim.runtime.backends.sharing import MadeOnce, MadePerThread
 
 EXTENSIONS = (".engine",)
 _AGAIN = "export it again"
@@ -49,18 +50,20 @@ class TensorRTRunner:
         self._trt: Any = load_library(self._library, "backend tensorrt")
         self._logger = recording_logger(self._trt)
         self._runtime = self._trt.Runtime(self._logger)
-        self._stream = torch.cuda.Stream(self.device)
-        self._sessions: dict[GraphName, EngineSession] = {}
-        self._load("frame")
+        self._engines = MadeOnce(self._load)
+        # A context serves one thread at a time, and its buffers hold what comes out.
+        self._sessions = MadePerThread(self._open)
+        self._streams = MadePerThread(torch.cuda.Stream)
+        self._sessions["frame"]
 
     def run(self, graph: GraphName, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """See `GraphRunner.run`."""
-        session = self._sessions.get(graph) or self._load(graph)
+        session = self._sessions[graph]
         self._logger.errors.clear()
         with torch.inference_mode(), torch.cuda.device(self.device):
             return session.run(inputs)
 
-    def _load(self, graph: GraphName) -> EngineSession:
+    def _load(self, graph: GraphName) -> tuple[EngineHeader, Any]:
         path = graph_file(self._folder, graph, EXTENSIONS)
         header, data = read_engine_file(path)
         self._check(header, graph, path)
@@ -72,17 +75,20 @@ class TensorRTRunner:
                     f"{path}: {TITLES[self._library]} {self._trt.__version__} cannot load the "
                     f"engine ({reason_of(self._logger.errors)}); {_AGAIN} on this machine"
                 )
-            session = EngineSession(
+        return header, engine
+
+    def _open(self, graph: GraphName) -> EngineSession:
+        header, engine = self._engines[graph]
+        with torch.cuda.device(self.device):
+            return EngineSession(
                 f"{self._folder}, the {graph} graph",
                 engine,
                 header.tensors,
-                stream=self._stream,
+                stream=self._streams[self.device],
                 device=self.device,
                 errors=self._logger.errors,
                 cuda_graphs=self._cuda_graphs,
             )
-        self._sessions[graph] = session
-        return session
 
     def _check(self, header: EngineHeader, graph: GraphName, path: Path) -> None:
         """All that would make the library refuse the engine, or run another one than meant."""

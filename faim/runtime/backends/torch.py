@@ -46,10 +46,11 @@ class TorchRunner:
         if precision == "auto":
             precision = "fp16" if self.device.type == "cuda" else "fp32"
         self.precision: str = precision
+        # Of the weights as they are in their file: other backends say the same of them.
+        self.info: ExportInfo = info_of(model, "frame", batch=None, dynamic_size=True)
         model = copy.deepcopy(model).to(self.device, _DTYPES[precision])
         if isinstance(model, TicamDetector):
             model.ticam.float()  # small, and its cosines are scaled by 25
-        self.info: ExportInfo = info_of(model, "frame", batch=None, dynamic_size=True)
         self._graphs: dict[GraphName, Graph] = {
             graph.name: graph for graph in graphs_of(model, model.config.test_size)
         }

@@ -110,7 +110,7 @@ def test_the_summary_in_words(tmp_path: Path) -> None:
     console = Console(width=60, record=True, quiet=False, file=(tmp_path / "log").open("w"))
     convert(tmp_path / "a[1].json", Clip("u"), Clip("bad"), console=console)
     text = console.export_text()
-    assert "1 videos, 2 frames" in text
+    assert "1 video, 2 frames" in text
     assert "missing annotation: 1, first bad.xml" in text
     assert "left out, other class: 4" in text
     assert f"wrote {tmp_path / 'a[1].json'}" in text

@@ -101,12 +101,14 @@ def test_wrong_folders_are_one_sentence(davis: Path, tmp_path: Path) -> None:
     with pytest.raises(FaimError, match=r"00001\.png: missing annotation"):
         convert_davis(davis, target, "coco")
     (davis / "JPEGImages/full").mkdir()
-    with pytest.raises(FaimError, match="expected a single folder, or 480p"):
+    with pytest.raises(FaimError, match="has the resolutions 360p, full; expected 480p"):
         convert_davis(davis, target, "coco")
     (davis / "JPEGImages/full").rmdir()
     (davis / "labels.json").unlink()
-    with pytest.raises(FaimError, match=r"labels\.json: no such file"):
-        convert_davis(davis, target, "coco")
+    with pytest.raises(
+        FaimError, match=r"labels\.json: no such file; expected one that says which"
+    ):
+        convert_davis(davis, target, clean_only=True)
     assert not target.exists()
 
 

@@ -74,10 +74,10 @@ def test_damaged_parts_are_counted(tmp_path: Path) -> None:
 
 def test_wrong_folders_are_one_sentence(tmp_path: Path) -> None:
     root = davis2017(tmp_path / "DAVIS")
-    with pytest.raises(FaimError, match=r"test\.txt: cannot be read"):
+    with pytest.raises(FaimError, match=r"test\.txt: no such file"):
         convert_davis2017(root, tmp_path / "a.json", split="test")
     (root / "ImageSets/2017/val.txt").write_text("\n")
     with pytest.raises(FaimError, match=r"val\.txt: is empty"):
         convert_davis2017(root, tmp_path / "a.json", split="val")
-    with pytest.raises(FaimError, match="1080p: no such folder"):
+    with pytest.raises(FaimError, match="has the resolutions 480p; expected 1080p"):
         convert_davis2017(root, tmp_path / "a.json", resolution="1080p")

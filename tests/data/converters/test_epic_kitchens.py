@@ -101,7 +101,7 @@ def test_given_splits(tmp_path: Path) -> None:
     write_text(split, "P01_01,train", "P01_01,S1")
     with pytest.raises(FaimError, match=r"split\.csv:2: is 'P01_01,S1'; expected"):
         read_split(split)
-    with pytest.raises(FaimError, match=r"none\.csv: cannot be read"):
+    with pytest.raises(FaimError, match=r"none\.csv: no such file"):
         read_split(tmp_path / "none.csv")
 
 

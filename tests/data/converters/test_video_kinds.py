@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from trees_other import davis2017, epic, mot, ovis, write_image, write_text
 
-from faim.cli import main
+from faim.cli import build_parser, main
 from faim.data.coco_vid import CocoVid
+from faim.outputs import written
 
 BOX = '1,pan,P01,P01_01,31,"[(100, 200, 300, 400)]"'
 
@@ -84,3 +85,24 @@ def test_several_processes_write_the_same_file(tmp_path: Path) -> None:
         assert main([*arguments, "--workers", str(workers)]) == 0
         files.append(out.read_bytes())
     assert files[0] == files[1]
+
+
+def test_every_file_that_is_written_is_known_before(tmp_path: Path) -> None:
+    """The gateway of outputs looks at what the options say, so they have to say all of it."""
+    for split in ("train", "val"):
+        write_image(tmp_path / f"yolo/images/{split}/a_1.jpg")
+    write_text(
+        tmp_path / "yolo/data.yaml", "train: images/train", "val: images/val", "names: [cat]"
+    )
+    out = tmp_path / "out"
+
+    def names(*arguments: str | Path) -> list[str]:
+        line = ["data", "convert", *map(str, arguments), "--out", str(out)]
+        return [path.name for path in written(build_parser().parse_args(line))]
+
+    assert names("ovis", tmp_path) == ["ovis_train.json"]
+    held_out = names("ovis", tmp_path, "--hold-out", "2")
+    assert held_out == ["ovis_train.json", "ovis_train_held_out.json"]
+    splits = names("yolo", tmp_path / "yolo")
+    assert splits == ["annotations_train.json", "annotations_val.json"]
+    assert names("yolo", tmp_path / "yolo", "--split", "val") == ["annotations.json"]

@@ -48,7 +48,7 @@ def test_names_that_are_not_utf8_are_counted(tmp_path: Path) -> None:
     summary = convert_yolo_folder(root, tmp_path / "a.json", names=["cat"])
     assert (summary.videos, summary.frames) == (1, 1)
     assert summary.problems.counts == {"name is not UTF-8": 2}
-    assert summary.problems.examples["name is not UTF-8"] == rf"{root}/a/2\udcff.jpg"
+    assert summary.problems.examples["name is not UTF-8"] == r"a/\xff"
     assert json.loads((tmp_path / "a.json").read_text())["images"][0]["file_name"] == "root/a/1.jpg"
 
 

@@ -11,7 +11,9 @@ from PIL import Image
 from trees_other import HEIGHT, WIDTH, write_image, write_text
 
 from faim.data.coco_vid import CocoVid, read_image, read_mask
-from faim.data.converters.yolo_folder import _parse, convert_yolo_folder, read_names
+from faim.data.converters.yolo_data import find_data
+from faim.data.converters.yolo_folder import convert_yolo_folder
+from faim.data.converters.yolo_forms import LineForm
 from faim.errors import FaimError
 
 
@@ -102,12 +104,13 @@ def test_any_box_is_read_back(
     category: int, sides: tuple[float, float, float, float], track: int | None
 ) -> None:
     cells = [str(category), *map(repr, sides), *([] if track is None else [str(track)])]
-    box = _parse(cells, 640, 480)
+    form = LineForm()
+    box = form.parse(cells, 640, 480)
     x1, y1, x2, y2 = box.xyxy
     assert ((x1 + x2) / 1280, (y1 + y2) / 960) == pytest.approx(sides[:2])
     assert ((x2 - x1) / 640, (y2 - y1) / 480) == pytest.approx(sides[2:])
     assert (box.category, box.track) == (category, -1 if track is None else track)
-    assert _parse([*cells[:5], "-7"], 640, 480).track == -1
+    assert form.parse([*cells[:5], "-7"], 640, 480).track == -1
 
 
 @pytest.mark.parametrize(
@@ -121,7 +124,7 @@ def test_any_box_is_read_back(
 def test_names_of_data_yaml(tmp_path: Path, text: str, names: list[str]) -> None:
     (tmp_path / "data.yaml").write_text(text)
     (tmp_path / "classes.txt").write_text("other\n")
-    assert read_names(tmp_path / "train" / "images") == names
+    assert list(find_data(tmp_path / "train" / "images").names) == names
 
 
 WRONG = (
@@ -139,7 +142,7 @@ WRONG = (
 def test_wrong_data_yaml_is_one_sentence(tmp_path: Path, text: str) -> None:
     (tmp_path / "data.yaml").write_text(text)
     with pytest.raises(FaimError, match=r"data\.yaml: .*expected"):
-        read_names(tmp_path)
+        find_data(tmp_path)
 
 
 def test_damaged_parts_are_counted(tmp_path: Path) -> None:
@@ -151,7 +154,6 @@ def test_damaged_parts_are_counted(tmp_path: Path) -> None:
         "0 0.5 0.5 0 0.25",  # no width
         "0 0.5 0.5 1.5 0.25",  # beyond the image
         "0 0.5 0.5 0.5",
-        "0 0.5 0.5 0.5 0.25 0.9",  # a confidence is no track
         "0 nan 0.5 0.5 0.25",
         "cat 0.5 0.5 0.5 0.25",
         "0",
@@ -165,7 +167,7 @@ def test_damaged_parts_are_counted(tmp_path: Path) -> None:
         "unknown class": 2,
         "box without area": 1,
         "box outside the image": 1,
-        "unreadable": 6,
+        "unreadable": 5,
         "duplicate frame": 1,
     }
     assert (summary.frames, summary.annotations) == (2, 2)
@@ -183,6 +185,15 @@ def test_turned_photographs_have_the_size_they_are_shown_in(tmp_path: Path) -> N
     frame = CocoVid(tmp_path / "a.json").frames[0]
     assert read_image(frame.path).shape == (frame.height, frame.width, 3) == (60, 40, 3)
     assert frame.annotations[0].box == (10, 15, 30, 45)
+
+
+def test_a_damaged_image_keeps_its_place(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    for number in range(4):
+        cv2.imwrite(str(tmp_path / f"a/{number}.png"), np.zeros((4, 4, 3), np.uint8))
+    (tmp_path / "a/1.png").write_bytes(b"no picture")
+    convert_yolo_folder(tmp_path, tmp_path / "a.json", names=("cat",))
+    assert [frame.frame_id for frame in CocoVid(tmp_path / "a.json").frames] == [0, 2, 3]
 
 
 def test_wrong_folders_are_one_sentence(tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ def test_the_command(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     command = ["data", "convert", "youtube-vos", str(root), "--out", str(tmp_path)]
     assert main([*command, "--split", "valid", "--workers", "2", "--strict"]) == 0
     printed = capsys.readouterr().out
-    assert "1 frames without a box, 5 boxes with a mask" in printed
+    assert "1 frame without a box, 5 boxes with a mask" in printed
     assert "left out, frame without annotation: 2" in printed
     assert len(CocoVid(tmp_path / "youtube_vos_valid.json").frames) == 5
     assert main(command) == 2

@@ -50,7 +50,8 @@ def test_wrong_files_are_told(tmp_path):
     save_box_vos(path, model)
     state = load_file(path)
     state["reduce.bias"][0] = float("nan")
-    save_file(state, path, metadata={"format": "faim box-to-mask", "config": "{}"})
+    config = json.dumps(dataclasses.asdict(model.config))
+    save_file(state, path, metadata={"format": "faim box-to-mask", "config": config})
     with pytest.raises(FaimError, match="not finite"):
         load_box_vos(path)
     state["reduce.bias"][0] = 0
@@ -68,7 +69,7 @@ def test_wrong_files_are_told(tmp_path):
         ("kernel", 3.0, "kernel is 3.0; expected a whole number"),
         ("kernel", 10**9 + 1, "kernel is 1000000001; expected an odd number from 1 to 31"),
         ("crop_factor", float("nan"), "crop_factor is nan; expected a number"),
-        ("crop_factor", 10**400, "crop_factor is 10+; expected a number"),
+        ("crop_factor", 10**400, r"crop_factor is 10+\.\.\.0+; expected a number"),
         ("size", [64.0, 96.0], "size is .64.0, 96.0.; expected values separated by commas"),
         ("size", [64, 9600], "size is .64, 9600.; expected multiples of 32 pixels, at most 8192"),
         ("single_frame", "no", "single_frame is 'no'; expected true or false"),
@@ -90,7 +91,9 @@ def test_a_config_that_is_no_dictionary_of_fields(tmp_path, text):
     path = tmp_path / "w.safetensors"
     state = small_network().state_dict()
     save_file(state, path, metadata={"format": "faim box-to-mask", "config": text})
-    with pytest.raises(FaimError, match="a damaged config"):
+    with pytest.raises(
+        FaimError, match=r"w\.safetensors: config: .*expected BoxVosConfig's values"
+    ):
         load_box_vos(path)
 
 

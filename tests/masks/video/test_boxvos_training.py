@@ -247,7 +247,7 @@ def test_a_checkpoint_is_gone_on_with(experiment: BoxVosExperiment, tmp_path: Pa
         ({"train_ann": ()}, "train_ann is .*; expected annotation files"),
         ({"train_ann": ("a", "b", "c")}, "data_weights is .*; expected 3 numbers"),
         ({"data_weights": (0.0, 1.0)}, "data_weights is .*; expected numbers above 0"),
-        ({"learning_rate": 10**400}, "learning_rate is 10+; expected a number"),
+        ({"learning_rate": 10**400}, r"learning_rate is 10+\.\.\.0+; expected a number"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0; expected a number above 0"),
         ({"train_frames": 0}, "train_frames is 0; expected at least 1"),
         ({"lr_factor": 2.0}, "lr_factor is 2.0; expected a number from 0 to 1"),
@@ -320,7 +320,7 @@ def _imports(file: Path) -> Iterator[str]:
             yield node.module or ""
 
 
-def test_folded_norms_are_for_a_frozen_backbone_alone(
+def test_a_folded_backbone_that_trains_is_unfolded(
     experiment: BoxVosExperiment, tmp_path: Path
 ) -> None:
     levels = {**SMALL, "backbone": "yolox_nano"}
@@ -331,9 +331,6 @@ def test_folded_norms_are_for_a_frozen_backbone_alone(
             value.fill_(0.1)
     torch.save(state, tmp_path / "folded.pth")
     one = replace(experiment, model=levels, backbone_weights=str(tmp_path / "folded.pth"))
-    with pytest.raises(FaimError, match="folded"):
-        starting_model(one)
-    frozen = starting_model(replace(one, backbone_rate=0.0))
-    assert torch.equal(
-        frozen.backbone.net.state_dict()["stem.conv.bn.bias"], state["stem.conv.bn.bias"]
-    )
+    name = "backbone.net.stem.conv.bn.running_mean"
+    assert fit(replace(one, learning_rate=1e-9), tmp_path / "trains")[name].abs().min() > 0.01
+    assert not fit(replace(one, backbone_rate=0.0), tmp_path / "frozen")[name].any()
