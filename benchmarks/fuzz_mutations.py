@@ -196,7 +196,7 @@ def odd_tensor(random: Random, tensor: Tensor) -> Tensor:
         "flat": tensor.flatten,
         "none": lambda: tensor.flatten()[:0],
         "large": lambda: one.expand(10**10),
-        "expanded": lambda: one.expand(tensor.shape),
+        "expanded": lambda: one.expand(tensor.shape or (1,)),
         "many rows": lambda: one.expand(10**7, *tensor.shape[1:]),
         "turned": lambda: tensor.transpose(0, -1) if tensor.ndim else tensor,
         "sparse": lambda: tensor.float().to_sparse(),

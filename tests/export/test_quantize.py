@@ -149,8 +149,9 @@ class TestQuantized:
         parity = exported.result.parity["."]
         assert parity.matched >= 0.8 * parity.detections > 10
         assert 0.01 < parity.box < 32
-        # Without VNNI, sums of products of 8 bits saturate in 16 (0.46 on such a processor).
-        assert 0.001 < parity.score < 0.6
+        # 8 bits are computed otherwise without AVX-512: 0.46 was measured on such a processor.
+        wide = torch.backends.cpu.get_cpu_capability() == "AVX512"
+        assert 0.001 < parity.score < (0.3 if wide else 0.6)
 
     def test_convolutions_are_quantized_and_predictions_are_not(self, exported: Exported) -> None:
         from faim.runtime.backends.openvino_library import core

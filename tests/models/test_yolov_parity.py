@@ -12,6 +12,9 @@ from faim.models.yolov import YOLOV
 from faim.runtime.backends.graph_detector import GraphDetector
 from faim.runtime.backends.torch import TorchRunner
 
+#: Of scores; without AVX-512 the same code comes to within 3e-6 of the recorded run.
+SCORES = 1e-6 if torch.backends.cpu.get_cpu_capability() == "AVX512" else 1e-5
+
 
 @pytest.fixture(scope="module")
 def reference(request):
@@ -69,8 +72,7 @@ def test_proposals(reference, proposals):
     flat = proposals.map(lambda tensor: tensor.flatten(0, 1))
     for name, expected, tolerance in (
         ("boxes", "boxes_xyxy", 1e-2),
-        # Processors sum float32 in different orders: 3e-6 between one with AVX-512 and one without.
-        ("objectness", "obj_scores", 1e-5),
+        ("objectness", "obj_scores", SCORES),
         ("cls_features", "f_cls", 1e-4),
         ("ins_features", "f_reg", 1e-4),
     ):
@@ -78,7 +80,7 @@ def test_proposals(reference, proposals):
             getattr(flat, name), reference[expected], rtol=0, atol=tolerance, err_msg=name
         )
     best = flat.class_scores.amax(-1)
-    np.testing.assert_allclose(best, reference["cls_scores"], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(best, reference["cls_scores"], rtol=0, atol=SCORES)
 
 
 def test_refined_logits(model, reference, proposals):
