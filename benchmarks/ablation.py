@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         FaimError: a wrong option, a command that fails, or a folder with results of other settings.
     """
     options.chosen = PRESETS[options.preset]
-    rows = chosen_rows(options.rows)
+    rows = chosen_rows(options.rows, whole=options.chosen.whole)
     check_writable(options.out / "base.safetensors")
     if options.docs:
         check_docs(options.docs)
@@ -138,7 +138,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=path, required=True, help="folder, gone on with")
     parser.add_argument("--preset", choices=tuple(PRESETS), default="small")
     parser.add_argument(
-        "--rows", nargs="+", metavar="NAME", help="some of the tables' rows; FAIM is always there"
+        "--rows", nargs="+", metavar="NAME", help="some of the tables' rows; FAIM is always there "
+        "(all; in `small` the quick ones)"
     )
     parser.add_argument(
         "--seeds", type=whole(0), nargs="+", help="of all rows (the preset's: three for the first "

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from training_jobs import Job
 
-from faim.data.coco_vid import CocoVid
+from faim.data.coco_vid import CocoVid, VideoRecord
 from faim.evaluation.average_precision import ap_of
 from faim.evaluation.results_file import read_detections
 from faim.evaluation.tables import Case
@@ -20,6 +20,8 @@ from faim.structures import Detections
 
 MODES = ("frame", "stream", "global")
 FIGURES = ("ap50", "ap75", "ap50_95", "found_share", "flips_per_100")
+#: AP50 of parts of the data.
+PARTS = ("by_speed", "by_degradation", "by_company")
 #: Resamples of the videos, for the interval of a paired difference.
 RESAMPLES = 2000
 
@@ -28,16 +30,9 @@ Seeds = Mapping[str, Mapping[str, Any]]
 
 
 def read_row(job: Job) -> dict[str, Any]:
-    """A job's result, from what its evaluations left; see `read_evaluation`.
-
-    `loose` has the same with the looser NMS of the proposals, where that was evaluated.
-    """
-    evaluations = [line for line in job.commands if line[0] == "eval"]
-    first, *others = (
-        read_evaluation(Path(_value(line, "--out")), Path(_value(line, "--data")))
-        for line in evaluations
-    )
-    return {**first, "loose": others[0]} if others else first
+    """A job's result, from what its evaluation left; see `read_evaluation`."""
+    (line,) = (line for line in job.commands if line[0] == "eval")
+    return read_evaluation(Path(_value(line, "--out")), Path(_value(line, "--data")))
 
 
 def _value(line: Sequence[str], option: str) -> str:
@@ -48,8 +43,8 @@ def read_evaluation(folder: Path, annotations: Path) -> dict[str, Any]:
     """Figures of a run folder.
 
     Returns:
-        `modes`: by mode the `FIGURES`, AP50 by speed and by degradation; `videos`: by mode AP50 of
-        each video alone.
+        `modes`: by mode the `FIGURES`, AP50 by speed, by degradation, and `by_company`, see
+        `company`; `videos`: by mode AP50 of each video alone.
     """
     report, data = read_json(folder / "run.json"), CocoVid(annotations)
     modes, videos = {}, {}
@@ -59,26 +54,51 @@ def read_evaluation(folder: Path, annotations: Path) -> dict[str, Any]:
             modes[mode][part] = {k: v["ap50"] for k, v in figures.get(part, {}).items()}
         found = read_detections(folder / f"detections_{mode}.json", data)
         videos[mode] = ap_of_videos(data, found)
+        modes[mode]["by_company"] = {
+            name: ap_of(_case(data, part, found)).ap50 for name, part in company(data).items()
+        }
     return {"modes": modes, "videos": videos}
+
+
+def company(data: CocoVid) -> dict[str, list[VideoRecord]]:
+    """The videos by whether some class has several objects, `alike`, or none has, `distinct`.
+
+    A kind without videos is left out.
+    """
+    found: dict[str, list[VideoRecord]] = {}
+    for video in data.videos:
+        objects = {(a.category_id, a.instance_id) for f in video.frames for a in f.annotations}
+        classes = {category for category, _ in objects}
+        if objects:
+            kind = "alike" if len(classes) < len(objects) else "distinct"
+            found.setdefault(kind, []).append(video)
+    return found
 
 
 def ap_of_videos(data: CocoVid, detections: Mapping[int, Detections]) -> dict[str, float]:
     """AP50 of every video with objects, as if it were the dataset."""
     found = {}
     for video in data.videos:
-        part = copy(data)
-        part.videos = [video]
-        case = Case(part, detections, strict=False)
+        case = _case(data, [video], detections)
         if len(case.objects.label):
             found[video.name] = ap_of(case).ap50
     return found
+
+
+def _case(
+    data: CocoVid, videos: list[VideoRecord], detections: Mapping[int, Detections]
+) -> Case:
+    """Some of the videos, as if they were the dataset."""
+    part = copy(data)
+    part.videos = videos
+    return Case(part, detections, strict=False)
 
 
 def summary(row: Seeds, mode: str) -> dict[str, Any]:
     """Mean and spread over the seeds of each of the mode's figures; parts where all have them."""
     modes = [content["modes"][mode] for content in row.values()]
     found: dict[str, Any] = {name: spread(each[name] for each in modes) for name in FIGURES}
-    for part in ("by_speed", "by_degradation"):
+    for part in PARTS:
         found[part] = {
             name: spread(each[part][name] for each in modes)
             for name, value in modes[0][part].items()

@@ -131,9 +131,9 @@ def read_figures(file: Path) -> dict[str, Any]:
 
 
 def generation(out: Path, videos: int, frames: int, size: int, seed: int) -> list[str]:
-    """The command that generates hard SynthVID."""
+    """The command that generates hard SynthVID 2."""
     line = f"--videos {videos} --frames {frames} --size {size} --severity hard --seed {seed}"
-    return ["synth", "--out", f"{out}", *line.split()]
+    return ["synth", "--edition", "2", "--out", f"{out}", *line.split()]
 
 
 def digest(file: Path) -> str:
