@@ -138,8 +138,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=path, required=True, help="folder, gone on with")
     parser.add_argument("--preset", choices=tuple(PRESETS), default="small")
     parser.add_argument(
-        "--rows", nargs="+", metavar="NAME", help="some of the tables' rows; FAIM is always there "
-        "(all; in `small` the quick ones)"
+        "--rows",
+        nargs="+",
+        metavar="NAME",
+        help="some of the tables' rows; FAIM is always there (all; in `small` the quick ones)",
     )
     parser.add_argument(
         "--seeds", type=whole(0), nargs="+", help="of all rows (the preset's: three for the first "

@@ -85,9 +85,7 @@ def ap_of_videos(data: CocoVid, detections: Mapping[int, Detections]) -> dict[st
     return found
 
 
-def _case(
-    data: CocoVid, videos: list[VideoRecord], detections: Mapping[int, Detections]
-) -> Case:
+def _case(data: CocoVid, videos: list[VideoRecord], detections: Mapping[int, Detections]) -> Case:
     """Some of the videos, as if they were the dataset."""
     part = copy(data)
     part.videos = videos

@@ -23,14 +23,18 @@ TRAIN_FRAMES = 8  # m
 TRAINING = (
     f"sizes=({SIZE},) model.test_size=({SIZE},{SIZE}) model.train_frames={TRAIN_FRAMES} "
     "model.max_mask_rois=6 optimizer=adamw warmup_iters=50 grad_clip=5 ema_decay=0.99 ema_ramp=50 "
-    "workers=0 devices=1 accelerator=cpu log_every=20"
+    "workers=0 devices=1 accelerator=cpu log_every=20 model.mask_levels=own "
+    "model.join=correction"
 )
 YOLOV = "yolov"
-#: What may keep a training on few data from forgetting, by row: a setting, and the learning rate
-#: times what. A correction starts at nothing and soon fits the few videos by heart.
-CAREFUL = {
-    f"{TRUE}, residual": ("model.join=correction", 0.1),
-    f"{TRUE}, retention": ("model.retention_weight=1", 1.0),
+#: Other rules than the one that such data choose: of joining TICAM's decision with the base
+#: detector's, against forgetting, and how fast. By row: settings, and the learning rate times what.
+OTHERS: dict[str, tuple[tuple[str, ...], float]] = {
+    f"{TRUE}, replace": (("model.join=replace",), 1.0),
+    f"{TRUE}, retention": (("model.join=replace", "model.retention_weight=1"), 1.0),
+    f"{TRUE}, mean": (("model.join=mean",), 1.0),
+    f"{TRUE}, slow": ((), 0.1),
+    f"{TRUE}, live norms": (("live_norms=True",), 1.0),
 }
 #: By the name of a mode in the tables: folder and mode of the evaluation that it comes from.
 Places = Mapping[str, tuple[str, str]]
@@ -167,8 +171,8 @@ def rows(options: argparse.Namespace, train: Mapping[str, Label]) -> list[Row]:
     ]
     found.append(Row(YOLOV, options.yolov_file, Source.parse(NONE), 0.0))
     found += [
-        Row(name, faim, Source.parse(TRUE), weight, settings=(setting,), rate=rate)
-        for name, (setting, rate) in CAREFUL.items()
+        Row(name, faim, Source.parse(TRUE), weight, settings=settings, rate=rate)
+        for name, (settings, rate) in OTHERS.items()
     ]
     curve = [
         Row(f"{TRUE}, {count} sequences", faim, Source.parse(TRUE), weight, count)

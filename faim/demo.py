@@ -20,10 +20,10 @@ from faim.data.synth import generate
 from faim.errors import FaimError
 from faim.evaluation.average_precision import evaluate_ap
 from faim.evaluation.modes import Mode, ModeRun, ModeRunner
-from faim.evaluation.post import open_post
+from faim.evaluation.post import VideoPost, open_post
 from faim.evaluation.report import number
 from faim.evaluation.stability import IOU_FOUND, SCORE_FOUND, stability
-from faim.models.aggregation import name_of
+from faim.models.aggregation import NoAggregation, name_of
 from faim.models.faim import VideoDetector
 from faim.pictures.writing import write_image
 from faim.runtime.backends.select import open_detector
@@ -41,6 +41,8 @@ CLIPS = 4
 FRAME_RATE = 12.0
 SCALE = 2
 SHEET_COLUMNS = 6
+#: Rows of the table that are drawn too.
+SINGLE, STREAM = "single frame (YOLOX-Nano)", "FAIM, live stream"
 RIGHT, WRONG = sv.Color(60, 220, 90), sv.Color(255, 60, 60)
 
 
@@ -81,13 +83,14 @@ def run_demo(out: Path, *, frames: int = 24, seed: int | None = None) -> None:
                 classes=8,
                 severity="hard",
                 seed=DEMO_SEED if seed is None else seed,
+                edition=2,
                 progress=False,
             )
         )
         console.print("running FAIM-Nano frame by frame, as a stream, and over whole clips …")
         weights = default_weights()
         runs = _run(data, open_detector(weights), open_detector(weights, aggregate="none"))
-        pairs = list(_pairs(data, runs["frame"], runs["stream"]))
+        pairs = list(_pairs(data, runs[SINGLE], runs[STREAM]))
     _write_video(out / "demo.mp4", pairs)
     _write_sheet(out / "demo.png", pairs)
     _print_table(console, data, runs)
@@ -98,20 +101,36 @@ def run_demo(out: Path, *, frames: int = 24, seed: int | None = None) -> None:
     )
 
 
-def _run(data: CocoVid, model: VideoDetector, base: VideoDetector) -> dict[Mode, ModeRun]:
-    """All modes as `faim predict` runs them, streams by default and whole clips with REPP."""
+def _run(data: CocoVid, model: VideoDetector, base: VideoDetector) -> dict[str, ModeRun]:
+    """By row of the table: FAIM as `faim predict` runs it, and the same links on the base alone."""
     tubelets = open_post(resolve_post("auto", name_of(model.aggregator)), None)
     linked = open_post("repp", None)
     assert tubelets
     assert linked
-    return ModeRunner(
+    post: dict[Mode, VideoPost] = {"stream": tubelets, "global": linked}
+    alone = ModeRunner(
+        base,
+        data,
+        ("stream", "global"),
+        in_stream=NoAggregation(),
+        in_global=NoAggregation(),
+        post=post,
+    ).run()
+    joined = ModeRunner(
         model,
         data,
         base=base,
         in_stream=stream_aggregator("auto", model.aggregator),
         in_global=global_aggregator("repp", model.aggregator),
-        post={"stream": tubelets, "global": linked},
+        post=post,
     ).run()
+    return {
+        SINGLE: joined["frame"],
+        "its boxes linked, live stream": alone["stream"],
+        STREAM: joined["stream"],
+        "its boxes linked, whole clips (REPP)": alone["global"],
+        "FAIM, whole clips (REPP)": joined["global"],
+    }
 
 
 def _pairs(data: CocoVid, single: ModeRun, stream: ModeRun) -> Iterator[_Pair]:
@@ -202,19 +221,17 @@ def _write_sheet(path: Path, pairs: list[_Pair]) -> None:
     write_image(path, sheet)
 
 
-def _print_table(console: Console, data: CocoVid, runs: Mapping[Mode, ModeRun]) -> None:
+def _print_table(console: Console, data: CocoVid, runs: Mapping[str, ModeRun]) -> None:
     table = Table(
         title=f"{counted(len(data.videos), 'clip')}, {counted(len(data.frames), 'frame')}, "
         f"{counted(len(data.classes), 'class')}"
     )
     for name in ("", "AP50", "found %", "on/off flips per 100 frames", "ms a frame"):
         table.add_column(name, justify="right" if name else "left")
-    titles: dict[Mode, str] = {"frame": "single frame (YOLOX-Nano)", "stream": "FAIM, live stream",
-              "global": "FAIM, whole clips (REPP)"}  # fmt: skip
-    for mode, run in runs.items():
+    for title, run in runs.items():
         steady = stability(data, run.detections)
         table.add_row(
-            titles[mode],
+            title,
             f"{evaluate_ap(data, run.detections).ap50:.1f}",
             number(steady.found_share),
             number(steady.flips_per_100),

@@ -171,14 +171,23 @@ class ModeRunner:
         Raises:
             FaimError: an image cannot be read.
         """
-        runs: dict[Mode, ModeRun] = {mode: ModeRun(post=self.post.get(mode)) for mode in self.modes}
+        runs = self.start()
         for record in self.data.videos:
-            video = self.look(record, on_frame)
-            for mode, run in runs.items():
-                getattr(self, f"_{mode}")(video, run)
-                self._post(video, run)
+            self.add(self.look(record, on_frame), runs)
         return runs
 
+    def start(self) -> dict[Mode, ModeRun]:
+        """Runs of the modes that have seen no video yet."""
+        return {mode: ModeRun(post=self.post.get(mode)) for mode in self.modes}
+
+    @torch.inference_mode()
+    def add(self, video: LookedVideo, runs: Mapping[Mode, ModeRun]) -> None:
+        """Put one video through the modes; any runner of the same model may have looked at it."""
+        for mode, run in runs.items():
+            getattr(self, f"_{mode}")(video, run)
+            self._post(video, run)
+
+    @torch.inference_mode()
     def look(self, record: VideoRecord, on_frame: Callable[[], None]) -> LookedVideo:
         """What every frame of a video offers by itself."""
         video = LookedVideo(record.frames, [], [], [], [])
