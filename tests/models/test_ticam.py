@@ -32,13 +32,14 @@ def ticam():
     return TICAM(D, C, num_heads=4).eval()
 
 
-def by_hand(ticam, proposals):
+def by_hand(ticam, proposals, guided):
     """Logits and `Attention` by definition, one query and one head at a time."""
     flat = proposals.map(lambda t: t.flatten(0, 1))
     head = D // ticam.num_heads
     q_c, k_c, v = ticam.qkv_cls(flat.cls_features).chunk(3, -1)
     q_i, k_i = ticam.qk_ins(flat.ins_features).chunk(2, -1)
     guide = flat.class_scores.amax(-1)
+    guide_ins = flat.objectness if guided else torch.ones_like(guide)
     total = len(v)
     maps = torch.zeros(2, ticam.num_heads, total, total)
     similarity = torch.zeros(total, total)
@@ -52,7 +53,8 @@ def by_hand(ticam, proposals):
             ins = torch.stack(
                 [F.cosine_similarity(q_i[i, part], k_i[j, part], 0) for j in range(total)]
             )
-            maps[0, h, i], maps[1, h, i] = (25 * cls * guide).softmax(0), (25 * ins).softmax(0)
+            maps[0, h, i] = (25 * cls * guide).softmax(0)
+            maps[1, h, i] = (25 * ins * guide_ins).softmax(0)
             attended[i, part] = maps[:, h, i].mean(0) @ v[:, part]
             for j in range(total):
                 similarity[i, j] += F.cosine_similarity(v[i, part], v[j, part], 0) / ticam.num_heads
@@ -63,10 +65,12 @@ def by_hand(ticam, proposals):
     return logits.unflatten(0, proposals.valid.shape), *maps.mean(1), weights
 
 
+@pytest.mark.parametrize("guided", [True, False])
 @pytest.mark.parametrize("like", [0.0, 0.7])
-def test_equals_the_definition(ticam, like):
+def test_equals_the_definition(like, guided):
+    ticam = TICAM(D, C, num_heads=4, guide_ins=guided).eval()
     proposals = make_proposals(3, 4, like=like)
-    expected, *weights = by_hand(ticam, proposals)
+    expected, *weights = by_hand(ticam, proposals, guided)
     torch.testing.assert_close(ticam(proposals), expected, atol=1e-5, rtol=1e-5)
     found = ticam.attention(proposals)
     for part, wanted in zip((found.cls, found.ins, found.second), weights, strict=True):
@@ -154,7 +158,7 @@ def test_step_without_a_bank_is_a_video_of_one_frame(ticam):
 
 def test_score_guidance():
     """A reference of class score 0 has the logit 0, whatever it looks like."""
-    ticam = TICAM(4, 2, num_heads=1).eval()
+    ticam = TICAM(4, 2, num_heads=1, guide_ins=False).eval()
     eye = torch.eye(4)
     ticam.qkv_cls.weight.data = torch.cat([eye, eye, eye])
     ticam.qk_ins.weight.data = torch.cat([eye, eye])
