@@ -12,6 +12,8 @@ exp = BaseExperiment(
     model={"test_size": (256, 256)},
     input_size=(256, 256),
     multiscale_range=0,
+    # The data's objects are all of about a size, which leaves P4 without work.
+    check_levels=False,
     frame_stride=1,
     cache=True,
     max_epochs=7,

@@ -64,6 +64,7 @@ class FaimExperiment(Experiment):
     refined_classes: tuple[str, ...] | None = None
 
     architecture: ClassVar[Architecture] = "faim"
+    sizes_field: ClassVar[str] = "sizes"
     free_on_resume: ClassVar[frozenset[str]] = Experiment.free_on_resume | {"cache_base"}
 
     def validate(self) -> None:
@@ -109,6 +110,11 @@ class FaimExperiment(Experiment):
         """At the end of the warm-up; the rate is the public YOLOV implementation's."""
         per_image = 0.002 / 64 if self.basic_lr_per_img is None else self.basic_lr_per_img
         return per_image * self.batch_size * self.config(("object",)).train_frames
+
+    @property
+    def trains_base(self) -> bool:
+        """Whether `model.train_parts` has it."""
+        return "base" in self.config(("object",)).train_parts
 
     @property
     def masks_required(self) -> bool:
