@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -51,6 +52,10 @@ class Assignment:
     ious: Tensor
 
 
+#: Is told of a training step's maps, targets and assignments: see `BaseDetector.detection_losses`.
+Observer = Callable[[list[Tensor], list[FrameTargets], list[Assignment | None]], None]
+
+
 class _RecordingHead(YoloxHead):
     """YOLOX's head, remembering the assignments that its loss makes."""
 
@@ -70,7 +75,12 @@ class BaseDetector(nn.Module):
 
     State-dict keys are the official checkpoints'. Input: (B, 3, H, W) float or uint8, BGR in
     [0, 255], H and W multiples of 32.
+
+    Attributes:
+        observer: called with what the losses of each training step are made of; None for nobody.
     """
+
+    observer: Observer | None = None
 
     def __init__(self, size: str | Scale, num_classes: int) -> None:
         """Build with random weights; `size` is a variant's name, or its numbers."""
@@ -188,7 +198,10 @@ class BaseDetector(nn.Module):
             "classification": classification,
             "l1": torch.as_tensor(l1, device=total.device),
         }
-        return losses, [head.assignments.get(index) for index in range(len(targets))]
+        assignments = [head.assignments.get(index) for index in range(len(targets))]
+        if self.training and self.observer is not None:
+            self.observer(maps, targets, assignments)
+        return losses, assignments
 
 
 def use_yolox_batch_norm(module: nn.Module) -> None:

@@ -35,6 +35,7 @@ class BaseExperiment(Experiment):
     freeze_norm: bool = False
 
     architecture: ClassVar[Architecture] = "yolox"
+    sizes_field: ClassVar[str] = "multiscale_range"
 
     def validate(self) -> None:
         """See `Experiment`; the sizes of the network's input must be possible ones too."""
@@ -52,6 +53,11 @@ class BaseExperiment(Experiment):
         if per_image is None:
             per_image = (0.005 if self.variant in ("l", "x") else 0.02) / 64
         return per_image * self.batch_size
+
+    @property
+    def trains_base(self) -> bool:
+        """Yes: nothing else is there."""
+        return True
 
     @property
     def masks_required(self) -> bool:

@@ -103,7 +103,11 @@ class SaveProgress(Checkpoint):
             self.save(trainer)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
-        """Save the state, and the weights for use."""
+        """See `save_epoch`."""
+        self.save_epoch(trainer)
+
+    def save_epoch(self, trainer: lightning.Trainer) -> None:
+        """Write the state, and the weights for use; on all processes."""
         self.save(trainer)
         if trainer.is_global_zero:
             model = averaged_model(trainer)

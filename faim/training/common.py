@@ -196,6 +196,10 @@ class CommonExperiment(ABC):
     def validation(self, annotation_file: str, progress: SaveProgress) -> Callback:
         """What evaluates after every epoch."""
 
+    def watches(self, progress: SaveProgress) -> list[Callback]:
+        """What else looks at the training, and may stop it."""
+        return []
+
     @abstractmethod
     def identity(self, data: Any) -> dict[str, Any]:
         """Data and model in plain values that stay the same when the training is resumed."""

@@ -49,6 +49,8 @@ class Experiment(CommonExperiment):
         min_lr_ratio: the cosine ends at this share of the learning rate.
         no_aug_epochs: last epochs without strong augmentation, all of a shorter training; at the
             smallest learning rate, but for the first half of the training.
+        check_levels: whether a training of the base detector stops where one of its levels never
+            fires (see `faim.training.levels`); else it says so and goes on.
     """
 
     variant: Variant = "s"
@@ -64,10 +66,15 @@ class Experiment(CommonExperiment):
     warmup_iters: int = 0
     min_lr_ratio: float = 0.05
     no_aug_epochs: int = 2
+    check_levels: bool = True
 
     rate_field: ClassVar[str] = "basic_lr_per_img"
+    #: The field that varies the size of the network's input.
+    sizes_field: ClassVar[str]
     nested: ClassVar[dict[str, type]] = {"model": FaimConfig, "augment": BaseStageAugment}
-    free_on_resume: ClassVar[frozenset[str]] = CommonExperiment.free_on_resume | {"num_classes"}
+    free_on_resume: ClassVar[frozenset[str]] = CommonExperiment.free_on_resume | {
+        *("num_classes", "check_levels"),
+    }
     architecture: ClassVar[Architecture]
 
     def validate(self) -> None:
@@ -107,6 +114,11 @@ class Experiment(CommonExperiment):
     def config_for(self, data: CocoVid) -> FaimConfig:
         """The model's config for these training data; raises FaimError as `config`."""
         return self.config(data.classes)
+
+    @property
+    @abstractmethod
+    def trains_base(self) -> bool:
+        """Whether the base detector is among what trains."""
 
     @property
     @abstractmethod
@@ -166,6 +178,14 @@ class Experiment(CommonExperiment):
         from faim.training.validation import Validate
 
         return Validate(annotation_file, progress, self, self.architecture)
+
+    def watches(self, progress: SaveProgress) -> list[Callback]:
+        """The levels of a base detector that trains."""
+        if not self.trains_base:
+            return []
+        from faim.training.levels import LevelWatch
+
+        return [LevelWatch(progress, self)]
 
     def identity(self, data: CocoVid) -> dict[str, Any]:
         """The model's config and the size of the data."""

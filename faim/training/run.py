@@ -89,8 +89,9 @@ def train(request: TrainRequest) -> Path:
         The weights to use: a faim checkpoint, `weights.safetensors` in the output folder.
 
     Raises:
-        FaimError: see `run_train`; or a loss that is not finite, a score that collapses, an image
-            that cannot be read, no space for a checkpoint. Says which checkpoint there is.
+        FaimError: see `run_train`; or a loss that is not finite, a score that collapses, a
+            level of the detector that never fires, an image that cannot be read, no space for a
+            checkpoint. Says which checkpoint there is.
         TrainingStoppedError: Ctrl-C or SIGTERM, after a checkpoint was written.
         KeyboardInterrupt: either, at once: before the first step, or a second time.
     """
@@ -187,7 +188,7 @@ def make_trainer(
         callbacks.append(MovingAverage(experiment.ema_decay, experiment.ema_ramp))
     if experiment.val_ann is not None:
         callbacks.append(experiment.validation(experiment.val_ann, saving))
-    callbacks += [StopInOrder(saving), saving]
+    callbacks += [*experiment.watches(saving), StopInOrder(saving), saving]
     terminal = sys.stderr.isatty()
     callbacks.append(ProgressBar(leave=True) if terminal else ProgressLines(experiment.log_every))
     with _naming_the_options(experiment):

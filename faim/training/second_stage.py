@@ -41,7 +41,8 @@ class FaimExperiment(Experiment):
         live_norms: whether batch norms of the parts that train take the statistics of each step's
             video, as in the public YOLOV implementation, which starts them at random and trains for
             far longer. Else they keep those that they start with: the video object branch's are
-            the base detector's, of many images.
+            the base detector's, of many images. Weights with folded norms have lost theirs: with
+            `live_norms` a warning says so.
         cache_base: gigabytes for what the frozen base detector makes of the images, each seen by
             it once; 0 for none. With one size and without colour jitter, as otherwise no image
             comes twice.
@@ -64,6 +65,7 @@ class FaimExperiment(Experiment):
     refined_classes: tuple[str, ...] | None = None
 
     architecture: ClassVar[Architecture] = "faim"
+    sizes_field: ClassVar[str] = "sizes"
     free_on_resume: ClassVar[frozenset[str]] = Experiment.free_on_resume | {"cache_base"}
 
     def validate(self) -> None:
@@ -111,6 +113,11 @@ class FaimExperiment(Experiment):
         return per_image * self.batch_size * self.config(("object",)).train_frames
 
     @property
+    def trains_base(self) -> bool:
+        """Whether `model.train_parts` has it."""
+        return "base" in self.config(("object",)).train_parts
+
+    @property
     def masks_required(self) -> bool:
         """Whether the mask loss counts."""
         return self.config(("object",)).learns_masks
@@ -131,8 +138,16 @@ class FaimExperiment(Experiment):
         return replace(self.config(data.classes), refined_classes=refined)
 
     def starting_model(self, data: CocoVid) -> VideoModel:
-        """As in `Experiment`; says it where TICAM does not decide all classes."""
+        """As in `Experiment`; says where TICAM does not decide all classes, and of folded norms."""
+        from faim.training.unfolding import IMAGES, has_folded_norms
+
         model = super().starting_model(data)
+        if self.live_norms and has_folded_norms(model):
+            logger.warning(
+                f"live_norms=True: {self.ckpt} has folded batch norms; they are put back with "
+                f"statistics of {IMAGES} training images, but those of each step's video change "
+                "what the layers copied from it give; live_norms=False keeps it"
+            )
         if refined := model.config.refined_classes:
             logger.info(
                 f"{len(refined)} of {len(data.classes)} classes are refined "

@@ -88,6 +88,11 @@ def unfold_norms(module: TrainingModule, batches: Iterable[tuple[Any, ...]]) -> 
     return len(used)
 
 
+def has_folded_norms(model: nn.Module) -> bool:
+    """Whether `unfold_norms` would find something to put back."""
+    return next(_folded(model), None) is not None
+
+
 def _folded(model: nn.Module) -> Iterator[_Pair]:
     """Convolutions that train with norms that do nothing but add a bias (YOLOX's blocks)."""
     for block in model.modules():

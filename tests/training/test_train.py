@@ -130,7 +130,12 @@ def test_two_processes_share_the_batch(
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=120)
     assert done.returncode == 0, done.stderr.decode()
     # 16 frames in batches of 2 processes x 4: two steps an epoch.
-    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 4
+    saved = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert saved["global_step"] == 4
+    # Of both processes, in the epoch without augmentation.
+    objects = saved["callbacks"]["LevelWatch"]["seen"]["objects"]
+    assert sum(objects) == len(json.loads(annotations.read_text())["annotations"])
+    assert done.stderr.count(b", levels: P3 ") == 2
     assert all(t.isfinite().all() for t in weights(tmp_path / "weights.safetensors").values())
 
 

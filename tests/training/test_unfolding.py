@@ -145,6 +145,45 @@ def test_only_what_trains_and_is_folded_changes(
         torch.testing.assert_close(new, old, rtol=1e-4, atol=1e-4)
 
 
+def test_live_norms_on_a_folded_base_warn(
+    faim_experiment: FaimExperiment, folded_weights: Path, base_weights: Path, logged: list[str]
+) -> None:
+    made(faim_experiment, folded_weights)
+    made(replace(faim_experiment, live_norms=True), base_weights)
+    assert not [line for line in logged if "folded" in line]
+    made(replace(faim_experiment, live_norms=True), folded_weights)
+    assert [line for line in logged if "folded" in line] == [
+        f"live_norms=True: {folded_weights} has folded batch norms; they are put back with "
+        "statistics of 64 training images, but those of each step's video change what the layers "
+        "copied from it give; live_norms=False keeps it"
+    ]
+
+
+def test_live_norms_on_what_was_put_back_are_sound(
+    faim_experiment: FaimExperiment, folded_weights: Path
+) -> None:
+    """A video that has the statistics of the training images changes nothing; before, all."""
+    module, batches = made(replace(faim_experiment, live_norms=True), folded_weights)
+    model = module.model
+    stems = model.detector(batches[0][0]).stem_features
+    assert module.train().training
+
+    def change() -> float:
+        """Of the video object branch's features by the live norms, relative to their size."""
+        state = copy.deepcopy(model.state_dict())
+        with torch.no_grad():
+            live = model.video_branch.train()(stems)
+            kept = model.video_branch.eval()(stems)
+        model.load_state_dict(state)
+        module.train()
+        pairs = zip(live, kept, strict=True)
+        return max(float((one - other).norm() / other.norm()) for one, other in pairs)
+
+    assert change() > 0.5
+    unfold_norms(module, batches[:1])
+    assert change() < 1e-3
+
+
 def test_trained_norms_and_fresh_ones_stay(
     base_experiment: BaseExperiment, base_weights: Path
 ) -> None:
