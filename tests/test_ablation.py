@@ -102,7 +102,8 @@ def fake(monkeypatch):
 def test_rows_differ_from_faim_in_their_settings_alone(tmp_path):
     touch(tmp_path)
     asked = options(tmp_path)
-    faim = plan.training(plan.ROWS[2], 1, asked).commands[0]
+    (reference,) = (row for row in plan.ROWS if row.name == plan.REFERENCE)
+    faim = plan.training(reference, 1, asked).commands[0]
     for row in plan.ROWS:
         job = plan.training(row, 1, asked)
         train = build_parser().parse_args(job.commands[0])
@@ -114,10 +115,10 @@ def test_rows_differ_from_faim_in_their_settings_alone(tmp_path):
             assert [part for part in own if part not in swapped] == [
                 part for part in faim if part not in (faim[faim.index("-o") + 1], faim[2])
             ]
-        # As many steps of two videos, whatever m.
-        samples = 200 * -(-24 // config.train_frames)
+        # As many steps of two videos, whatever m, but where an epoch is longer.
+        samples = 150 * -(-32 // config.train_frames)
         steps = experiment.max_epochs * samples / experiment.batch_size
-        assert steps == 600
+        assert steps == (600 if config.train_frames == 4 else 300)
         assert experiment.batch_size == 2
         assert experiment.learning_rate == pytest.approx(2e-3)
         assert (config.variant, config.test_size) == ("nano", (256, 256))
@@ -128,7 +129,11 @@ def test_rows_differ_from_faim_in_their_settings_alone(tmp_path):
         for row in plan.ROWS
     }
     assert kinds["YOLOV + IFEM"].architecture == "yolov_ifem"
-    assert kinds["P3"].mask_levels == ("P3",)
+    assert kinds["FAIM"].mask_levels == ("own",)
+    assert kinds["P5"].mask_levels == ("P5",)
+    assert kinds["no upsampling"].mask_upsampling == "none"
+    assert not kinds["instance map unguided"].guide_ins
+    assert kinds["FAIM, identity"].identity_weight == 0.3
     assert kinds["class-agnostic"].mask_classes == 1
     assert not kinds["no affinity average"].affinity_average
     assert not kinds["no score guidance"].guide_cls
@@ -137,7 +142,7 @@ def test_rows_differ_from_faim_in_their_settings_alone(tmp_path):
 
 def test_the_steps_are_whole_epochs_whatever_m():
     for preset in plan.PRESETS.values():
-        for frames in (4, 8, 16, 32):
+        for frames in (8, 16, 32):
             samples = preset.videos * -(-preset.frames // frames)
             epochs = plan.epochs_of(preset, None, frames)
             assert epochs * samples == preset.steps * preset.batch
@@ -146,9 +151,12 @@ def test_the_steps_are_whole_epochs_whatever_m():
 def test_the_rows_of_the_first_table_come_first(tmp_path):
     touch(tmp_path)
     jobs = plan.jobs_of(plan.chosen_rows(None), options(tmp_path))
-    names = ["YOLOV", "YOLOV + IFEM", "FAIM"]
-    assert [(job.row, job.seed) for job in jobs[:9]] == [(n, s) for s in (0, 1, 2) for n in names]
-    assert [job.seed for job in jobs[9:]] == [0] * (len(plan.ROWS) - 3)
+    names = ["YOLOV", "YOLOV + IFEM", "FAIM, λ = 0", "FAIM", "FAIM, identity"]
+    assert [(job.row, job.seed) for job in jobs[:15]] == [(n, s) for s in (0, 1, 2) for n in names]
+    assert [job.seed for job in jobs[15:]] == [0] * (len(plan.ROWS) - 5)
+    quick = plan.chosen_rows(None, whole=False)
+    assert [row.name for row in quick[:5]] == names
+    assert "Dice" not in [row.name for row in quick]
     few = plan.jobs_of(plan.chosen_rows(["Dice"]), options(tmp_path, "--seeds", "4", "5"))
     assert [(job.row, job.seed) for job in few] == [
         ("FAIM", 4), ("FAIM", 5), ("Dice", 4), ("Dice", 5),
@@ -166,7 +174,7 @@ def test_evaluations_and_the_base_are_commands_of_faim(tmp_path):
     found = plan.reference_jobs(trained, asked)["stream, recent", "8"].commands[0]
     assert found[found.index("--bank") + 1] == "7"
     synth, easy, hard = (build_parser().parse_args(line) for line in plan.base_training(asked))
-    assert (synth.videos, synth.size) == (4000, 384)
+    assert (synth.videos, synth.size, synth.edition) == (5000, 384, 2)
     assert read_options(easy).experiment.input_size == (384, 384)
     assert read_options(hard).experiment.variant == "s"
 
@@ -198,6 +206,16 @@ def test_interval_of_equal_values_is_a_point():
     assert high == pytest.approx(49.5 + 1.96 * 2.89, abs=0.6)
 
 
+def test_company_is_by_the_objects_of_a_class(tmp_path):
+    content = dataset()
+    content["annotations"].append({**content["annotations"][0], "id": 3, "instance_id": 2})
+    content["videos"].append({"id": 3, "name": "empty"})
+    (tmp_path / "annotations.json").write_text(json.dumps(content))
+    found = figures.company(figures.CocoVid(tmp_path / "annotations.json"))
+    named = {kind: [video.name for video in videos] for kind, videos in found.items()}
+    assert named == {"alike": ["a"], "distinct": ["b"]}
+
+
 # -- the whole
 
 
@@ -218,7 +236,7 @@ def test_from_data_to_tables(tmp_path, fake, capsys):
     assert text.endswith("<!-- ablation: end -->\nafter\n")
     assert "old" not in text
     assert (
-        "| YOLOX, frame by frame | - | 50.0 | 50.0 | 50.0 | 50.0 | 50.0 | 50.0 | - | - | - |"
+        "| YOLOX, frame by frame | - | 50.0 | 50.0 | 50.0 | 50.0 | 50.0 | 50.0 | - | - |"
         in text
     )
     faim = next(row for row in text.splitlines() if row.startswith("| FAIM | 3"))
@@ -228,6 +246,10 @@ def test_from_data_to_tables(tmp_path, fake, capsys):
     assert "| -50.0 (-100.0 … +0.0) |" in text
     assert "| clear | 50.0 | 50.0 ± 0.0 | 100.0 ± 0.0 |" in text
     assert "| slow |" not in text
+    # The two videos have an object each.
+    assert "| FAIM | 100.0 ± 0.0 |" in text.partition("objects of a video, global")[2]
+    assert "every class once |" in text
+    assert "several objects" not in text
     report = json.loads((docs / "ablation.json").read_text())
     assert report["gain_over_faim"]["Dice"]["global"]["videos"]["worse"] == 1
     assert (docs / "images/ablation.png").stat().st_size > 10_000

@@ -80,9 +80,12 @@ def options(folders, out, *more):
     return real._parser().parse_args(arguments(folders, out, *more))
 
 
+#: Runs of the rows with other rules, as `FakeFaim` and the commands name them.
+OTHERS = ("true_replace", "true_retention", "true_mean", "true_slow", "true_live_norms")
 FOUND = {
     **{"base": 2, "none": 1, "box": 2, "true": 3, "yolov": 1},
-    **{"true_residual": 3, "true_retention": 3, "true_1_sequences": 2, "true_2_sequences": 2},
+    **{"true_1_sequences": 2, "true_2_sequences": 2},
+    **dict.fromkeys(OTHERS, 3),
 }
 
 
@@ -151,8 +154,11 @@ def test_rows(folders, tmp_path):
         ("box", 2.5, None),
         ("true", 2.5, None),
         ("yolov", 0, None),
-        ("true, residual", 2.5, None),
+        ("true, replace", 2.5, None),
         ("true, retention", 2.5, None),
+        ("true, mean", 2.5, None),
+        ("true, slow", 2.5, None),
+        ("true, live norms", 2.5, None),
         ("true, 2 sequences", 2.5, 2),
     ]
     assert [row.experiment.name for row in found if row.experiment.name != "faim_nano.py"] == [
@@ -164,18 +170,17 @@ def test_rows(folders, tmp_path):
         "o/train/masks_box.json",
         "o/train/annotations.json",
         "o/train/boxes.json",
-        "o/train/annotations.json",
-        "o/train/annotations.json",
+        *["o/train/annotations.json"] * 5,
         "o/train/first_2_7.json",
     ]
 
 
 def test_rows_asked_for(folders, tmp_path):
     train = plan.read_labels(folders / "train", None, unions=True)
-    asked = options(folders, tmp_path / "out", "--rows", "true, residual", "yolov")
-    assert [row.name for row in plan.rows(asked, train)] == ["none", "yolov", "true, residual"]
-    asked = options(folders, tmp_path / "out", "--rows", "residual")
-    with pytest.raises(FaimError, match=r"--rows residual: no such row; expected some of none; "):
+    asked = options(folders, tmp_path / "out", "--rows", "true, slow", "yolov")
+    assert [row.name for row in plan.rows(asked, train)] == ["none", "yolov", "true, slow"]
+    asked = options(folders, tmp_path / "out", "--rows", "slow")
+    with pytest.raises(FaimError, match=r"--rows slow: no such row; expected some of none; "):
         plan.rows(asked, train)
 
 
@@ -231,10 +236,12 @@ def test_command_lines_are_those_of_faim(folders, tmp_path):
         assert config.architecture == ("yolov" if row.name == "yolov" else "faim")
         assert (experiment.sizes, config.test_size) == ((416,), (416, 416))
         assert (config.train_frames, config.mask_weight) == (8, row.weight)
-        assert (config.join == "correction") == (row.name == "true, residual")
+        joins = {"true, replace": "replace", "true, retention": "replace", "true, mean": "mean"}
+        assert config.join == joins.get(row.name, "correction")
+        assert experiment.live_norms == (row.name == "true, live norms")
         assert config.retention_weight == (row.name == "true, retention")
         assert (experiment.seed, experiment.max_epochs, experiment.frame_stride) == (3, 7, 2)
-        slower = 0.1 if row.name == "true, residual" else 1
+        slower = 0.1 if row.name == "true, slow" else 1
         assert experiment.learning_rate == pytest.approx(0.004 * slower)
         assert (experiment.flip, experiment.cache_base) == (True, 1.5)
         assert experiment.train_ann == str(row.annotations(tmp_path, 3))
@@ -349,7 +356,7 @@ def test_run(folders, tmp_path, fake, capsys):
     written = json.loads(out.read_text())
     assert written["summary"] == report["summary"]
     assert written["data"]["train"]["frames"] == 3 * FRAMES
-    assert len(written["commands"]) == 14
+    assert len(written["commands"]) == 2 * (5 + len(OTHERS))
     assert not list((tmp_path / "out/runs").glob("*/eval*"))
     text = capsys.readouterr().out
     assert "Never seen in training: cow." in text
@@ -379,7 +386,8 @@ def test_a_second_run_trains_what_is_new_alone(folders, tmp_path, fake):
         "box_0",
         "true_0",
         "yolov_0",
-        *("true_residual_0", "true_retention_0", "true_2_sequences_0"),
+        *(f"{name}_0" for name in OTHERS),
+        "true_2_sequences_0",
     ]
     fake.lines.clear()
     more = ["--seeds", "0", "--curve", "1", "--cache-base", "2"]
@@ -402,7 +410,8 @@ def test_a_stopped_run_goes_on(folders, tmp_path, fake, monkeypatch, capsys):
         "box_1",
         "true_1",
         "yolov_1",
-        *("true_residual_1", "true_retention_1", "true_2_sequences_1"),
+        *(f"{name}_1" for name in OTHERS),
+        "true_2_sequences_1",
     ]
 
 

@@ -24,6 +24,6 @@ exp = BaseExperiment(
     accelerator="cpu",
     devices=2,
     strategy="ddp",
-    workers=1,
+    workers=0,
     log_every=50,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from faim.errors import FaimError
 from faim.training.common import CommonExperiment
@@ -47,8 +47,8 @@ def set_field(experiment: CommonExperiment, key: str, text: str) -> None:
 
 def parse_value(key: str, text: str, hint: Any) -> Any:
     """The text as a value of a type; raises FaimError where it is none."""
-    if hint is str:
-        return text
+    if hint is str or (get_origin(hint) is Literal and text in get_args(hint)):
+        return text  # as it stands: a choice may be called "none"
     try:
         return convert(literal(text), hint)
     except ValueError:

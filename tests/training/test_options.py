@@ -108,6 +108,13 @@ def test_overriding_one_experiment_leaves_the_next() -> None:
     assert second.model == {}
 
 
+def test_a_choice_may_be_called_none() -> None:
+    experiment = FaimExperiment()
+    apply_overrides(experiment, ["model.mask_upsampling=none", "refined_classes=none"])
+    assert experiment.config(("a",)).mask_upsampling == "none"
+    assert experiment.refined_classes is None
+
+
 @pytest.mark.parametrize(
     ("override", "sentence"),
     [
