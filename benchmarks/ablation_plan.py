@@ -130,14 +130,20 @@ ROWS = (
     Row("Dice", MASKS, settings=("model.mask_loss=dice",)),
     Row("RoI 14x14", POOLING, settings=("model.mask_roi_size=14",)),
     Row("RoI 28x28", POOLING, settings=("model.mask_roi_size=28",)),
+    Row(
+        "32 RoIs of 14x14",
+        POOLING,
+        settings=("model.mask_roi_size=14", "model.max_mask_rois=32"),
+        quick=True,
+    ),
     Row("P5", POOLING, settings=("model.mask_levels=P5",), quick=True),
     Row("P3-P5", POOLING, settings=("model.mask_levels=P3,P4,P5",)),
     Row("no upsampling", POOLING, settings=("model.mask_upsampling=none",)),
     Row("deconvolution", POOLING, settings=("model.mask_upsampling=deconvolution",)),
     Row("live norms", TRAINING, settings=("live_norms=True",), quick=True),
-    Row("YOLOV, live norms", TRAINING, "exps/yolov_nano.py", ("live_norms=True",), quick=True),
+    Row("YOLOV, live norms", TRAINING, "exps/yolov_nano.py", ("live_norms=True",)),
     Row("m = 4", TRAINING, frames=4),
-    Row("m = 16", TRAINING, frames=16, quick=True),
+    Row("m = 16", TRAINING, frames=16),
     Row("m = 32", TRAINING, frames=32),
 )
 
