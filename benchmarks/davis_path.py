@@ -29,7 +29,7 @@ from faim.reading import read_json
 METHODS = {"yolov": "exps/yolov_nano.py", "faim": "exps/faim_nano.py"}
 SECOND_STAGE = (
     "frame_stride=1 optimizer=adamw basic_lr_per_img=3e-5 batch_size=2 warmup_iters=20 grad_clip=5 "
-    "ema_decay=0.99 ema_ramp=50 model.max_mask_rois=16 cache=True"
+    "ema_decay=0.99 ema_ramp=50 model.max_mask_rois=16 cache=True model.join=replace"
 )
 #: Steps so small that the COCO weights stay nearly what they are: the second stage is compared.
 FIRST_STAGE = (

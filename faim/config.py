@@ -35,6 +35,8 @@ PARTS: dict[str, tuple[TrainablePart, ...]] = {
     "yolov": ("base", "video_branch", "ticam"),
     "yolov_ifem": ("base", *NEW_PARTS),
 }
+#: Fields that say how TICAM's decision and the base detector's scores become one.
+JOINING = ("join", "base_share")
 #: IoU threshold of FSPM's NMS at inference, where none is named.
 NMS_TEST: dict[str, float] = {"yolox": 0.5, "faim": 0.5, "yolov": 0.75, "yolov_ifem": 0.75}
 #: What files without these fields mean, written before there was a choice.

@@ -2,7 +2,8 @@
 
 COCO's `images`, `annotations` and `categories`, plus `videos`, `video_id` and `frame_id` on images,
 `instance_id` on annotations and, where there are masks, `segmentation`. Optional: `degradation` on
-images, `split` on videos. A COCO file without `videos` is read as videos of one frame each.
+images, `split` on videos, `exhaustive` in `info`. A COCO file without `videos` is read as videos of
+one frame each.
 """
 
 from __future__ import annotations
@@ -50,10 +51,13 @@ class CocoVid:
         classes: category names, sorted by category id.
         category_ids: the file's category ids in the same order.
         videos: in the file's order.
+        exhaustive: whether all objects of these classes have a label, None where the file does not
+            say: `"info": {"exhaustive": false}` is for data with one labelled object a frame, say.
 
     Raises:
         FaimError: the file is missing, empty or not JSON; a key is missing; an id is used twice or
-            refers to nothing; a box is not finite, has a negative size, or lies outside its image.
+            refers to nothing; a box is not finite, has a negative size, or lies outside its image;
+            `info.exhaustive` is neither true nor false.
     """
 
     def __init__(self, annotation_file: Path, image_root: Path | None = None) -> None:
@@ -70,6 +74,7 @@ class CocoVid:
         self.category_ids: tuple[int, ...] = tuple(found.categories)
         self.classes: tuple[str, ...] = tuple(found.categories.values())
         self.videos: list[VideoRecord] = list(found.videos)
+        self.exhaustive = found.exhaustive
 
     @property
     def frames(self) -> list[FrameRecord]:

@@ -15,6 +15,7 @@ from faim.data.rules import (
     box_of,
     check_area,
     class_name_of,
+    exhaustive_of,
     frame_id_of,
     id_of,
     is_crowd,
@@ -60,11 +61,13 @@ class Contents:
         categories: names by id, sorted by id.
         videos: with frames, in the file's order.
         crowds: annotations of groups, which are in the frames' `crowds`.
+        exhaustive: see `CocoVid`.
     """
 
     categories: dict[int, str]
     videos: tuple[VideoRecord, ...]
     crowds: int
+    exhaustive: bool | None
 
 
 def read_contents(content: Entry, root: Path, listener: Listener) -> Contents:
@@ -105,7 +108,15 @@ class _Walk:
             )
             for number, image in images.items()
         }
-        return Contents(categories, tuple(self._videos(images, frames)), self.crowds)
+        videos = tuple(self._videos(images, frames))
+        return Contents(categories, videos, self.crowds, self._exhaustive())
+
+    def _exhaustive(self) -> bool | None:
+        try:
+            return exhaustive_of(self.content)
+        except EntryError as error:
+            self.listener.mistake(error)
+            return None
 
     def _entries(self, key: str) -> Iterator[tuple[int, Entry]]:
         """The entries of one list that have an id, by their ids."""

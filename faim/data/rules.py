@@ -95,6 +95,22 @@ def list_of(content: Entry, key: str) -> list[Any]:
     return entries
 
 
+def exhaustive_of(content: Entry) -> bool | None:
+    """Whether all objects of the file's classes have a label, as its `info` says; None if silent.
+
+    Raises:
+        EntryError: `exhaustive` is neither true nor false.
+    """
+    info = content.get("info")
+    value = info.get("exhaustive") if isinstance(info, dict) else None
+    if not isinstance(value, bool | None):
+        raise EntryError(
+            "`info.exhaustive` is no truth value",
+            f"`info` has exhaustive {shown(value)}; expected true or false",
+        )
+    return value
+
+
 def id_of(entry: Any, key: str, position: int, seen: Container[int]) -> int:
     """The id of the entry at `position` of the list `key`, which is none of `seen`.
 

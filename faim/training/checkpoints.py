@@ -157,12 +157,32 @@ def unusable(path: Path) -> FaimError:
     )
 
 
+def stored_settings(path: Path) -> dict[str, Any]:
+    """The settings that a checkpoint was made with, under today's names.
+
+    Raises:
+        FaimError: no such file, not one of our checkpoints, or a damaged one.
+    """
+    return _of_today(_read(path)[SETTINGS])
+
+
 def check_resumable(path: Path, settings: dict[str, Any], model: nn.Module) -> None:
     """See that a checkpoint belongs to a training of this model with these settings.
 
     Raises:
         FaimError: no such file, not one of our checkpoints, a damaged one, or other settings.
     """
+    content = _read(path)
+    try:
+        _check_settings(path, _of_today(content[SETTINGS]), settings)
+    except (RuntimeError, TypeError, ValueError) as error:  # of comparisons with strange values
+        raise unusable(path) from error
+    if not _is_whole(content, model):
+        raise unusable(path)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A checkpoint's content, with settings; see `check_resumable` for what is raised."""
     if not os.path.isfile(path):  # noqa: PTH113 - is_file raises for names too long
         raise FaimError(f"{path}: no checkpoint to resume from; expected last.ckpt of a training")
     try:
@@ -173,12 +193,15 @@ def check_resumable(path: Path, settings: dict[str, Any], model: nn.Module) -> N
         raise unusable(path) from error
     if not isinstance(content, dict) or not isinstance(content.get(SETTINGS), dict):
         raise unusable(path)
-    try:
-        _check_settings(path, content[SETTINGS], settings)
-    except (RuntimeError, TypeError, ValueError) as error:  # of comparisons with strange values
-        raise unusable(path) from error
-    if not _is_whole(content, model):
-        raise unusable(path)
+    return content
+
+
+def _of_today(stored: dict[str, Any]) -> dict[str, Any]:
+    """A checkpoint's settings with those that there was no choice of, under today's names."""
+    settings = BEFORE | stored
+    if settings.pop("model.residual", False) is True:  # the name of a rule when there were two
+        settings["model.join"] = "correction"
+    return settings
 
 
 def _is_whole(content: dict[str, Any], model: nn.Module) -> bool:
@@ -208,11 +231,6 @@ def _is_sound(value: Any, like: Tensor) -> bool:
 
 
 def _check_settings(path: Path, stored: dict[str, Any], settings: dict[str, Any]) -> None:
-    if stored.pop("model.residual", False):  # the name of a rule when there were two
-        stored["model.join"] = "correction"
-    for name, before in BEFORE.items():
-        if name in settings:
-            stored.setdefault(name, before)
     for name, value in settings.items():
         # A setting that did not exist yet when the checkpoint was made cannot differ.
         if name in stored and stored[name] != value:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from reprlib import repr as shortened
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from torch import nn
 from torch.optim import Optimizer
@@ -207,6 +207,10 @@ class CommonExperiment(ABC):
     def settled(self, model: Any) -> dict[str, Any]:
         """Of `settings`, what only the model that training starts from decides."""
         return {}
+
+    def resuming(self, stored: dict[str, Any]) -> Self:
+        """The experiment with what was `settled` when a checkpoint of these settings was made."""
+        return self
 
     @abstractmethod
     def describe(self, data: Any) -> str:

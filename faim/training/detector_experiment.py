@@ -161,7 +161,7 @@ class Experiment(CommonExperiment):
         """See `faim.training.starting_weights`."""
         from faim.training.starting_weights import starting_model
 
-        return starting_model(self, data.classes, self.config_for(data).refined_classes)
+        return starting_model(self, data.classes, self.config_for(data).refined_classes, data)
 
     def make_module(self, model: Any, steps_per_epoch: int) -> TrainingModule:
         """See `faim.training.module`."""

@@ -35,6 +35,7 @@ from faim.training.checkpoints import (
     check_resumable,
     last_checkpoint,
     progress_of,
+    stored_settings,
     unusable,
 )
 from faim.training.common import CommonExperiment
@@ -105,6 +106,8 @@ def train(request: TrainRequest) -> Path:
             "--overwrite, or another folder with -o"
         )
     training_data = TrainingData(experiment.dataset(data), experiment)
+    if request.resume is not None:
+        experiment = experiment.resuming(stored_settings(request.resume))
     settings = experiment.settings(data)
     settings["batches_per_epoch"] = training_data.batches_per_epoch
     model = experiment.starting_model(data)

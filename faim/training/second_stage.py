@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from loguru import logger
 
-from faim.config import PARTS, Architecture, FaimConfig
+from faim.config import JOINING, PARTS, Architecture, FaimConfig
 from faim.data.coco_vid import CocoVid
 from faim.data.datasets import MULTI_SCALE_SIZES, VideoDataset
 from faim.errors import FaimError
 from faim.structures import VideoSample
 from faim.training.common import at_least, share, sides
 from faim.training.detector_experiment import Experiment
+from faim.training.label_coverage import Labels
 from faim.training.video_frames import every_nth_frame, seen_classes
 
 if TYPE_CHECKING:
@@ -49,6 +51,11 @@ class FaimExperiment(Experiment):
         refined_classes: names of the classes that TICAM learns to decide, () for all; None takes
             those that the training data have objects of. The others keep the base detector's
             scores.
+        labels: whether all objects of the classes have a label in the training data. By that
+            `model.join` is chosen where `model` does not name it: "replace" if they have, else
+            "correction". "auto" takes what the data file says, and where it does not say looks
+            whether the base detector's detections have one, see `faim.training.label_coverage`.
+            A training that is resumed, or goes on from FAIM weights, keeps its own.
     """
 
     batch_size: int = 1
@@ -63,10 +70,11 @@ class FaimExperiment(Experiment):
     live_norms: bool = False
     cache_base: float = 0.0
     refined_classes: tuple[str, ...] | None = None
+    labels: Labels = "auto"
 
     architecture: ClassVar[Architecture] = "faim"
     sizes_field: ClassVar[str] = "sizes"
-    free_on_resume: ClassVar[frozenset[str]] = Experiment.free_on_resume | {"cache_base"}
+    free_on_resume: ClassVar[frozenset[str]] = Experiment.free_on_resume | {"cache_base", "labels"}
 
     def validate(self) -> None:
         """See `Experiment`; some part must be left to train too."""
@@ -156,8 +164,22 @@ class FaimExperiment(Experiment):
         return model
 
     def settled(self, model: VideoModel) -> dict[str, Any]:
-        """The classes to refine; those of a checkpoint that is gone on with are among them."""
-        return {"model.refined_classes": model.config.refined_classes}
+        """The classes to refine, and how TICAM's scores join the base detector's.
+
+        A checkpoint that is gone on with decides on both.
+        """
+        settled = ("refined_classes", *JOINING)
+        return {f"model.{name}": getattr(model.config, name) for name in settled}
+
+    def resuming(self, stored: dict[str, Any]) -> Self:
+        """With the checkpoint's way to join the scores, where `model` does not name one."""
+        kept = copy(self)
+        kept.model = {name: stored[f"model.{name}"] for name in JOINING} | self.model
+        try:
+            kept.config(("object",))
+        except FaimError:  # a damaged checkpoint: its settings will not do
+            return self
+        return kept
 
     @property
     def process_batch(self) -> int:

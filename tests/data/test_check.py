@@ -103,6 +103,10 @@ def _drop(kind: str, index: int, key: str) -> Callable[[dict[str, Any]], None]:
         (_drop("images", 0, "video_id"), "`video_id` missing in `images`"),
         (_set("videos", 0, split=3), "split of a video is no name"),
         (
+            lambda content: content.update(info={"exhaustive": "no"}),
+            "`info.exhaustive` is no truth value",
+        ),
+        (
             _set("annotations", 0, segmentation={"size": [60, 100], "counts": [1, 2]}),
             "damaged mask",
         ),

@@ -57,6 +57,26 @@ def test_crowds_empty_videos_and_degradation(content: Content, write: Write) -> 
     assert [frame.degradation for frame in data.frames][:2] == ["defocus", None]
 
 
+@pytest.mark.parametrize(
+    ("info", "expected"),
+    [
+        (None, None),
+        ({}, None),
+        ("of 2017", None),
+        ({"exhaustive": None}, None),
+        ({"exhaustive": True}, True),
+        ({"year": 2016, "exhaustive": False}, False),
+    ],
+)
+def test_a_file_may_say_whether_all_objects_have_a_label(
+    content: Content, write: Write, info: Any, expected: bool | None
+) -> None:
+    content["info"] = info
+    assert CocoVid(write(content)).exhaustive is expected
+    del content["info"]
+    assert CocoVid(write(content)).exhaustive is None
+
+
 def test_a_box_within_a_pixel_of_the_image_is_clipped(content: Content, write: Write) -> None:
     content["annotations"][0]["bbox"] = [-0.5, -1, 101, 61.5]
     assert CocoVid(write(content)).frames[0].annotations[0].box == (0.0, 0.0, 100.0, 60.0)
@@ -139,6 +159,7 @@ BOX = ("annotations", 0, "bbox")
         (_set("annotations", 0, "ignore", value={}), "has ignore {}; expected 0 or 1"),
         (_set("annotations", 0, "area", value=[]), "has area []; expected a finite number"),
         (_set("annotations", 0, "area", value="big"), "has area 'big'; expected a finite number"),
+        (_set("info", value={"exhaustive": 1}), "`info` has exhaustive 1; expected true or false"),
     ],
 )
 def test_wrong_content_is_one_sentence(

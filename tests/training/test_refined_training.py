@@ -160,10 +160,14 @@ def test_a_correcting_ticam_goes_on_correcting(experiment: FaimExperiment) -> No
     config = FaimConfig(variant="nano", class_names=NAMES, join="correction")
     save_checkpoint(path, build_model(config))
     going_on = replace(experiment, ckpt=str(path))
-    with pytest.raises(FaimError, match=r"trained with model\.join=correction; expected the same"):
-        starting_model(going_on, NAMES)
-    same = replace(going_on, model={**going_on.model, "join": "correction"})
+    assert starting_model(going_on, NAMES).config.join == "correction"
+    same, other = (
+        replace(going_on, model={**going_on.model, "join": join})
+        for join in ("correction", "replace")
+    )
     assert starting_model(same, NAMES).config.join == "correction"
+    with pytest.raises(FaimError, match=r"trained with model\.join=correction; expected the same"):
+        starting_model(other, NAMES)
 
 
 def test_wrong_names(experiment: FaimExperiment, tmp_path: Path) -> None:

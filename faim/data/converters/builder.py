@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from loguru import logger
 from rich.console import Console
@@ -38,6 +38,7 @@ from faim.errors import FaimError
 from faim.reading import shown
 
 __all__ = [
+    "PARTLY_LABELLED",
     "BoxItem",
     "Category",
     "FrameItem",
@@ -49,6 +50,9 @@ __all__ = [
 ]
 
 AnyJob = TypeVar("AnyJob", bound=Job)
+#: `info` of data sets in which objects of the classes are left without a label, see `CocoVid`.
+PARTLY_LABELLED: Mapping[str, Any] = {"exhaustive": False}
+
 Read = Callable[[AnyJob], tuple[VideoItem | None, Problems]]
 
 
@@ -62,6 +66,7 @@ def convert_videos(
     workers: int,
     console: Console | None = None,
     found: Problems | None = None,
+    info: Mapping[str, Any] | None = None,
 ) -> Summary:
     """Read all videos, in several processes, write them as one CocoVID file, and print a summary.
 
@@ -81,6 +86,7 @@ def convert_videos(
         workers: processes; 0 and 1 read in this one.
         console: for the progress and the summary; by default stderr and stdout.
         found: what was wrong with the list of jobs itself.
+        info: what the file says of itself, such as `PARTLY_LABELLED`; None for nothing.
 
     Raises:
         FaimError: there are no jobs or classes, or two of one name; nothing was found;
@@ -112,7 +118,8 @@ def convert_videos(
                 raise
             summary = Summary(out, problems=found)
             with unfinished.trusted():
-                write_coco_vid(unfinished.read(digests), classes, unfinished.folder, summary)
+                kept = unfinished.read(digests)
+                write_coco_vid(kept, classes, unfinished.folder, summary, info)
     except OSError as error:
         raise FaimError(
             f"{out}: cannot be written ({error}); expected a writable folder"

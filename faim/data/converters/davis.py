@@ -19,6 +19,7 @@ import numpy.typing as npt
 from rich.console import Console
 
 from faim.data.converters.builder import (
+    PARTLY_LABELLED,
     BoxItem,
     Category,
     Problems,
@@ -110,8 +111,8 @@ def convert_davis2016(
 ) -> Summary:
     """Write the CocoVID JSON of a DAVIS folder, with RLE masks and their tight boxes.
 
-    A frame with an empty mask is kept, without an annotation; see `read_masked_video` for damaged
-    ones.
+    It says that not all objects have a label: whatever else is in view has none. A frame with an
+    empty mask is kept, without an annotation; see `read_masked_video` for damaged ones.
 
     Args:
         root: the DAVIS folder.
@@ -154,6 +155,7 @@ def convert_davis2016(
         workers=workers,
         console=console,
         found=found,
+        info=PARTLY_LABELLED,
     )
 
 

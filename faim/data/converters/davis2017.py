@@ -16,6 +16,7 @@ from PIL import Image
 from rich.console import Console
 
 from faim.data.converters.builder import (
+    PARTLY_LABELLED,
     BoxItem,
     Category,
     Problems,
@@ -56,7 +57,8 @@ def convert_davis2017(
     """Write the CocoVID JSON of one split.
 
     A frame without a mask, or with one that cannot be read or is of another size, is left out and
-    counted: nothing is known about its objects. A frame with an empty mask is kept.
+    counted: nothing is known about its objects. A frame with an empty mask is kept. The file says
+    that not all objects have a label: those in the background have none.
 
     Args:
         root: the DAVIS folder, see `davis_layout`, of either track.
@@ -89,6 +91,7 @@ def convert_davis2017(
         strict=strict,
         workers=workers,
         console=console,
+        info=PARTLY_LABELLED,
     )
 
 

@@ -18,7 +18,11 @@ _LISTS = ("videos", "images", "annotations")
 
 
 def write_coco_vid(
-    kept: Iterable[Mapping[str, Any]], classes: Sequence[Category], folder: Path, summary: Summary
+    kept: Iterable[Mapping[str, Any]],
+    classes: Sequence[Category],
+    folder: Path,
+    summary: Summary,
+    info: Mapping[str, Any] | None = None,
 ) -> None:
     """Number everything from 1 and write the file, whole or not at all; not without videos.
 
@@ -28,6 +32,7 @@ def write_coco_vid(
         classes: the categories.
         folder: where intermediate files may lie for a moment.
         summary: names the file, and is filled.
+        info: what the file says of itself; None for nothing.
 
     Raises:
         OSError: an intermediate file cannot be written.
@@ -43,7 +48,7 @@ def write_coco_vid(
         for name, entry in _numbered(kept, classes, summary):
             parts[name].write(("" if entry["id"] == 1 else ",\n") + _json(entry))
         if summary.videos:
-            write_whole(summary.path, lambda part: _join(parts, classes, part))
+            write_whole(summary.path, lambda part: _join(parts, classes, info, part))
 
 
 def _numbered(
@@ -98,13 +103,19 @@ def _annotation(
     }
 
 
-def _join(parts: Mapping[str, IO[str]], classes: Sequence[Category], path: Path) -> None:
+def _join(
+    parts: Mapping[str, IO[str]],
+    classes: Sequence[Category],
+    info: Mapping[str, Any] | None,
+    path: Path,
+) -> None:
     categories = [
         {**category.extra, "id": number, "name": category.name}
         for number, category in enumerate(classes, 1)
     ]
     with path.open("w", encoding="utf-8") as file:
-        file.write(f'{{"categories": {_json(categories)}')
+        said = "" if info is None else f'"info": {_json(info)},\n'
+        file.write(f'{{{said}"categories": {_json(categories)}')
         for name, part in parts.items():
             file.write(f',\n"{name}": [\n')
             part.seek(0)

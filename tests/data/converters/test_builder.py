@@ -15,6 +15,7 @@ from rich.console import Console
 
 from faim.data.coco_vid import CocoVid, read_mask
 from faim.data.converters.builder import (
+    PARTLY_LABELLED,
     BoxItem,
     Category,
     FrameItem,
@@ -97,6 +98,7 @@ def test_the_file_and_its_summary(tmp_path: Path) -> None:
         "iscrowd": 0,
     }
     data = CocoVid(out)
+    assert data.exhaustive is None
     assert data.frames[0].path.resolve() == Path("/data/u/0.jpg")
     assert (summary.videos, summary.frames, summary.annotations) == (2, 3, 6)
     assert summary.annotations_by_class == {"cat": 3, "dog": 3}
@@ -104,6 +106,14 @@ def test_the_file_and_its_summary(tmp_path: Path) -> None:
     assert summary.problems.counts == {"missing annotation": 1}
     assert summary.problems.notes == {"other class": 6}
     assert [path.name for path in out.parent.iterdir()] == ["a.json"]
+
+
+def test_a_file_says_of_itself_what_it_is_told_to(tmp_path: Path) -> None:
+    convert(tmp_path / "a.json", Clip("u"))
+    convert(tmp_path / "b.json", Clip("u"), info=PARTLY_LABELLED)
+    silent, saying = (json.loads((tmp_path / name).read_text()) for name in ("a.json", "b.json"))
+    assert saying == {"info": {"exhaustive": False}, **silent}
+    assert CocoVid(tmp_path / "b.json").exhaustive is False
 
 
 def test_the_summary_in_words(tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ def test_tight_boxes_masks_and_relative_names(davis: Path, tmp_path: Path) -> No
     assert names[0] == "../davis/JPEGImages/360p/dancer/00000.jpg"
     data = CocoVid(path)
     data.check(num_classes=2, masks_required=True)
+    assert data.exhaustive is False
     assert data.classes == ("bird", "person")
     assert [video.name for video in data.videos] == ["dancer", "swan"]
     assert [len(frame.annotations) for frame in data.frames] == [1, 0, 1, 0]

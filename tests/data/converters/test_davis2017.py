@@ -19,6 +19,7 @@ def test_objects_are_the_palette_indices(tmp_path: Path) -> None:
     assert (summary.empty_frames, summary.masks, summary.problems.counts) == (1, 5, {})
     data = CocoVid(out)
     data.check(num_classes=1, masks_required=True)
+    assert data.exhaustive is False
     assert data.classes == ("object",)
     assert [video.name for video in data.videos] == ["dogs-jump", "train"]
     first, second, third = data.videos[0].frames
