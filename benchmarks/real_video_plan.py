@@ -20,7 +20,7 @@ from faim.reading import read_json
 
 SIZE = 416
 TRAIN_FRAMES = 8  # m
-#: Of all rows. The rule is the paper's where a row names no other, though these labels are partial.
+#: Of all rows; the labels are partial, so that TICAM corrects where a row names no other rule.
 TRAINING = (
     f"sizes=({SIZE},) model.test_size=({SIZE},{SIZE}) model.train_frames={TRAIN_FRAMES} "
     "model.max_mask_rois=6 optimizer=adamw warmup_iters=50 grad_clip=5 ema_decay=0.99 ema_ramp=50 "

@@ -235,10 +235,7 @@ def test_from_data_to_tables(tmp_path, fake, capsys):
     assert text.startswith("before\n<!-- ablation: begin -->\n\n**Components**")
     assert text.endswith("<!-- ablation: end -->\nafter\n")
     assert "old" not in text
-    assert (
-        "| YOLOX, frame by frame | - | 50.0 | 50.0 | 50.0 | 50.0 | 50.0 | 50.0 | - | - |"
-        in text
-    )
+    assert "| YOLOX, frame by frame | - | 50.0 | 50.0 | 50.0 | 50.0 | 50.0 | 50.0 | - | - |" in text
     faim = next(row for row in text.splitlines() if row.startswith("| FAIM | 3"))
     assert "| 50.0 ± 0.0 | 100.0 ± 0.0 |" in faim
     assert "| +0.0 ± 0.0 / +50.0 ± 0.0 |" in faim
