@@ -41,8 +41,8 @@ def read_scores(job: Job, scoring: Scoring, places: Places) -> dict[str, Any]:
     """Figures of a job's modes from the detections that it left, which are then removed.
 
     Returns:
-        `modes`: by the name of the mode the figures of the shared classes, and as `unseen` those of
-        the others; see `figures`.
+        `modes`: by the name of the mode the figures of the shared classes, as `unseen` those of
+        the others, see `figures`; and as `found` the share of objects found in each sequence.
     """
     data, modes = CocoVid(scoring.annotations), {}
     for name, (folder, mode) in places.items():
@@ -51,7 +51,9 @@ def read_scores(job: Job, scoring: Scoring, places: Places) -> dict[str, Any]:
             group: figures(data, found, scoring.clean, classes)
             for group, classes in scoring.groups.items()
         }
-        modes[name] = {**scores["shared"], "unseen": scores["unseen"]}
+        alone = {video.name: _only(data, [video]) for video in data.videos}
+        each = {sequence: stability(part, found).found_share for sequence, part in alone.items()}
+        modes[name] = {**scores["shared"], "unseen": scores["unseen"], "found": each}
     for folder in {folder for folder, _ in places.values()}:
         shutil.rmtree(job.run / folder)
     return {"modes": modes}

@@ -50,7 +50,9 @@ def summary(
     Returns:
         By mode and figure: `mean` and `std`; `over_none`, paired seed by seed, and `over_free`,
         against the same kind of mode without training, each with `mean` and `std`. And by mode
-        `unseen`: `mean` and `std` of the classes that the training data have no object of.
+        `unseen`: `mean` and `std` of the classes that the training data have no object of; `worst`:
+        points of found that the sequence gains which fares worst, against frame by frame, and its
+        name.
     """
     found: dict[str, dict[str, Any]] = {}
     for mode, free in FREE.items():
@@ -68,7 +70,17 @@ def summary(
             figure: spread([row[seed][mode]["unseen"][figure] for seed in row])
             for figure in FIGURES
         }
+        found[mode]["worst"] = worst([scores[mode]["found"] for scores in row.values()], base)
     return found
+
+
+def worst(found: Sequence[Mapping[str, float]], base: Scores) -> dict[str, Any]:
+    """The least `gain` of a sequence over frame by frame, mean of the seeds, and its `sequence`."""
+    gain, sequence = min(
+        (mean(seed[name] for seed in found) - alone, name)
+        for name, alone in base["frame"]["found"].items()
+    )
+    return {"gain": gain, "sequence": sequence}
 
 
 def spread(values: Sequence[float | None]) -> dict[str, float | None]:
@@ -109,11 +121,11 @@ def _table(mode: str, report: Mapping[str, Any]) -> Table:
     table = Table(title=title)
     table.add_column("training", no_wrap=True)
     gains = [f"{TITLES[name]} over {other}" for other in (NONE, "free") for name in SHOWN]
-    for name in ("J", "steps", *TITLES.values(), *gains):
+    for name in ("J", "steps", *TITLES.values(), *gains, "worst: found"):
         table.add_column(name, justify="right")
     for name in BESIDE[mode]:
         cells = (_number(report["base"][name][figure]) for figure in FIGURES)
-        table.add_row(f"({name})", "", "", *cells, *[""] * len(gains))
+        table.add_row(f"({name})", "", "", *cells, *[""] * (len(gains) + 1))
     for name, row in report["summary"].items():
         over = (row[mode][f][k] for k in ("over_none", "over_free") for f in SHOWN)
         table.add_row(
@@ -122,6 +134,7 @@ def _table(mode: str, report: Mapping[str, Any]) -> Table:
             _steps([*report["steps"][name].values()]),
             *(_cell(row[mode][figure], "") for figure in FIGURES),
             *(_cell(gain, "+") for gain in over),
+            "{gain:+.1f} ({sequence})".format(**row[mode]["worst"]),
         )
     return table
 

@@ -350,6 +350,8 @@ def test_run(folders, tmp_path, fake, capsys):
     assert stream["found_share"]["over_none"] == {"mean": 50.0, "std": 0.0}
     assert stream["found_share"]["over_free"]["mean"] == pytest.approx(12.5)
     assert report["summary"]["box"]["global"]["found_share"]["over_free"]["mean"] == -12.5
+    # Every sequence has two found frame by frame.
+    assert stream["worst"] == {"gain": pytest.approx(12.5), "sequence": "b-car"}
     assert report["base"]["frame"]["found_share"] == pytest.approx(50)
     assert report["masks"]["box"]["jaccard"] == pytest.approx(1)
     assert report["classes"] == {"shared": ("car", "dog"), "unseen": ("cow",)}
