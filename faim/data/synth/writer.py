@@ -50,7 +50,7 @@ class Recipe:
     classes: int
     severity: Severity
     seed: int
-    edition: Edition
+    edition: Edition = 1
 
     @property
     def arguments(self) -> dict[str, Any]:
