@@ -30,10 +30,10 @@ LEAST_OBJECTNESS = 0.01
 LEAST_STEPS = 500
 #: Of the planned steps, that must be done: a level may come late. The warm-up takes less.
 LEAST_DONE = 0.5
-#: Sides of objects (pixels of the network's input, roots of the boxes' areas) at which most anchors
-#: change from one level to the next; measured of YOLOX-Nano of COCO, on objects of 8 to 600 pixels.
-BOUNDS = (48, 160)
-SIZES = ("below about 48", "about 48 to 160", "above about 160")
+#: Sides of the objects (roots of their boxes' areas, pixels of the network's input) of which each
+#: level gets at least a fifth of the anchors; measured of YOLOX-Nano of COCO, from 8 to 600 pixels.
+SIZES = ((0, 64), (32, 256), (96, torch.inf))
+SIZES_TOLD = ("below about 64", "about 32 to 256", "above about 96")
 #: Share of the objects below which a level has too few of its sizes to learn from.
 FEW = 0.01
 
@@ -44,12 +44,14 @@ class LevelNumbers:
 
     Attributes:
         assigned: anchors of each that SimOTA gave to objects, the foreground of the losses.
-        objects: ground-truth boxes of the sizes that each is for, see `BOUNDS`.
+        objects: ground-truth boxes of the sizes that each is for, see `SIZES`; which overlap.
+        boxes: all ground-truth boxes.
         objectness: the largest that each predicted, in [0, 1].
     """
 
     assigned: tuple[int, ...] = (0, 0, 0)
     objects: tuple[int, ...] = (0, 0, 0)
+    boxes: int = 0
     objectness: tuple[float, ...] = (0.0, 0.0, 0.0)
 
     def __add__(self, other: Self) -> LevelNumbers:
@@ -57,22 +59,22 @@ class LevelNumbers:
         return LevelNumbers(
             tuple(map(sum, zip(self.assigned, other.assigned, strict=True))),
             tuple(map(sum, zip(self.objects, other.objects, strict=True))),
+            self.boxes + other.boxes,
             tuple(map(max, zip(self.objectness, other.objectness, strict=True))),
         )
 
     def __str__(self) -> str:
         """For the log."""
         shares = ", ".join(
-            f"{name} {share:.0f} %"
-            for name, share in zip(LEVELS, _percent(self.assigned), strict=True)
+            f"{name} {_percent(count, sum(self.assigned)):.0f} %"
+            for name, count in zip(LEVELS, self.assigned, strict=True)
         )
         most = ", ".join(f"{value:.2g}" for value in self.objectness)
         return f"levels: {shares} of the assignments; most objectness {most}"
 
 
-def _percent(counts: tuple[int, ...]) -> list[float]:
-    total = max(sum(counts), 1)
-    return [100 * count / total for count in counts]
+def _percent(count: int, total: int) -> float:
+    return 100 * count / max(total, 1)
 
 
 class LevelTally:
@@ -84,7 +86,7 @@ class LevelTally:
 
     def clear(self) -> None:
         """Forget what was seen."""
-        self._counts = torch.zeros(2, len(LEVELS), dtype=torch.long)
+        self._counts = torch.zeros(2 * len(LEVELS) + 1, dtype=torch.long)
         self._logits = torch.full((len(LEVELS),), -torch.inf)
 
     @torch.no_grad()
@@ -100,15 +102,11 @@ class LevelTally:
         levels = anchor_levels(torch.cat([torch.zeros(0, device=device).long(), *own]), maps)[0]
         corners = torch.cat([target.boxes for target in targets]).float()
         sides = (corners[:, 2:] - corners[:, :2]).prod(dim=1).sqrt()
-        sizes = torch.bucketize(sides, sides.new_tensor(BOUNDS))
-        counts = torch.stack(
-            [
-                torch.stack([(found == level).sum() for level in range(len(LEVELS))])
-                for found in (levels, sizes)
-            ]
-        )
+        counts = [(levels == level).sum() for level in range(len(LEVELS))]
+        counts += [((sides >= low) & (sides < high)).sum() for low, high in SIZES]
         logits = torch.stack([level[:, 4].amax() for level in maps]).float()
-        self._counts = self._counts.to(device) + counts
+        self._counts = self._counts.to(device)
+        self._counts += torch.stack([*counts, counts[0].new_tensor(len(sides))])
         self._logits = torch.maximum(self._logits.to(device), logits)
 
     def numbers(self, trainer: lightning.Trainer) -> LevelNumbers:
@@ -116,8 +114,10 @@ class LevelTally:
         device = trainer.strategy.root_device
         counts = trainer.strategy.reduce(self._counts.to(device, copy=True), reduce_op="sum")
         logits = trainer.strategy.reduce(self._logits.to(device, copy=True), reduce_op="max")
-        assigned, objects = counts.tolist()
-        return LevelNumbers(tuple(assigned), tuple(objects), tuple(logits.sigmoid().tolist()))
+        count = len(LEVELS)
+        *seen, boxes = counts.tolist()
+        objectness = tuple(logits.sigmoid().tolist())
+        return LevelNumbers(tuple(seen[:count]), tuple(seen[count:]), boxes, objectness)
 
 
 class LevelWatch(Callback):
@@ -191,7 +191,7 @@ class LevelWatch(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from there."""
         self._epoch, self.fired = state_dict["epoch"], list(state_dict["fired"])
-        self._before = LevelNumbers(**{n: tuple(v) for n, v in state_dict["seen"].items()})
+        self._before = LevelNumbers(**state_dict["seen"])
 
     def _seen(self, trainer: lightning.Trainer) -> LevelNumbers:
         return self._before + self._tally.numbers(trainer)
@@ -214,14 +214,15 @@ class LevelWatch(Callback):
     def _sentence(self, level: int, seen: LevelNumbers, step: int) -> str:
         """What is wrong with a level and what to try, up to where the bracket closes."""
         assert self.fired is not None
-        objects = _percent(seen.objects)[level]
+        assigned = _percent(seen.assigned[level], sum(seen.assigned))
+        objects = _percent(seen.objects[level], seen.boxes)
         why = "too few to learn from" if objects < 100 * FEW else "so it has died"
         return (
             f"training: level {LEVELS[level]} (stride {STRIDES[level]}) has not fired for "
             f"{step - self.fired[level]} steps: in this epoch its objectness was at most "
-            f"{seen.objectness[level]:.2g}, it got {_percent(seen.assigned)[level]:.3g} % of the "
-            f"assignments, and {objects:.3g} % of the objects have sizes for it ({SIZES[level]} "
-            f"pixels of the network's input), {why}; expected an objectness above "
-            f"{LEAST_OBJECTNESS:g} (try training data with more objects of these sizes, or more "
-            f"sizes of the input by {self.experiment.sizes_field}"
+            f"{seen.objectness[level]:.2g}, it got {assigned:.3g} % of the assignments, and "
+            f"{objects:.3g} % of the objects have sizes for it ({SIZES_TOLD[level]} pixels of the "
+            f"network's input), {why}; expected an objectness above {LEAST_OBJECTNESS:g} (try "
+            "training data with more objects of these sizes, or more sizes of the input by "
+            f"{self.experiment.sizes_field}"
         )

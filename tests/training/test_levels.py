@@ -61,19 +61,19 @@ def one_process(processes: int = 1) -> Any:
 def test_the_numbers_are_those_of_the_losses() -> None:
     """64, 16 and 4 anchors: P3 ends before 64, P4 before 80."""
     tally = LevelTally()
-    tally.add(maps_of(0.9, 0.02, 0.3), [truth(20, 47, 49), truth()], [assigned(0, 63, 64), None])
-    tally.add(maps_of(0.5, 0.04, 0.1), [truth(), truth(159, 161, 400)], [None, assigned(79, 80)])
+    tally.add(maps_of(0.9, 0.02, 0.3), [truth(20, 63, 65), truth()], [assigned(0, 63, 64), None])
+    tally.add(maps_of(0.5, 0.04, 0.1), [truth(), truth(95, 97, 257)], [None, assigned(79, 80)])
     tally.add(maps_of(0.1, 0.01, 0.1), [truth(), truth()], [None, None])
     seen = tally.numbers(one_process())
     assert seen.assigned == (2, 2, 1)
-    assert seen.objects == (2, 2, 2)
+    assert (seen.objects, seen.boxes) == ((2, 4, 2), 6)
     assert seen.objectness == pytest.approx((0.9, 0.04, 0.3))
     assert str(seen) == (
         "levels: P3 40 %, P4 40 %, P5 20 % of the assignments; most objectness 0.9, 0.04, 0.3"
     )
     assert tally.numbers(one_process(3)).assigned == (6, 6, 3)
-    both = seen + LevelNumbers((1, 0, 0), (0, 0, 5), (0.95, 0.0, 0.0))
-    assert (both.assigned, both.objects) == ((3, 2, 1), (2, 2, 7))
+    both = seen + LevelNumbers((1, 0, 0), (0, 0, 5), 7, (0.95, 0.0, 0.0))
+    assert (both.assigned, both.objects, both.boxes) == ((3, 2, 1), (2, 4, 7), 13)
     assert both.objectness == pytest.approx((0.95, 0.04, 0.3))
 
 
@@ -117,7 +117,7 @@ def test_a_dead_level_stops_at_the_end_of_its_epoch(logged: list[str]) -> None:
     assert str(caught.value) == (
         "training: level P4 (stride 16) has not fired for 1200 steps: in this epoch its "
         "objectness was at most 0.00016, it got 0 % of the assignments, and 50 % of the objects "
-        "have sizes for it (about 48 to 160 pixels of the network's input), so it has died; "
+        "have sizes for it (about 32 to 256 pixels of the network's input), so it has died; "
         "expected an objectness above 0.01 (try training data with more objects of these sizes, "
         "or more sizes of the input by multiscale_range; check_levels=False goes on all the same)"
     )
@@ -129,10 +129,10 @@ def test_a_dead_level_stops_at_the_end_of_its_epoch(logged: list[str]) -> None:
 def test_data_without_objects_of_a_levels_sizes() -> None:
     training = Epochs(steps_per_epoch=600, epochs=2)
     with pytest.raises(FaimError, match=r"level P5 .* 75 % of the assignments, and 0 % of the obj"):
-        training.epoch(maps_of(0.8, 0.5, 0.005), 20, 60, 159)
+        training.epoch(maps_of(0.8, 0.5, 0.005), 20, 60, 95)
     training = Epochs(steps_per_epoch=600, epochs=2)
-    with pytest.raises(FaimError, match=r"\(below about 48 pixels of .*\), too few to learn from;"):
-        training.epoch(maps_of(0.001, 0.5, 0.9), 60, 159)
+    with pytest.raises(FaimError, match=r"\(below about 64 pixels of .*\), too few to learn from;"):
+        training.epoch(maps_of(0.001, 0.5, 0.9), 65, 159)
 
 
 @pytest.mark.parametrize(

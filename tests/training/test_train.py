@@ -133,8 +133,8 @@ def test_two_processes_share_the_batch(
     saved = torch.load(tmp_path / "last.ckpt", weights_only=True)
     assert saved["global_step"] == 4
     # Of both processes, in the epoch without augmentation.
-    objects = saved["callbacks"]["LevelWatch"]["seen"]["objects"]
-    assert sum(objects) == len(json.loads(annotations.read_text())["annotations"])
+    boxes = saved["callbacks"]["LevelWatch"]["seen"]["boxes"]
+    assert boxes == len(json.loads(annotations.read_text())["annotations"])
     assert done.stderr.count(b", levels: P3 ") == 2
     assert all(t.isfinite().all() for t in weights(tmp_path / "weights.safetensors").values())
 
