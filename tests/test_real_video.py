@@ -317,7 +317,10 @@ def test_summary_pairs_seeds_and_compares_with_the_mode_without_training():
     def row(*values):
         figures = [dict.fromkeys(scoring.FIGURES, value) for value in values]
         return {
-            str(seed): {mode: {**each, "unseen": each} for mode in reporting.FREE}
+            str(seed): {
+                mode: {**each, "unseen": each, "found": {"a": 50.0 + seed, "b": 90.0}}
+                for mode in reporting.FREE
+            }
             for seed, each in enumerate(figures)
         }
 
@@ -325,7 +328,9 @@ def test_summary_pairs_seeds_and_compares_with_the_mode_without_training():
         name: dict.fromkeys(scoring.FIGURES, value)
         for name, value in zip(plan.BASE, (50.0, 55.0, 60.0, 58.0), strict=True)
     }
+    base["frame"]["found"] = {"a": 40.0, "b": 90.5}
     found = reporting.summary(row(61.0, 65.0, 66.0), row(60.0, 62.0, 64.0), base)
+    assert found["stream"]["worst"] == {"gain": -0.5, "sequence": "b"}
     cell = found["stream + causal"]["ap50"]
     assert cell["mean"] == pytest.approx(64)
     assert cell["std"] == pytest.approx(math.sqrt(7))
