@@ -208,8 +208,8 @@ class CommonExperiment(ABC):
         """Of `settings`, what only the model that training starts from decides."""
         return {}
 
-    def resuming(self, stored: dict[str, Any]) -> Self:
-        """The experiment with what was `settled` when a checkpoint of these settings was made."""
+    def settled_as(self, stored: dict[str, Any]) -> Self:
+        """The experiment with what these settings, perhaps of a checkpoint, have as `settled`."""
         return self
 
     @abstractmethod

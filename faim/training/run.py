@@ -107,11 +107,12 @@ def train(request: TrainRequest) -> Path:
         )
     training_data = TrainingData(experiment.dataset(data), experiment)
     if request.resume is not None:
-        experiment = experiment.resuming(stored_settings(request.resume))
+        experiment = experiment.settled_as(stored_settings(request.resume))
     settings = experiment.settings(data)
     settings["batches_per_epoch"] = training_data.batches_per_epoch
     model = experiment.starting_model(data)
     settings |= experiment.settled(model)
+    experiment = experiment.settled_as(settings)
     if request.resume is not None:
         check_resumable(request.resume, settings, model)
     steps = -(-training_data.batches_per_epoch // experiment.accumulate)

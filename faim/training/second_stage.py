@@ -116,9 +116,15 @@ class FaimExperiment(Experiment):
 
     @property
     def learning_rate(self) -> float:
-        """At the end of the warm-up; the rate is the public YOLOV implementation's."""
-        per_image = 0.002 / 64 if self.basic_lr_per_img is None else self.basic_lr_per_img
-        return per_image * self.batch_size * self.config(("object",)).train_frames
+        """At the end of the warm-up; the rate is the public YOLOV implementation's.
+
+        A correction starts at the base detector's scores, which a tenth of it does not forget.
+        """
+        config = self.config(("object",))
+        per_image = self.basic_lr_per_img
+        if per_image is None:
+            per_image = (0.0002 if config.join == "correction" else 0.002) / 64
+        return per_image * self.batch_size * config.train_frames
 
     @property
     def trains_base(self) -> bool:
@@ -171,8 +177,8 @@ class FaimExperiment(Experiment):
         settled = ("refined_classes", *JOINING)
         return {f"model.{name}": getattr(model.config, name) for name in settled}
 
-    def resuming(self, stored: dict[str, Any]) -> Self:
-        """With the checkpoint's way to join the scores, where `model` does not name one."""
+    def settled_as(self, stored: dict[str, Any]) -> Self:
+        """With a settled way to join the scores, where `model` does not name one."""
         kept = copy(self)
         kept.model = {name: stored[f"model.{name}"] for name in JOINING} | self.model
         try:

@@ -59,6 +59,10 @@ def test_learning_rates() -> None:
     assert BaseExperiment(variant="x").learning_rate == pytest.approx(0.00125)
     assert FaimExperiment(variant="s").learning_rate == pytest.approx(0.0005)
     assert FaimExperiment(variant="s", batch_size=4).learning_rate == pytest.approx(0.002)
+    correction = FaimExperiment(variant="s", model={"join": "correction"})
+    assert correction.learning_rate == pytest.approx(0.00005)
+    correction.basic_lr_per_img = 0.002 / 64
+    assert correction.learning_rate == pytest.approx(0.0005)
 
 
 def test_every_trained_parameter_is_in_one_group_and_only_weights_decay() -> None:
