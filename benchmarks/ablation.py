@@ -39,7 +39,7 @@ from ablation_plan import (
 )
 from ablation_report import check_docs, print_report, report_of, write_docs
 from kept_results import Kept, status_of
-from training_jobs import command, digest, generation, results
+from training_jobs import Job, command, digest, generation, results
 
 from faim.arguments import path, whole
 from faim.evaluation.report import check_writable, machine, write_json
@@ -71,19 +71,12 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     for job, content in results(jobs, options.jobs, kept, read_row):
         found.setdefault(job.row, {})[str(job.seed)] = dict(content)
     trained = next(job for job in jobs if job.row == REFERENCE)
-    proposals, others = proposals_jobs(trained, options), reference_jobs(trained, options)
-    evaluations = [*proposals.values(), *others.values()]
-    done = {job.run: r for job, r in results(evaluations, options.jobs, kept, read_row)}
-    references: dict[str, dict[str, Any]] = {}
-    for (kind, m), job in others.items():
-        (references.setdefault(kind, {})[m],) = done[job.run]["modes"].values()
     report = {
         "preset": options.preset,
         "settings": vars(options.chosen),
         "base": base,
         "rows": {row.name: found[row.name] for row in rows},
-        "proposals": {n: done[job.run]["modes"] for n, job in proposals.items()},
-        "references": references,
+        **({} if options.rows_only else curves(trained, options, kept)),
         "commands": {job.run.name: job.recipe for job in jobs},
         "machine": machine(),
         "seconds": kept.seconds,
@@ -95,6 +88,21 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     if options.docs:
         write_docs(options.docs, report)
     return report
+
+
+def curves(trained: Job, options: argparse.Namespace, kept: Kept) -> dict[str, Any]:
+    """What a training reaches by the number of `proposals`, and by kind and number of `references`.
+
+    Both by mode, or the mode's figures.
+    """
+    proposals, others = proposals_jobs(trained, options), reference_jobs(trained, options)
+    evaluations = [*proposals.values(), *others.values()]
+    done = {job.run: r for job, r in results(evaluations, options.jobs, kept, read_row)}
+    references: dict[str, dict[str, Any]] = {}
+    for (kind, m), job in others.items():
+        (references.setdefault(kind, {})[m],) = done[job.run]["modes"].values()
+    found = {n: done[job.run]["modes"] for n, job in proposals.items()}
+    return {"proposals": found, "references": references}
 
 
 def make_data(options: argparse.Namespace, kept: Kept) -> None:
@@ -147,6 +155,9 @@ def _parser() -> argparse.ArgumentParser:
         "--seeds", type=whole(0), nargs="+", help="of all rows (the preset's: three for the first "
         "table, in `small` one for the others)"
     )  # fmt: skip
+    parser.add_argument(
+        "--rows-only", action="store_true", help="leave out the curves of proposals and references"
+    )
     parser.add_argument("--steps", type=whole(1), help="of a training (the preset's)")
     parser.add_argument("--weights", type=path, help="whose base detector to take")
     parser.add_argument("--jobs", type=whole(1), default=1, help="trainings at once (1)")

@@ -69,6 +69,8 @@ def tables_of(report: Report) -> list[Table]:
     made = [_components(report), *_company(report)]
     made += [_parts(report, "by_degradation"), _parts(report, "by_speed")]
     made += [table for group in groups if (table := _group(report, group)).rows]
+    if "references" not in report:
+        return made
     return [*made, _proposals(report), _references(report)]
 
 
@@ -235,24 +237,17 @@ def _markdown(table: Table) -> str:
 
 
 def draw(report: Report, file: Path) -> None:
-    """Four panels: components, gain by degradation, references, proposals.
+    """Components and gain by degradation; references and proposals where they were looked at.
 
     Raises:
         FaimError: the file cannot be written.
     """
-    figure, panels = plt.subplots(1, 4, figsize=(19, 4.2))
+    count = 4 if "references" in report else 2
+    figure, panels = plt.subplots(1, count, figsize=(4.75 * count, 4.2))
     _draw_components(panels[0], report)
     _draw_degradations(panels[1], report)
-    _draw_lines(
-        panels[2], "what a frame sees beside itself", "other frames",
-        {kind: {int(m) - 1: found["ap50"] for m, found in by.items()}
-         for kind, by in report["references"].items()},
-    )  # fmt: skip
-    _draw_lines(
-        panels[3], "proposals a frame", "n",
-        {mode: {int(n): found[mode]["ap50"] for n, found in report["proposals"].items()}
-         for mode in MODES[1:]},
-    )  # fmt: skip
+    if "references" in report:
+        _draw_curves(panels[2:], report)
     figure.tight_layout()
     try:
         figure.savefig(file, dpi=110)
@@ -260,6 +255,19 @@ def draw(report: Report, file: Path) -> None:
         raise FaimError(f"{file}: cannot be written ({error})") from error
     finally:
         plt.close(figure)
+
+
+def _draw_curves(panels: Any, report: Report) -> None:
+    _draw_lines(
+        panels[0], "what a frame sees beside itself", "other frames",
+        {kind: {int(m) - 1: found["ap50"] for m, found in by.items()}
+         for kind, by in report["references"].items()},
+    )  # fmt: skip
+    _draw_lines(
+        panels[1], "proposals a frame", "n",
+        {mode: {int(n): found[mode]["ap50"] for n, found in report["proposals"].items()}
+         for mode in MODES[1:]},
+    )  # fmt: skip
 
 
 def _draw_components(panel: Any, report: Report) -> None:

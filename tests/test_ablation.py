@@ -252,7 +252,9 @@ def test_from_data_to_tables(tmp_path, fake, capsys):
     assert (docs / "images/ablation.png").stat().st_size > 10_000
     trained = sum(each[0] == "train" for each in fake.lines)
     assert trained == 7
-    assert ablation.main(line) == 0
+    assert "| other frames |" in text
+    assert ablation.main([*line, "--rows-only"]) == 0
+    assert "| other frames |" not in (docs / "results.md").read_text()
     assert sum(each[0] == "train" for each in fake.lines) == trained
     capsys.readouterr()
 
