@@ -118,8 +118,8 @@ def test_an_empty_bank_adds_nothing(onnx_export: Exported, faim_nano: FAIM) -> N
 def test_half_precision_keeps_float32_borders(base_nano: YoloxVideo, tmp_path: Path) -> None:
     from faim.runtime.backends.onnxruntime import OnnxRuntimeRunner
 
-    [graph] = graphs_of(base_nano, (128, 128))
-    info = info_of(base_nano, "frame", size=(128, 128), precision="fp16")
+    [graph] = graphs_of(base_nano, (256, 256))
+    info = info_of(base_nano, "frame", size=(256, 256), precision="fp16")
     write_onnx(graph, tmp_path / "frame.onnx", info)
     stored = onnx.load(tmp_path / "frame.onnx").graph
     half, single = onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT
@@ -129,7 +129,7 @@ def test_half_precision_keeps_float32_borders(base_nano: YoloxVideo, tmp_path: P
     assert {kind for kind, _ in _shapes(stored.output).values()} == {single}
     runner = OnnxRuntimeRunner(tmp_path)
     assert runner.precision == "fp16"
-    parity = measure_parity(base_nano, runner, generated_frames((128, 128)))
+    parity = measure_parity(base_nano, runner, generated_frames((256, 256)))
     assert parity.matched == parity.detections >= 20
     assert 1e-6 < parity.box < 1.0
     assert parity.score < 0.02

@@ -140,7 +140,8 @@ class TestQuantized:
         assert loss is not None
         assert loss.floating.ap50 == pytest.approx(100.0)
         assert 80 < loss.quantized.ap50 <= 100.0
-        assert 0 < loss.quantized.ap50_95 < 100.0
+        assert 0 < loss.quantized.ap50_95 <= 100.0
+        assert 0.001 < loss.worst < 0.3  # the scores are another network's
         assert "what int8 costs" in exported.printed
         assert f"{loss.quantized.ap50_95:.1f}" in exported.printed
         assert "3 frames of the calibration video" in loss.measured_on
