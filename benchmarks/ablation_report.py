@@ -283,17 +283,19 @@ def _draw_components(panel: Any, report: Report) -> None:
     low = min(min(report["summary"][n][m]["ap50"]["each"]) for n in names for m in MODES[1:])
     panel.set(ylim=(min(low, report["summary"][BASE]["frame"]["ap50"]["mean"]) - 3, None))
     panel.set(title="AP50, a dot a training", xticks=range(len(names)), xticklabels=names)
-    panel.legend(fontsize=8)
+    panel.legend(fontsize=8, loc="lower right", framealpha=0.9)
     panel.grid(axis="y", alpha=0.3)
 
 
 def _draw_degradations(panel: Any, report: Report) -> None:
     alone = report["summary"][BASE]["frame"]["by_degradation"]
-    for place, name in enumerate(_main_rows(report)):
+    names = _main_rows(report)
+    width = 0.8 / len(names)
+    for place, name in enumerate(names):
         found = report["summary"][name]["global"]["by_degradation"]
         gains = [found[kind]["mean"] - alone[kind]["mean"] for kind in alone]
-        spots = [spot + 0.26 * place - 0.26 for spot in range(len(gains))]
-        panel.bar(spots, gains, 0.25, color=f"C{place + 2}", label=name)
+        spots = [spot + width * (place - (len(names) - 1) / 2) for spot in range(len(gains))]
+        panel.bar(spots, gains, width, color=f"C{place + 2}", label=name)
     labels = [kind.replace("_", "\n") for kind in alone]
     panel.set(title="AP50 over YOLOX, global mode", xticks=range(len(labels)), xticklabels=labels)
     panel.axhline(0, color="black", linewidth=0.8)

@@ -19,7 +19,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from faim.errors import FaimError
 
-SKIPPED = ("train/lr", "train/total", "train/l1")
+#: The rate, sums and what is 0 but at the end; and shares, which are no losses.
+SKIPPED = ("train/lr", "train/total", "train/l1", "train/mask_reach", "train/same_object")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

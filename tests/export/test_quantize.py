@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from faim.data.coco_vid import CocoVid
 from faim.data.synth import generate
+from faim.data.synth.writer import Recipe
 from faim.errors import FaimError
 from faim.export.accuracy import _changes, agreement, loss_on_data
 from faim.export.quantize import CalibrationFrames, read_calibration, spread
@@ -122,16 +123,20 @@ class TestQuantized:
     """One export in eight bits, of the base detector."""
 
     @pytest.fixture(scope="class")
-    def exported(self, export: Export, clip_folder: Path) -> Exported:
+    def exported(self, export: Export, tmp_path_factory: pytest.TempPathFactory) -> Exported:
         pytest.importorskip("openvino")
         pytest.importorskip("nncf")
         pytest.importorskip("onnxsim")
+        # Where all frames are clear, eight bits lose nothing that AP shows.
+        folder = tmp_path_factory.mktemp("hard")
+        for index, frame in enumerate(Recipe(12, 128, 8, "hard", seed=0).scene(0).draw()):
+            cv2.imwrite(str(folder / f"{index:02}.png"), frame.image)
         return export(
             "openvino",
             precision="int8",
             aggregate="affinity",
             batch=4,
-            calibration=(clip_folder,),
+            calibration=(folder,),
             calibration_frames=9,
         )
 
@@ -140,8 +145,7 @@ class TestQuantized:
         assert loss is not None
         assert loss.floating.ap50 == pytest.approx(100.0)
         assert 80 < loss.quantized.ap50 <= 100.0
-        assert 0 < loss.quantized.ap50_95 <= 100.0
-        assert 0.001 < loss.worst < 0.3  # the scores are another network's
+        assert 0 < loss.quantized.ap50_95 < 100.0
         assert "what int8 costs" in exported.printed
         assert f"{loss.quantized.ap50_95:.1f}" in exported.printed
         assert "3 frames of the calibration video" in loss.measured_on
