@@ -23,6 +23,7 @@ from attention_references import (
 
 from faim.data.coco_vid import read_frame
 from faim.data.contact_sheet import Image
+from faim.pictures.lettering import Color, put_text, text_size
 
 CELL, MARGIN, LINE, HEADING = 132, 8, 22, 34
 #: A model's name, crops, what is written below them, and a gap.
@@ -33,8 +34,7 @@ KEY_WIDTH, LEAST_WIDTH = 480, 880
 CONTEXT = 1.7
 #: Side of an object too small to be looked at, to the frame's (square roots of areas).
 SMALL = 0.1
-Color = tuple[int, int, int]
-_FONT, _LETTERS = cv2.FONT_HERSHEY_SIMPLEX, 0.45
+_LETTERS = 0.45
 _BEYOND, _RULE = (90, 90, 90), (70, 70, 70)
 _BACKDROP, _TEXT, _DIM = (32, 32, 32), (235, 235, 235), (165, 165, 165)
 _KEY = (77, 210, 255)
@@ -212,10 +212,8 @@ def _paste(canvas: Image, image: Image, top: int, left: int) -> None:
 
 
 def _write(canvas: Image, origin: tuple[int, int], text: str, color: Color = _TEXT) -> None:
-    shown = text.encode("ascii", "replace").decode()  # OpenCV's letters are ASCII
-    cv2.putText(canvas, shown, origin, _FONT, _LETTERS, color, 1, cv2.LINE_AA)
+    put_text(canvas, text, origin, _LETTERS, color)
 
 
 def _width(text: str) -> int:
-    (width, _), _ = cv2.getTextSize(text, _FONT, _LETTERS, 1)
-    return int(width)
+    return text_size(text, _LETTERS)[0]
