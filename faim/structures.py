@@ -166,11 +166,14 @@ class Detections(TensorRecord):
         boxes: (k, 4) float, pixels of whichever image the producer names.
         scores: (k,) float in [0, 1].
         class_ids: (k,) long.
+        track_ids: (k,) long from 1 on, the same number for the same object within a video, -1 where
+            none is known (yet); None where nothing links the frames.
     """
 
     boxes: Tensor
     scores: Tensor
     class_ids: Tensor
+    track_ids: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -181,7 +184,9 @@ class ScoredBoxes(TensorRecord):
         boxes: (k, 4) float32, pixels of whichever image the producer names.
         scores: (k, C) float32 in [0, 1], objectness times class probability; 0 for the classes that
             a box does not stand for.
+        track_ids: (k,) long, as those of `Detections`.
     """
 
     boxes: Tensor
     scores: Tensor
+    track_ids: Tensor | None = None

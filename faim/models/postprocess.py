@@ -67,7 +67,9 @@ def detections_of(scored: ScoredBoxes, score_threshold: float) -> Detections:
     """
     rows, labels = ((scored.scores >= score_threshold) & (scored.scores > 0)).nonzero(as_tuple=True)
     scores, order = scored.scores[rows, labels].sort(descending=True, stable=True)
-    return Detections(scored.boxes[rows[order]], scores, labels[order])
+    rows = rows[order]
+    tracks = None if scored.track_ids is None else scored.track_ids[rows]
+    return Detections(scored.boxes[rows], scores, labels[order], tracks)
 
 
 def _survivors(

@@ -43,13 +43,16 @@ def to_supervision(detections: Detections, class_names: Sequence[str]) -> sv.Det
 
     Returns:
         `xyxy` (k, 4) float32, `confidence` (k,) float32, `class_id` (k,) int, and the names in
-        `data["class_name"]` (k,) str.
+        `data["class_name"]` (k,) str; `tracker_id` (k,) int, -1 where a box has no track, None
+        where nothing links the frames.
     """
     class_ids = detections.class_ids.cpu().numpy().astype(int)
+    tracks = detections.track_ids
     names = np.array([class_names[index] for index in class_ids], dtype=str)
     return sv.Detections(
         xyxy=detections.boxes.cpu().numpy().astype(np.float32).reshape(-1, 4),
         confidence=detections.scores.cpu().numpy().astype(np.float32),
         class_id=class_ids,
+        tracker_id=None if tracks is None else tracks.cpu().numpy().astype(int),
         data={"class_name": names},
     )

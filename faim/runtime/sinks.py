@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import json
 import os
 import sys
@@ -114,11 +115,14 @@ def to_record(result: Result) -> dict[str, Any]:
 
     Returns:
         `{"frame", "time", "width", "height", "detections": [{"bbox": [x1, y1, x2, y2], "score",
-        "label", "class_id"}]}`, and "file" behind "frame" where it has one.
+        "label", "class_id"}]}`, "file" behind "frame" where it has one, and "track_id" last in
+        every detection that has a track.
     """
     found = result.detections
     height, width = result.frame.image.shape[:2]
-    rows = zip(found.xyxy, found.confidence, found.data["class_name"], found.class_id, strict=True)
+    tracks = itertools.repeat(-1, len(found)) if found.tracker_id is None else found.tracker_id
+    names = found.data["class_name"]
+    rows = zip(found.xyxy, found.confidence, names, found.class_id, tracks, strict=True)
     return {
         "frame": result.frame.index,
         **({} if result.frame.file is None else {"file": result.frame.file}),
@@ -131,8 +135,9 @@ def to_record(result: Result) -> dict[str, Any]:
                 "score": round(float(score), 4),
                 "label": str(name),
                 "class_id": int(class_id),
+                **({"track_id": int(track)} if track >= 0 else {}),
             }
-            for box, score, name, class_id in rows
+            for box, score, name, class_id, track in rows
         ],
     }
 
