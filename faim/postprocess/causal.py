@@ -8,14 +8,13 @@ the same similarity, and gives its results without delay.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from faim.models.affinity import MOST_LIFT
 from faim.postprocess.causal_config import CausalConfig
-from faim.postprocess.causal_state import CausalState
+from faim.postprocess.causal_state import Bools, CausalState, FollowedBoxes, Ints
 from faim.postprocess.evidence import doubts, support, top_class
 from faim.postprocess.linking import distances, greedy_pairs
 from faim.postprocess.pairs import Array, PairModel, pair_features
@@ -23,7 +22,6 @@ from faim.structures import ScoredBoxes
 
 __all__ = ["CausalConfig", "CausalRepp", "CausalState"]
 
-Ints = NDArray[np.int64]
 #: Least share of a new box in the smoothed one, however weak it is.
 _LEAST_SHARE = 0.2
 #: IoU from which two boxes of a class are one object, as in the final NMS.
@@ -71,7 +69,7 @@ class CausalRepp:
     def step(
         self, scored: ScoredBoxes, size: tuple[int, int], state: CausalState
     ) -> tuple[ScoredBoxes, CausalState]:
-        """One frame.
+        """One frame, every class that a box has.
 
         Args:
             scored: its boxes, in pixels of the frame.
@@ -82,26 +80,37 @@ class CausalRepp:
             The boxes in the order given, and after them those of tubelets without one, types and
             device as given; and the state after the frame.
         """
+        found = self.follow(scored, size, state)
+        return found.like(scored), found.state
+
+    def follow(
+        self, scored: ScoredBoxes, size: tuple[int, int], state: CausalState
+    ) -> FollowedBoxes:
+        """`step`, with the tubelets that the boxes are of; arguments as there."""
         if state.size != size or state.means.shape[1] != scored.scores.shape[1]:
-            state = CausalState.empty(scored.scores.shape[1])
+            state = state.forgotten(scored.scores.shape[1])
         boxes = scored.boxes.detach().cpu().double().numpy()
         scores = scored.scores.detach().cpu().double().numpy()
         old, new = self._link(state, boxes, scores, size)
         waiting = state.missed + 1 <= self.config.patience
         waiting[old] = False
-        found = CausalState.of_frame(boxes, scores, size)
+        found = replace(CausalState.of_frame(boxes, scores, size), named=state.named)
         found.weights[:] = scores.max(axis=1, initial=0) ** self.config.emphasis
         self._continue(state, found, old, new)
-        places, carried = self._carry(state[waiting])
+        absent = state[waiting]
+        carried = self._carried(absent)
+        places, faded = self._carry(absent[carried])
         shown = self._shown(found, scores)
-        _settle(places, carried, found.smoothed, shown)
-        result = ScoredBoxes(
-            torch.from_numpy(np.concatenate([found.smoothed, places])).to(scored.boxes),
-            torch.from_numpy(np.concatenate([shown, carried])).to(scored.scores),
-        )
+        _settle(places, faded, found.smoothed, shown)
         lasting = scores.max(axis=1, initial=0) >= self.config.start_score
         lasting |= found.members > 1
-        return result, found[lasting].joined(state[waiting].after_a_miss())
+        return FollowedBoxes(
+            np.concatenate([found.smoothed, places]),
+            np.concatenate([shown, faded]),
+            found.joined(absent.after_a_miss()),
+            np.concatenate([np.arange(len(boxes)), len(boxes) + np.flatnonzero(carried)]),
+            np.concatenate([lasting, np.ones(len(absent.boxes), bool)]),
+        )
 
     def _link(
         self, state: CausalState, boxes: Array, scores: Array, size: tuple[int, int]
@@ -130,7 +139,8 @@ class CausalRepp:
         ends = (now != decided) & (late | (found.weights[new] * best[new] > past * usual))
         old, new, past, missed = old[~ends], new[~ends], past[~ends], missed[~ends]
         usual, given = usual[~ends], given[~ends]
-        found.missed[new] = missed
+        found.missed[new], found.ids[new] = missed, state.ids[old]
+        found.leads[new] = state.leads[old]
         # What speaks for another class than the tubelet's counts little.
         found.weights[new] *= given / np.maximum(best[new], _TINY)
         share = found.weights[new] / np.maximum(past + found.weights[new], _TINY)
@@ -161,15 +171,17 @@ class CausalRepp:
         limited = np.minimum(found.means, MOST_LIFT * scores)
         return self._visible(np.where(late[:, None] | other, limited, found.means))
 
-    def _carry(self, waiting: CausalState) -> tuple[Array, Array]:
-        """Boxes (c, 4) and scores (c, C) of tubelets that have none in this frame."""
-        shown = (waiting.members >= _CONFIRMED) & (
-            waiting.means.max(axis=1, initial=0) >= self.config.carry_score
-        )
+    def _carried(self, absent: CausalState) -> Bools:
+        """(t,) which tubelets are shown in this frame though they have no box in it."""
         if not self.config.carry_decay:
-            shown[:] = False
-        fading = self.config.carry_decay ** (waiting.missed[shown] + 1.0)
-        return waiting.smoothed[shown], self._visible(waiting.means[shown] * fading[:, None])
+            return np.zeros(len(absent.boxes), bool)
+        best = absent.means.max(axis=1, initial=0)
+        return (absent.members >= _CONFIRMED) & (best >= self.config.carry_score)
+
+    def _carry(self, carried: CausalState) -> tuple[Array, Array]:
+        """Their boxes (c, 4) and scores (c, C)."""
+        fading = self.config.carry_decay ** (carried.missed + 1.0)
+        return carried.smoothed, self._visible(carried.means * fading[:, None])
 
     def _visible(self, scores: Array) -> Array:
         """A copy in which weak classes are 0."""

@@ -38,10 +38,10 @@ class CausalConfig:
 
     linking: LinkConfig = LinkConfig()  # noqa: RUF009 - it is frozen
     memory: int = 30
-    emphasis: float = 0.5
+    emphasis: float = 0.75
     patience: int = 2
     box_trust: float = 1.0
-    start_score: float = 0.05
+    start_score: float = 0.1
     carry_score: float = 0.2
     carry_decay: float = 0.9
 

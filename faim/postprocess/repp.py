@@ -94,7 +94,7 @@ class Repp:
 
         Returns:
             One a frame, types and devices as given. Boxes keep their order; those of no tubelet are
-            left out unless the configuration keeps them.
+            left out unless the configuration keeps them. `track_ids` number the tubelets from 1 on.
 
         Raises:
             FaimError: frames of different numbers of classes, or a size without pixels.
@@ -118,7 +118,9 @@ class Repp:
             scores[scores < self.config.min_pred_score] = 0
             kept = scores.any(axis=1) & (linked | alone)
             yield ScoredBoxes(
-                _like(boxes[place][kept], frame.boxes), _like(scores[kept], frame.scores)
+                _like(boxes[place][kept], frame.boxes),
+                _like(scores[kept], frame.scores),
+                torch.from_numpy(np.where(linked, tracks[place] + 1, -1)[kept]),
             )
 
     def link(self, frames: Sequence[ScoredBoxes], size: tuple[int, int]) -> list[Tracks]:

@@ -63,8 +63,9 @@ def link(
     """The detections of all frames after post-processing."""
     found = DetectionStore(len(seen))
     sizes = [item.geometry.source_size for item in seen]
-    for index, linked in enumerate(post.run(scored, sizes)):
-        found[index] = detections_of(linked, detector.score_threshold)
+    least = detector.score_threshold
+    for index, linked in enumerate(post.run(scored, sizes, least)):
+        found[index] = detections_of(linked, least)
     return found
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 
 import supervision as sv
+import torch
 from loguru import logger
 
 from faim.errors import FaimError
@@ -14,6 +16,7 @@ from faim.runtime.decode_ahead import DecodeAhead
 from faim.runtime.frames import Frame, FrameSource
 from faim.runtime.pipeline import Detector
 from faim.runtime.results import FrameResult, to_supervision
+from faim.structures import Detections
 
 
 def stream_many(
@@ -36,7 +39,8 @@ def stream_many(
         on_frame: called with a source's number whenever a frame of it has been looked at.
 
     Returns:
-        Number of the source, counted from 0, and the result of its next frame.
+        Number of the source, counted from 0, and the result of its next frame. Track ids are
+        unique over all sources.
 
     Raises:
         FaimError: at once for a limit below 1, or a detector whose post-processing needs whole
@@ -83,6 +87,7 @@ def _rounds(
             )
             for number, detections in zip(numbers, found, strict=True):
                 on_frame(number)
+                detections = _numbered(detections, number, len(readers))
                 shown = to_supervision(detections, detector.class_names)
                 yield number, FrameResult(frames[number], shown)
                 given[number] += 1
@@ -90,6 +95,16 @@ def _rounds(
                     del running[number]
     if failures:
         raise failures[0]
+
+
+def _numbered(detections: Detections, number: int, sources: int) -> Detections:
+    """Detections of one of several sources, whose track ids no other source has."""
+    tracks = detections.track_ids
+    if tracks is None:
+        return detections
+    return replace(
+        detections, track_ids=torch.where(tracks < 0, tracks, (tracks - 1) * sources + number + 1)
+    )
 
 
 def _next_frames(

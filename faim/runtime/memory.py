@@ -206,7 +206,7 @@ class StreamState:
         frames_seen: frames since the start; a reset does not set it back.
         resets: times the past was forgotten.
         thumbnail: of the last frame, for `faim.runtime.scene_cut`; (36, 64, 3) uint8 BGR, or None.
-        post: the live tubelets of causal post-processing, or None.
+        post: the live tubelets of causal post-processing, and how many have a track id; or None.
         model: which model's past it is, as `faim.export.info.checksum_of`; empty where that is not
             known, as in states saved by earlier versions.
     """
@@ -230,9 +230,10 @@ class StreamState:
         return replace(self, bank=self.bank.copy(), thumbnail=small, post=post)
 
     def reset(self) -> None:
-        """Forget the past, as at a scene cut or the start of another video."""
+        """Forget the past, as at a scene cut or the start of another video; track ids go on."""
         self.bank.reset()
-        self.thumbnail = self.post = None
+        self.thumbnail = None
+        self.post = self.post and self.post.forgotten()
         self.resets += 1
 
     def save(self, path: str | Path) -> None:

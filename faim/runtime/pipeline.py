@@ -282,7 +282,8 @@ class Detector:
         self._check_past(state, bank, item.proposals)
         with torch.inference_mode():
             probabilities, entry = self._in_stream.step(item.proposals, None if cut else bank)
-            detections, post = self.conclude(item, probabilities, None if cut else state.post)
+            past = state.post and state.post.forgotten() if cut else state.post
+            detections, post = self.conclude(item, probabilities, past)
         if cut:
             state.reset()
         state.bank.append(entry)
@@ -309,8 +310,9 @@ class Detector:
         if not isinstance(self.post, CausalPost):
             return self.finish(item.proposals, probabilities, item.geometry), None
         scored = self.score(item.proposals, probabilities, item.geometry)
-        scored, state = self.post.step(scored, item.geometry.source_size, past)
-        return detections_of(scored, self.score_threshold), state
+        least = self.score_threshold
+        scored, state = self.post.step(scored, item.geometry.source_size, past, least)
+        return detections_of(scored, least), state
 
     def _run_stream(
         self, source: FrameSource, on_frame: Callable[[], None]

@@ -13,6 +13,7 @@ from torch import Tensor
 from faim.errors import FaimError
 from faim.models.aggregation import Aggregator, AverageWithBase, NoAggregation, name_of
 from faim.postprocess.causal import CausalRepp, CausalState
+from faim.postprocess.one_object import OneObjectConfig, WholeVideo, show
 from faim.postprocess.pairs import PairModel
 from faim.postprocess.repp import Repp
 from faim.runtime.choices import PostName
@@ -93,21 +94,31 @@ def what_joins(mode: str, aggregator: Aggregator, frames: int, post: object) -> 
 
 
 class WholeVideoPost:
-    """REPP, once all frames of a video are known; it holds no state of any video.
+    """REPP, once all frames of a video are known, and then one box an object.
+
+    It holds no state of any video.
 
     Attributes:
         model: the pair model.
     """
 
-    def __init__(self, model: PairModel | None = None) -> None:
+    def __init__(
+        self, model: PairModel | None = None, shown: OneObjectConfig | None = None
+    ) -> None:
         """`model` tells whether two boxes are one object; the published one by default."""
         self.model = PairModel() if model is None else model
         self._repp = Repp(model=self.model)
+        self._shown = OneObjectConfig() if shown is None else shown
 
     def run(
-        self, frames: Sequence[ScoredBoxes], sizes: Sequence[tuple[int, int]]
+        self,
+        frames: Sequence[ScoredBoxes],
+        sizes: Sequence[tuple[int, int]],
+        least: float = 0.0,
     ) -> Iterator[ScoredBoxes]:
         """All frames of a video, of heights and widths `sizes`; see `Repp.iterate`.
+
+        Tracks are numbered in the order in which they first reach the score `least`.
 
         Raises:
             FaimError: the frames' heights and widths differ.
@@ -118,31 +129,44 @@ class WholeVideoPost:
                     f"post: frame {index} is {size[1]}x{size[0]}; expected "
                     f"{sizes[0][1]}x{sizes[0][0]} like the first, as repp compares positions"
                 )
-        return self._repp.iterate(frames, sizes[0]) if len(sizes) else iter(())
+        if not len(sizes):
+            return iter(())
+        return map(WholeVideo(self._shown, least).show, self._repp.iterate(frames, sizes[0]))
 
 
 class CausalPost:
-    """REPP's causal relative, as the frames of a stream come; the streams keep their states.
+    """REPP's causal relative, as the frames of a stream come, and then one box an object.
+
+    The streams keep their states.
 
     Attributes:
         model: the pair model.
     """
 
-    def __init__(self, model: PairModel | None = None) -> None:
+    def __init__(
+        self, model: PairModel | None = None, shown: OneObjectConfig | None = None
+    ) -> None:
         """`model` tells whether two boxes are one object; the published one by default."""
         self.model = PairModel() if model is None else model
         self._causal = CausalRepp(model=self.model)
+        self._shown = OneObjectConfig() if shown is None else shown
 
     def step(
-        self, scored: ScoredBoxes, size: tuple[int, int], past: CausalState | None
+        self,
+        scored: ScoredBoxes,
+        size: tuple[int, int],
+        past: CausalState | None,
+        least: float = 0.0,
     ) -> tuple[ScoredBoxes, CausalState]:
         """The next frame, of height and width `size`; `past` is None before the first.
 
-        See `CausalRepp.step`.
+        See `CausalRepp.step`, and `faim.postprocess.one_object.show`, also for `least`.
         """
         if past is None:
             past = CausalState.empty(scored.scores.shape[1])
-        return self._causal.step(scored, size, past)
+        shown, followed = show(self._causal.follow(scored, size, past), self._shown, least)
+        boxes, scores = shown.boxes.to(scored.boxes), shown.scores.to(scored.scores)
+        return ScoredBoxes(boxes, scores, shown.track_ids), followed.state
 
 
 def make_post(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,8 @@ _MOST_NUMBERS = 2**27
 class _Header:
     """All of a state but its tensors.
 
-    `recent` is None for the policy `Recent`; `post_size` is that of `CausalState`, if there is one.
+    `recent` is None for the policy `Recent`; `post_size` and `named` are those of `CausalState`, if
+    there is one.
     """
 
     entry: str | None
@@ -51,6 +52,7 @@ class _Header:
     resets: int
     post_size: list[int] | None = None
     model: str = ""
+    named: int = 0
 
     def check(self) -> None:
         """Raise ValueError where the numbers contradict each other."""
@@ -60,7 +62,7 @@ class _Header:
             raise ValueError("the size of its frames is no height and width")
         if not isinstance(self.model, str):
             raise ValueError("its model is no text")
-        numbers = [self.capacity, self.appended, self.frames_seen, self.resets]
+        numbers = [self.capacity, self.appended, self.frames_seen, self.resets, self.named]
         numbers += [*self.slots, *self.frames, self.recent or 0, *(self.post_size or [])]
         if any(type(number) is not int or not 0 <= number < 2**63 for number in numbers):
             raise ValueError("a count is no whole number from 0 on")
@@ -93,6 +95,7 @@ def save_state(path: str | Path, state: StreamState) -> None:
         resets=state.resets,
         post_size=list(state.post.size) if state.post and state.post.size else None,
         model=state.model,
+        named=state.post.named if state.post else 0,
     )
     tensors: dict[str, Tensor] = {}
     if content.storage is not None:
@@ -101,7 +104,9 @@ def save_state(path: str | Path, state: StreamState) -> None:
         tensors[_THUMBNAIL] = torch.from_numpy(np.ascontiguousarray(state.thumbnail))
     if header.post_size:
         assert state.post is not None
-        arrays = {name: value for name, value in vars(state.post).items() if name != "size"}
+        arrays = {
+            name: value for name, value in vars(state.post).items() if name not in ("size", "named")
+        }
         tensors |= {_POST + name: torch.from_numpy(value) for name, value in arrays.items()}
     metadata = {"format": FORMAT, "state": json.dumps(vars(header))}
     write_tensors(path, tensors, metadata)
@@ -176,9 +181,9 @@ def _post(header: _Header, tensors: dict[str, Tensor]) -> CausalState | None:
     names = [name for name in tensors if name.startswith(_POST)]
     arrays = {name.removeprefix(_POST): tensors.pop(name).numpy() for name in names}
     if header.post_size is None and not arrays:
-        return None
+        return replace(CausalState.empty(0), named=header.named) if header.named else None
     height, width = header.post_size or []
-    state = CausalState(**arrays, size=(height, width))
+    state = CausalState(**arrays, size=(height, width), named=header.named)
     state.check()
     if any((counts < 0).any() for counts in (state.weights, state.members, state.missed)):
         raise ValueError("a tubelet's counts are below 0")

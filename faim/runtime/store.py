@@ -162,8 +162,12 @@ class ProposalStore:
         )
 
 
+#: In the place of a track's number, where nothing links the frames.
+_NO_TRACKS = 0
+
+
 class DetectionStore:
-    """The detections of every frame of a video, 24 bytes each, set in any order.
+    """The detections of every frame of a video, 28 bytes each, set in any order.
 
     Args:
         num_frames: frames of the video.
@@ -180,10 +184,15 @@ class DetectionStore:
         return len(self._starts)
 
     def __setitem__(self, index: int, detections: Detections) -> None:
-        """Store one frame's detections; class ids below 2^24. A frame is set only once."""
+        """Store one frame's detections; class and track ids below 2^24. Each is set only once."""
         if self._starts[index] >= 0:
             raise KeyError(f"frame {index} is already set")
-        columns = (detections.boxes, detections.scores[:, None], detections.class_ids[:, None])
+        tracks = detections.track_ids
+        numbers = (detections.scores, detections.class_ids)
+        numbers += (
+            torch.full_like(detections.class_ids, _NO_TRACKS) if tracks is None else tracks,
+        )
+        columns = (detections.boxes, *(column[:, None] for column in numbers))
         rows = torch.cat([column.detach().cpu().float() for column in columns], dim=1)
         self._starts[index], self._counts[index] = len(self._rows), len(rows)
         self._rows += _to_bytes(rows)
@@ -198,9 +207,15 @@ class DetectionStore:
         start, count = self._starts[index], self._counts[index]
         if start < 0:
             raise KeyError(f"frame {index} is not set")
-        rows = np.frombuffer(self._rows, np.float32, count * 6, start).copy().reshape(count, 6)
+        rows = np.frombuffer(self._rows, np.float32, count * 7, start).copy().reshape(count, 7)
         found = torch.from_numpy(rows)
-        return Detections(found[:, :4], found[:, 4], found[:, 5].long())
+        tracks = found[:, 6].long()
+        return Detections(
+            found[:, :4],
+            found[:, 4],
+            found[:, 5].long(),
+            None if (tracks == _NO_TRACKS).any() else tracks,
+        )
 
 
 def _layout(tensors: dict[str, Tensor]) -> list[_Field]:
