@@ -230,10 +230,9 @@ class StreamState:
         return replace(self, bank=self.bank.copy(), thumbnail=small, post=post)
 
     def reset(self) -> None:
-        """Forget the past, as at a scene cut or the start of another video; track ids go on."""
+        """Forget the past, as at a scene cut or the start of another video."""
         self.bank.reset()
-        self.thumbnail = None
-        self.post = self.post and self.post.forgotten()
+        self.thumbnail = self.post = None
         self.resets += 1
 
     def save(self, path: str | Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +181,7 @@ def _post(header: _Header, tensors: dict[str, Tensor]) -> CausalState | None:
     names = [name for name in tensors if name.startswith(_POST)]
     arrays = {name.removeprefix(_POST): tensors.pop(name).numpy() for name in names}
     if header.post_size is None and not arrays:
-        return replace(CausalState.empty(0), named=header.named) if header.named else None
+        return None
     height, width = header.post_size or []
     state = CausalState(**arrays, size=(height, width), named=header.named)
     state.check()

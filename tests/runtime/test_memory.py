@@ -37,7 +37,8 @@ class Weighted(TensorRecord):
 
 
 def entry(value: float, n: int = 2) -> Detections:
-    return Detections(torch.full((n, 4), value), torch.full((n,), value), torch.zeros(n).long())
+    nothing = torch.zeros(n).long()
+    return Detections(torch.full((n, 4), value), torch.full((n,), value), nothing, nothing)
 
 
 def held(bank: MemoryBank[Detections]) -> list[float]:

@@ -19,7 +19,8 @@ import faim
 from faim.errors import FaimError
 from faim.models.affinity import Affinity
 from faim.models.aggregation import NoAggregation, name_of
-from faim.postprocess.causal import CausalState
+from faim.postprocess.causal import CausalConfig, CausalState
+from faim.postprocess.one_object import OneObjectConfig, calibrated
 from faim.postprocess.pairs import PairModel
 from faim.runtime.many import stream_many
 from faim.runtime.memory import StreamState
@@ -73,8 +74,20 @@ def test_repp_results_come_in_order_with_their_pixels(mode: Any) -> None:
 
 
 def mean(*values: float) -> float:
-    """Of the scores so far; each counts by its square root."""
-    return sum(value**1.5 for value in values) / sum(value**0.5 for value in values)
+    """Of the scores so far, each weighted by a power of itself, as it is shown."""
+    power = CausalConfig().emphasis
+    return shown(
+        sum(value ** (1 + power) for value in values) / sum(value**power for value in values)
+    )
+
+
+def shown(score: float) -> float:
+    """A score of causal post-processing as it is given out."""
+    return float(calibrated(np.array(score), OneObjectConfig()))
+
+
+#: A single dark frame is not confirmed.
+UNSURE = shown(0.8 * 0.2)
 
 
 def test_causal_gives_a_stream_the_mean_so_far() -> None:
@@ -180,11 +193,11 @@ def test_causal_streams_are_independent_and_resume(tmp_path: Path) -> None:
     branch = first.copy()
     first.save(tmp_path / "state")
     loaded, after = StreamState.load(tmp_path / "state"), mean(1, 0.2)
-    for state, score in ((first, after), (second, 0.2), (branch, after), (loaded, after)):
+    for state, score in ((first, after), (second, shown(0.2)), (branch, after), (loaded, after)):
         assert running.step(dark, state).scores.tolist() == pytest.approx([score], abs=1e-6)
     first.reset()
     assert first.post is None
-    assert running.step(dark, first).scores.tolist() == pytest.approx([0.2])
+    assert running.step(dark, first).scores.tolist() == pytest.approx([UNSURE])
     assert branch.post is not None
     for name, value in vars(branch.post).items():
         np.testing.assert_array_equal(getattr(loaded.post, name), value)
@@ -205,14 +218,14 @@ def test_causal_serves_several_sources() -> None:
     for number, result in stream_many(detector("causal"), sources):
         found[number].append(result.detections)
     assert scores(found[0]) == pytest.approx([1, mean(1, 0.2)], abs=1e-6)
-    assert scores(found[1]) == pytest.approx([0.2, mean(0.2, 0.6)], abs=1e-6)
+    assert scores(found[1]) == pytest.approx([UNSURE, mean(0.2, 0.6)], abs=1e-6)
 
 
 def test_a_pair_model_that_links_nothing() -> None:
     never = PairModel(intercept=-100.0)
     frames = flat_frames(255, 51)
     found = detector("causal", post_model=never).predict(frames, "stream")
-    assert scores(found) == pytest.approx([1, 0.2])
+    assert scores(found) == pytest.approx([1, UNSURE])
     assert [len(one) for one in detector("repp", post_model=never).predict(frames, "frame")] == [
         0,
         0,

@@ -178,7 +178,12 @@ def test_memory_stays_bounded() -> None:
 
 def test_detections_of_frames_set_in_any_order() -> None:
     def found(k: int) -> Detections:
-        return Detections(1000 * torch.rand(k, 4), torch.rand(k), torch.randint(0, 2**24, (k,)))
+        return Detections(
+            1000 * torch.rand(k, 4),
+            torch.rand(k),
+            torch.randint(0, 2**24, (k,)),
+            torch.randint(1, 2**24, (k,)) * (1 - 2 * (torch.rand(k) < 0.2).long()).clamp(min=-1),
+        )
 
     frames = [found(k) for k in (0, 3, 1, 0, 7)]
     store = DetectionStore(6)

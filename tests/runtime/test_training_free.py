@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 import supervision as sv
 
 import faim
+from faim.postprocess.one_object import OneObjectConfig
+from faim.runtime.post import CausalPost
 from faim.runtime.sources import ArraySource
 
 SEQUENCE = "dog-agility"
@@ -22,18 +25,29 @@ def test_a_stream_finds_what_single_frames_lose(shared: Path) -> None:
     boxes = [_box(p) for p in sorted((root / "Annotations" / "360p" / SEQUENCE).glob("*.png"))]
     weights = shared / "weights" / "yolox_nano_coco.pth"
     detector = faim.load(weights, size=416, device="cpu", backend="torch", conf=0.3)
-    found = {
-        mode: [
-            _finds(result.detections, box)
-            for result, box in zip(_results(detector, images, mode), boxes, strict=True)
-        ]
-        for mode in ("frame", "stream")
-    }
+    finds = [
+        _finds(result.detections, box)
+        for result, box in zip(_results(detector, images, "frame"), boxes, strict=True)
+    ]
     assert len(boxes) == 25
-    assert sum(found["frame"]) == 16
-    # Lost are the first, and in the end those in which it is surely a person for too long.
-    assert sum(found["stream"]) >= 21
-    assert sum(a != b for a, b in zip(found["stream"], found["stream"][1:], strict=False)) <= 4
+    assert sum(finds) == 16
+    shown = list(_results(detector, images, "stream"))
+    # One box an object: at first it looks like a horse, and at the end surely like a person.
+    steady = [_finds(result.detections, box) for result, box in zip(shown, boxes, strict=True)]
+    assert steady == [False] * 2 + [True] * 17 + [False] * 6
+    assert (
+        max(_labels(result.detections, box) for result, box in zip(shown, boxes, strict=True)) == 1
+    )
+    # With all classes of a place it is lost in the first frame, and in the end later.
+    detector.post = CausalPost(
+        shown=OneObjectConfig(other_iou=1, rest=1, doubt=1, slope=1, shift=0)
+    )
+    linked = [
+        _finds(result.detections, box)
+        for result, box in zip(_results(detector, images, "stream"), boxes, strict=True)
+    ]
+    assert sum(linked) >= 21
+    assert sum(a != b for a, b in itertools.pairwise(linked)) <= 4
 
 
 @pytest.mark.parametrize(
@@ -62,6 +76,12 @@ def _results(detector: Any, images: list[np.ndarray], mode: Any) -> Any:
 def _finds(found: sv.Detections, box: np.ndarray) -> bool:
     mine = found[found.data["class_name"] == "dog"]
     return bool(len(mine) and (sv.box_iou_batch(box[None], mine.xyxy) >= 0.5).any())
+
+
+def _labels(found: sv.Detections, box: np.ndarray) -> int:
+    """Names that stand in the place of a box."""
+    near = sv.box_iou_batch(box[None], found.xyxy)[0] >= 0.7 if len(found) else np.zeros(0, bool)
+    return max(1, len(set(found.data["class_name"][near])))
 
 
 def _read(path: Path) -> np.ndarray:
