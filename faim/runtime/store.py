@@ -188,10 +188,9 @@ class DetectionStore:
         if self._starts[index] >= 0:
             raise KeyError(f"frame {index} is already set")
         tracks = detections.track_ids
-        numbers = (detections.scores, detections.class_ids)
-        numbers += (
-            torch.full_like(detections.class_ids, _NO_TRACKS) if tracks is None else tracks,
-        )
+        if tracks is None:
+            tracks = torch.full_like(detections.class_ids, _NO_TRACKS)
+        numbers = (detections.scores, detections.class_ids, tracks)
         columns = (detections.boxes, *(column[:, None] for column in numbers))
         rows = torch.cat([column.detach().cpu().float() for column in columns], dim=1)
         self._starts[index], self._counts[index] = len(self._rows), len(rows)
