@@ -9,6 +9,7 @@ import weakref
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from faim.errors import FaimError
 from faim.runtime.frames import Frame, FrameSource, SourceBase
@@ -55,6 +56,11 @@ class DecodeAhead(SourceBase):
     def lost(self) -> bool:
         """Whether it is a camera or stream that went away and was given up."""
         return bool(getattr(self._source, "lost", False))
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the files that frames name are; None where they have none."""
+        return getattr(self._source, "folder", None)
 
     @property
     def unread(self) -> int:

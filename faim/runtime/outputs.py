@@ -3,49 +3,121 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from faim.errors import FaimError
 from faim.outputs import check_outputs, read, source_files
+from faim.pictures.files import is_image_name
+from faim.runtime.drawing import DrawStyle
 from faim.runtime.frames import FrameSource
-from faim.runtime.sinks import JsonLinesSink, LineSink, Sink, WindowSink
+from faim.runtime.sinks import Drawing, JsonLinesSink, LineSink, Sink, WindowSink
 from faim.runtime.video_sink import VideoSink, check_video_name
+from faim.runtime.writers.coco import CocoSink
+from faim.runtime.writers.crops import CropsSink
+from faim.runtime.writers.csv_rows import CsvSink
+from faim.runtime.writers.cvat import CvatSink
+from faim.runtime.writers.frames import FramesSink
+from faim.runtime.writers.label_studio import LabelStudioSink, config_path
+from faim.runtime.writers.mot import MotSink
+from faim.runtime.writers.yolo import YoloSink
+
+if TYPE_CHECKING:
+    from faim.runtime.predict import PredictOptions
+
+#: From a file's or folder's name, its source, the weights' class names, and what draws the frames.
+OpenSink = Callable[[Path, FrameSource, Sequence[str], Drawing], Sink]
+
+
+@dataclass(frozen=True)
+class Output:
+    """A file or folder a source that an option of `PredictOptions` asks for.
+
+    Attributes:
+        words: what is in it, as the summary says.
+        open: makes the sink.
+        pixels: whether it needs the frames' pictures.
+        images: whether it is a folder that images are written into.
+    """
+
+    words: str
+    open: OpenSink
+    pixels: bool = False
+    images: bool = False
+
+
+#: By the option's name.
+OUTPUTS: dict[str, Output] = {
+    "jsonl": Output("JSON lines", lambda path, source, names, drawing: JsonLinesSink(path)),
+    "save_video": Output(
+        "annotated video",
+        lambda path, source, names, drawing: VideoSink(path, source.fps, drawing),
+        pixels=True,
+    ),
+    "save_frames": Output(
+        "annotated frames",
+        lambda path, source, names, drawing: FramesSink(path, drawing),
+        pixels=True,
+        images=True,
+    ),
+    "save_crops": Output(
+        "crops",
+        lambda path, source, names, drawing: CropsSink(path, names),
+        pixels=True,
+        images=True,
+    ),
+    "csv": Output("CSV", lambda path, source, names, drawing: CsvSink(path)),
+    "coco": Output("COCO", lambda path, source, names, drawing: CocoSink(path, source, names)),
+    "yolo": Output("YOLO labels", lambda path, source, names, drawing: YoloSink(path, names)),
+    "mot": Output("MOT", lambda path, source, names, drawing: MotSink(path)),
+    "cvat": Output("CVAT tracks", lambda path, source, names, drawing: CvatSink(path, source)),
+    "label_studio": Output(
+        "Label Studio tasks",
+        lambda path, source, names, drawing: LabelStudioSink(path, source, names),
+    ),
+}
 
 
 def open_sinks(
+    options: PredictOptions,
     sources: Sequence[FrameSource],
+    class_names: Sequence[str],
     stack: ExitStack,
     print_line: Callable[[str], None],
-    *,
-    jsonl: str | Path | None,
-    save_video: Path | None,
-    show: bool,
 ) -> list[list[Sink]]:
     """The sinks of every source, which `stack` closes; `print_line` gets them where there is none.
 
-    The names have passed `check_names`. With several sources the number of each, from 0, becomes
-    a part of its files' names.
+    The options have passed `check_options`. With several sources the number of each, from 0,
+    becomes a part of its files' names.
 
     Raises:
         FaimError: an output cannot be written.
     """
     several = len(sources) > 1
-    lines, videos = output_names(jsonl, len(sources)), output_names(save_video, len(sources))
     sinks: list[list[Sink]] = []
     for number, source in enumerate(sources):
         made: list[Sink] = []
         sinks.append(made)
         stack.callback(_close, made)
-        if show:
-            made.append(WindowSink(f"FAIM {source.name}" if several else "FAIM"))
-        if lines:
-            made.append(JsonLinesSink(lines[number]))
-        if videos:
-            made.append(VideoSink(videos[number], source.fps))
+        drawing = Drawing(style_of(options))
+        if options.show:
+            made.append(WindowSink(f"FAIM {source.name}" if several else "FAIM", drawing))
+        for output, paths in outputs_of(options, len(sources)):
+            made.append(output.open(Path(paths[number]), source, class_names, drawing))
         if not made:
             made.append(LineSink(print_line, f"{source.name}  " if several else ""))
     return sinks
+
+
+def outputs_of(options: PredictOptions, sources: int) -> Iterator[tuple[Output, list[str | Path]]]:
+    """What was asked for, with its file or folder for every source."""
+    for name, output in OUTPUTS.items():
+        if (value := getattr(options, name)) is not None:
+            yield output, output_names(value, sources)
 
 
 def output_names(path: str | Path | None, sources: int) -> list[str | Path]:
@@ -57,29 +129,73 @@ def output_names(path: str | Path | None, sources: int) -> list[str | Path]:
     return [Path(path).with_stem(f"{Path(path).stem}-{number}") for number in range(sources)]
 
 
-def check_names(
-    sources: Sequence[FrameSource],
-    *,
-    jsonl: str | Path | None,
-    save_video: Path | None,
-    weights: str | Path,
-) -> None:
-    """Look at the outputs' names, touching no file.
+def label_studio_files(path: str | Path | None, sources: int) -> list[Path]:
+    """The files of tasks, and their configurations."""
+    return [
+        file for name in output_names(path, sources) for file in (Path(name), config_path(name))
+    ]
+
+
+def style_of(options: PredictOptions) -> DrawStyle:
+    """How the options have frames drawn.
 
     Raises:
-        FaimError: an output is what the run reads, two are the same file, or a video's name does
-            not end as one.
+        FaimError: an option is out of its range, or needs tracks where none are wanted.
     """
-    if save_video is not None:
-        check_video_name(save_video)
-    if str(jsonl) == "-":
-        jsonl = None
-    names = (output_names(path, len(sources)) for path in (jsonl, save_video))
-    outputs = [Path(name) for each in names for name in each]
+    for name, wanted in (("trace", options.trace), ("color_by", options.color_by == "track")):
+        if wanted and not options.track:
+            raise FaimError(f"{name}: needs tracks; expected it without no-track")
+    return DrawStyle(
+        line_width=options.line_width,
+        hide_labels=options.hide_labels,
+        hide_scores=options.hide_scores,
+        trace=options.trace,
+        color_by=options.color_by,
+    )
+
+
+def wants_pixels(options: PredictOptions) -> bool:
+    """Whether results need the frames' pictures."""
+    return options.show or any(output.pixels for output, _ in outputs_of(options, 1))
+
+
+def check_options(options: PredictOptions, sources: Sequence[FrameSource]) -> None:
+    """Look at the outputs' names and how to draw, touching no file.
+
+    Raises:
+        FaimError: an output is what the run reads, or could replace images of it; two are the same
+            file; a video's name does not end as one; or a wrong style.
+    """
+    style_of(options)
+    if options.save_video is not None:
+        check_video_name(options.save_video)
     inputs = argparse.Namespace(
-        source=[source.name for source in sources], weights=weights, reads={"source": source_files}
+        source=[source.name for source in sources],
+        weights=options.weights,
+        reads={"source": source_files},
+    )
+    outputs: list[Path] = []
+    for output, names in outputs_of(options, len(sources)):
+        paths = [Path(name) for name in names if str(name) != "-" or output is not OUTPUTS["jsonl"]]
+        outputs.extend(paths)
+        if output.images:
+            for path in paths:
+                _check_holds_none(path, read(inputs))
+    outputs.extend(
+        path
+        for path in label_studio_files(options.label_studio, len(sources))
+        if path not in outputs
     )
     check_outputs(outputs, read(inputs))
+
+
+def _check_holds_none(folder: Path, inputs: Iterator[Path]) -> None:
+    place = Path(os.path.realpath(folder))
+    for path in inputs:
+        if is_image_name(path) and place in Path(os.path.realpath(path)).parents:
+            raise FaimError(
+                f"{folder}: holds {path.name}, which the run reads; expected another folder"
+            )
 
 
 def _close(sinks: list[Sink]) -> None:
