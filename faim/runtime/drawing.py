@@ -14,7 +14,7 @@ from faim.errors import FaimError
 from faim.pictures.lettering import Labels
 from faim.pictures.palette import distinct_colors, readable_on
 from faim.runtime.frames import Image
-from faim.runtime.results import tracks_of
+from faim.runtime.results import names_of, tracks_of
 
 ColorBy = Literal["class", "track"]
 #: Widest line of a box, in pixels.
@@ -109,7 +109,7 @@ class Annotator:
     def _labels_of(self, detections: sv.Detections) -> list[str]:
         """As in "dog #3 0.91"."""
         rows = zip(
-            detections.data["class_name"],
+            names_of(detections),
             tracks_of(detections),
             detections.confidence,
             strict=True,

@@ -64,6 +64,11 @@ def tracks_of(found: sv.Detections) -> npt.NDArray[np.int_]:
     return np.full(len(found), -1) if found.tracker_id is None else found.tracker_id
 
 
+def names_of(found: sv.Detections) -> Sequence[str]:
+    """The class name of every detection, (k,) str; a tracker may have left none with nothing."""
+    return found.data["class_name"] if len(found) else ()
+
+
 def without_tracks(result: FrameResult[sv.Detections]) -> FrameResult[sv.Detections]:
     """The same result as if nothing linked the frames."""
     return replace(result, detections=replace(result.detections, tracker_id=None))

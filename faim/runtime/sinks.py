@@ -18,7 +18,7 @@ from faim.errors import FaimError
 from faim.files import is_special
 from faim.runtime.drawing import Annotator, DrawStyle
 from faim.runtime.frames import Image
-from faim.runtime.results import FrameResult, tracks_of
+from faim.runtime.results import FrameResult, names_of, tracks_of
 from faim.terminal import lead_nowhere, raise_failure
 from faim.text import printable
 
@@ -142,8 +142,8 @@ def to_record(result: Result) -> dict[str, Any]:
     """
     found = result.detections
     height, width = result.frame.image.shape[:2]
-    names, tracks = found.data["class_name"], tracks_of(found)
-    rows = zip(found.xyxy, found.confidence, names, found.class_id, tracks, strict=True)
+    columns = found.confidence, names_of(found), found.class_id, tracks_of(found)
+    rows = zip(found.xyxy, *columns, strict=True)
     return {
         "frame": result.frame.index,
         **({} if result.frame.file is None else {"file": result.frame.file}),
@@ -227,7 +227,7 @@ class LineSink:
     def write(self, result: Result) -> None:
         """See `Sink`."""
         found = result.detections
-        named = zip(found.data["class_name"], tracks_of(found), found.confidence, strict=True)
+        named = zip(names_of(found), tracks_of(found), found.confidence, strict=True)
         things = ", ".join(
             f"{printable(name)}{f' #{track}' if track >= 0 else ''} {score:.2f}"
             for name, track, score in named

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from faim.runtime.results import tracks_of
+from faim.runtime.results import names_of, tracks_of
 from faim.runtime.sinks import Result
 
 
@@ -47,8 +47,8 @@ def boxes_of(result: Result) -> list[Box]:
     found = result.detections
     height, width = result.frame.image.shape[:2]
     corners = np.clip(found.xyxy.astype(float), 0, [width, height, width, height])
-    names, tracks = found.data["class_name"], tracks_of(found)
-    rows = zip(found.class_id, names, found.confidence, tracks, corners.tolist(), strict=True)
+    columns = found.class_id, names_of(found), found.confidence, tracks_of(found)
+    rows = zip(*columns, corners.tolist(), strict=True)
     return [
         Box(int(class_id), str(name), float(score), int(track) if track >= 0 else None, *corner)
         for class_id, name, score, track, corner in rows
