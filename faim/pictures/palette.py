@@ -28,6 +28,8 @@ _TO_RGB = np.array(
         [-0.0041960863, -0.7034186147, 1.7076147010],
     ]
 )
+#: Of ITU-R BT.709.
+_LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 
 
 @cache
@@ -51,14 +53,16 @@ def distinct_colors(count: int) -> tuple[sv.Color, ...]:
 
 
 def readable_on(ground: sv.Color) -> sv.Color:
-    """Black on light colours, white on dark ones, by the luma of ITU-R BT.601.
+    """Black or white, whichever has more contrast by WCAG 2; it is at least 4.5.
 
     Example:
         >>> readable_on(sv.Color.YELLOW) == sv.Color.BLACK
         True
     """
-    luma = 0.299 * ground.r + 0.587 * ground.g + 0.114 * ground.b
-    return sv.Color.BLACK if luma > 128 else sv.Color.WHITE
+    parts = np.array(ground.as_rgb()) / 255
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    luminance = float(linear @ _LUMINANCE)
+    return sv.Color.BLACK if (luminance + 0.05) ** 2 > 1.05 * 0.05 else sv.Color.WHITE
 
 
 def _choice() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.uint8]]:

@@ -22,7 +22,7 @@ WIDEST_LINE = 100
 #: Classes from here on begin with the colours anew; tracks earlier, as only the first colours are
 #: far from each other, and those that are seen together have numbers that are near.
 _CLASS_COLORS, _TRACK_COLORS = 128, 32
-_COLORS = (*distinct_colors(_CLASS_COLORS), sv.Color.GREY)
+_COLORS = (*distinct_colors(_CLASS_COLORS), sv.Color(200, 200, 200))
 #: Of a box that has no track (yet) where the others' colours are by track.
 _NO_TRACK = _CLASS_COLORS
 _PALETTE = sv.ColorPalette(list(_COLORS))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from faim.arguments import path, whole
-from faim.outputs import add_output
+from faim.outputs import Files, add_output
 
 _FOLDERS = {
     "save-frames": "write annotated frames as images",
@@ -29,21 +29,21 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     add_output(
         files,
         "--jsonl",
-        writes=_one_a_source,
+        writes=_files("jsonl"),
         metavar="FILE",
         help="write JSON lines; - is stdout",
     )
     add_output(
         files,
         "--save-video",
-        writes=_one_a_source,
+        writes=_files("save_video"),
         type=Path,
         metavar="FILE",
         help="write an annotated MP4",
     )
     for metavar, options in (("DIR", _FOLDERS), ("FILE", _FILES)):
         for name, text in options.items():
-            writes = _tasks_and_config if name == "label-studio" else _one_a_source
+            writes = _files(name.replace("-", "_"))
             add_output(files, f"--{name}", writes=writes, type=path, metavar=metavar, help=text)
     files.add_argument("--show", action="store_true", help="show a window")
     files.add_argument(
@@ -68,15 +68,12 @@ def chosen_outputs(parsed: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(parsed, name) for name in (*files, *drawn)}
 
 
-def _one_a_source(path: str | Path | None, parsed: argparse.Namespace) -> list[Path]:
-    from faim.runtime.outputs import output_names
+def _files(name: str) -> Files:
+    """What the option `name` of `PredictOptions` writes."""
 
-    if str(path) == "-" and path == parsed.jsonl:
-        return []
-    return [Path(name) for name in output_names(path, len(parsed.source))]
+    def files(value: str | Path | None, parsed: argparse.Namespace) -> list[Path]:
+        from faim.runtime.outputs import OUTPUTS, output_names
 
+        return OUTPUTS[name].files(output_names(value, len(parsed.source)))
 
-def _tasks_and_config(path: Path | None, parsed: argparse.Namespace) -> list[Path]:
-    from faim.runtime.outputs import label_studio_files
-
-    return label_studio_files(path, len(parsed.source))
+    return files

@@ -42,12 +42,19 @@ class Output:
         open: makes the sink.
         pixels: whether it needs the frames' pictures.
         images: whether it is a folder that images are written into.
+        beside: from its name that of a second file, where there is one.
     """
 
     words: str
     open: OpenSink
     pixels: bool = False
     images: bool = False
+    beside: Callable[[str | Path], Path] | None = None
+
+    def files(self, names: Sequence[str | Path]) -> list[Path]:
+        """All that is written for sources with these names; stdout is no file."""
+        files = [Path(name) for name in names if self is not OUTPUTS["jsonl"] or str(name) != "-"]
+        return files if self.beside is None else [*files, *map(self.beside, files)]
 
 
 #: By the option's name.
@@ -78,6 +85,7 @@ OUTPUTS: dict[str, Output] = {
     "label_studio": Output(
         "Label Studio tasks",
         lambda path, source, names, drawing: LabelStudioSink(path, source, names),
+        beside=config_path,
     ),
 }
 
@@ -129,13 +137,6 @@ def output_names(path: str | Path | None, sources: int) -> list[str | Path]:
     return [Path(path).with_stem(f"{Path(path).stem}-{number}") for number in range(sources)]
 
 
-def label_studio_files(path: str | Path | None, sources: int) -> list[Path]:
-    """The files of tasks, and their configurations."""
-    return [
-        file for name in output_names(path, sources) for file in (Path(name), config_path(name))
-    ]
-
-
 def style_of(options: PredictOptions) -> DrawStyle:
     """How the options have frames drawn.
 
@@ -176,16 +177,10 @@ def check_options(options: PredictOptions, sources: Sequence[FrameSource]) -> No
     )
     outputs: list[Path] = []
     for output, names in outputs_of(options, len(sources)):
-        paths = [Path(name) for name in names if str(name) != "-" or output is not OUTPUTS["jsonl"]]
-        outputs.extend(paths)
-        if output.images:
-            for path in paths:
-                _check_holds_none(path, read(inputs))
-    outputs.extend(
-        path
-        for path in label_studio_files(options.label_studio, len(sources))
-        if path not in outputs
-    )
+        files = output.files(names)
+        outputs.extend(files)
+        for folder in files if output.images else ():
+            _check_holds_none(folder, read(inputs))
     check_outputs(outputs, read(inputs))
 
 

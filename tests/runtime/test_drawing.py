@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import supervision as sv
@@ -32,13 +33,11 @@ def line(track: int, class_id: int, **style: Any) -> tuple[int, ...]:
 def test_any_two_of_the_first_colours_are_far_apart() -> None:
     """In CIELAB, which the palette was not made with; 20 is plainly another colour."""
     colors = np.array([color.as_rgb() for color in distinct_colors(80)], np.uint8)
-    import cv2
-
     lab = cv2.cvtColor(colors[None].astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[0]
     apart = np.linalg.norm(lab[:, None] - lab[None], axis=2) + 1e3 * np.eye(80)
     assert apart[:24, :24].min() > 20
     assert apart.min() > 7
-    assert apart[0, 21] > 60  # COCO's person and bear
+    assert apart[0, 21] > 50  # COCO's person and bear
 
 
 def test_letters_are_readable_on_every_colour() -> None:
@@ -49,14 +48,14 @@ def test_letters_are_readable_on_every_colour() -> None:
 
     for ground in distinct_colors(128):
         one, other = sorted((luminance(ground), luminance(readable_on(ground))))
-        assert (other + 0.05) / (one + 0.05) > 3  # WCAG's bound for large text
+        assert (other + 0.05) / (one + 0.05) > 4.5  # WCAG's bound for text
 
 
 def test_a_track_keeps_its_colour_whatever_its_class() -> None:
     assert line(1, 0) == line(1, 1) != line(2, 0)
     assert line(1, 0) == tuple(distinct_colors(1)[0].as_bgr())
     assert len({line(track, 0) for track in range(1, 33)}) == 32
-    assert line(-1, 0) == line(-1, 1) == (128, 128, 128)
+    assert line(-1, 0) == line(-1, 1) == (200, 200, 200)
     assert line(1, 0, color_by="class") == line(2, 0, color_by="class")
     assert line(1, 0, color_by="class") != line(1, 1, color_by="class")
 
@@ -65,7 +64,7 @@ def test_without_tracks_the_class_has_the_colour() -> None:
     one, other = (drawn((-1, n, 0.9, (10, 20, 50, 60)), tracks=False)[60, 30] for n in (0, 2))
     assert (one != other).any()
     grey = drawn((-1, 0, 0.9, (10, 20, 50, 60)), tracks=False, color_by="track")
-    assert grey[60, 30].tolist() == [128, 128, 128]
+    assert grey[60, 30].tolist() == [200, 200, 200]
 
 
 def test_line_width_and_labels() -> None:
@@ -73,7 +72,7 @@ def test_line_width_and_labels() -> None:
         return int((image[30:, 30] != 90).any(axis=1).sum())
 
     assert widths(drawn(BOX, line_width=1)) == 1
-    assert widths(drawn(BOX, line_width=7)) == 7
+    assert 7 <= widths(drawn(BOX, line_width=7)) <= 9  # OpenCV's corners are round
     assert (drawn(BOX, hide_labels=True)[:17] == 90).all()
     assert (drawn(BOX)[:17] != 90).any()
 
