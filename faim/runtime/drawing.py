@@ -13,8 +13,8 @@ import supervision as sv
 from faim.errors import FaimError
 from faim.pictures.lettering import Labels
 from faim.pictures.palette import distinct_colors, readable_on
+from faim.runtime.found import names_of, tracks_of
 from faim.runtime.frames import Image
-from faim.runtime.results import names_of, tracks_of
 
 ColorBy = Literal["class", "track"]
 #: Widest line of a box, in pixels.

@@ -110,7 +110,7 @@ def open_sinks(
     for number, source in enumerate(sources):
         made: list[Sink] = []
         sinks.append(made)
-        stack.callback(_close, made)
+        stack.callback(close_sinks, made)
         drawing = Drawing(style_of(options))
         if options.show:
             made.append(WindowSink(f"FAIM {source.name}" if several else "FAIM", drawing))
@@ -193,7 +193,8 @@ def _check_holds_none(folder: Path, inputs: Iterator[Path]) -> None:
             )
 
 
-def _close(sinks: list[Sink]) -> None:
+def close_sinks(sinks: list[Sink]) -> None:
+    """Close each of them and empty the list."""
     with ExitStack() as stack:
-        for sink in sinks:
-            stack.callback(sink.close)
+        while sinks:
+            stack.callback(sinks.pop().close)

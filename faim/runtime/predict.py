@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -26,13 +26,13 @@ from faim.errors import FaimError, interrupted_status
 from faim.runtime.choices import BackendName, PostName, Precision
 from faim.runtime.decode_ahead import DecodeAhead
 from faim.runtime.drawing import ColorBy
+from faim.runtime.found import without_tracks
 from faim.runtime.many import stream_many
 from faim.runtime.memory import PolicyName
 from faim.runtime.opening import Mode, no_end, open_all
 from faim.runtime.outputs import check_options, open_sinks, outputs_of, wants_pixels
 from faim.runtime.pipeline import DISPLAY_THRESHOLD, Detector
 from faim.runtime.post import check_post
-from faim.runtime.results import without_tracks
 from faim.runtime.sinks import Result, Sink, StopRun, now
 from faim.runtime.sources import FirstFrames, open_source
 from faim.terminal import lead_nowhere
@@ -267,9 +267,10 @@ def _deliver(
     start = time.perf_counter()
     try:
         for number, result in results:
-            shown = result if track else without_tracks(result)
+            if not track:
+                result = replace(result, detections=without_tracks(result.detections))
             for sink in sinks[number]:
-                sink.write(shown)
+                sink.write(result)
             summary.frames += 1
             summary.detections += len(result.detections)
     except StopRun:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import supervision as sv
 
 from faim.data.transforms import LetterboxGeometry
@@ -57,18 +56,3 @@ def to_supervision(detections: Detections, class_names: Sequence[str]) -> sv.Det
         tracker_id=None if tracks is None else tracks.cpu().numpy().astype(int),
         data={"class_name": names},
     )
-
-
-def tracks_of(found: sv.Detections) -> npt.NDArray[np.int_]:
-    """The track of every detection, (k,) int; -1 where it has none."""
-    return np.full(len(found), -1) if found.tracker_id is None else found.tracker_id
-
-
-def names_of(found: sv.Detections) -> Sequence[str]:
-    """The class name of every detection, (k,) str; a tracker may have left none with nothing."""
-    return found.data["class_name"] if len(found) else ()
-
-
-def without_tracks(result: FrameResult[sv.Detections]) -> FrameResult[sv.Detections]:
-    """The same result as if nothing linked the frames."""
-    return replace(result, detections=replace(result.detections, tracker_id=None))

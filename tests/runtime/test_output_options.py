@@ -154,6 +154,15 @@ def test_ctrl_c_leaves_whole_documents(
     assert not list(tmp_path.rglob(".*"))
 
 
+@pytest.mark.parametrize(("limit", "last"), [(2, ("2", "1")), (4, ("3", "0")), (None, ("3", "0"))])
+def test_a_track_ends_where_the_run_did(
+    tmp_path: Path, video: Path, fake_load: FakeModel, limit: int | None, last: tuple[str, str]
+) -> None:
+    run_predict(options(video, limit=limit, cvat=tmp_path / "a.xml"))
+    [track] = ElementTree.parse(tmp_path / "a.xml").getroot().iterfind("track")
+    assert [(box.attrib["frame"], box.attrib["outside"]) for box in track][-1] == last
+
+
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [

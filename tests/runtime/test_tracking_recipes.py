@@ -1,4 +1,4 @@
-"""The recipes of docs/tracking.md, as they stand there."""
+"""The recipes of docs/tracking.md and docs/predict.md, as they stand there."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import supervision as sv
+from pycocotools.coco import COCO
 from runtime_helpers import flat_frames, write_video
 from writer_helpers import Row, result
 
 import faim
 from faim.runtime.sinks import Result
 
-PAGE = Path(__file__).parents[2] / "docs" / "tracking.md"
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 class Walking:
@@ -37,21 +38,20 @@ class Walking:
             yield result(index, rows, image=image, tracks=self._track >= 0)
 
 
-def blocks() -> list[str]:
-    return re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-
-
-def run(number: int, monkeypatch: pytest.MonkeyPatch, detector: object) -> dict[str, Any]:
+def run(page: str, what: str, monkeypatch: pytest.MonkeyPatch, detector: object) -> dict[str, Any]:
+    """Run the page's block of Python that has `what` in it."""
     monkeypatch.setattr(faim, "load", lambda weights, **options: detector)
+    blocks = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
+    [block] = [each for each in blocks if what in each]
     names: dict[str, Any] = {}
-    exec(blocks()[number], names)
+    exec(block, names)
     return names
 
 
 def test_lines_and_zones_count_our_tracks(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    names = run(0, monkeypatch, Walking(3))
+    names = run("tracking.md", "LineZone", monkeypatch, Walking(3))
     # All corners are below the line from frame 7 on; the zone goes by the middle of the lower side.
     assert (names["line"].in_count, names["line"].out_count) in {(1, 0), (0, 1)}
     inside = [int(line.split()[0]) for line in capsys.readouterr().out.splitlines()]
@@ -62,7 +62,7 @@ def test_a_tracker_of_ones_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     pytest.importorskip("trackers")
     monkeypatch.chdir(tmp_path)
     write_video(tmp_path / "walk.mp4", flat_frames(*[9] * 12))
-    run(1, monkeypatch, Walking(-1))
+    run("tracking.md", "ByteTrack", monkeypatch, Walking(-1))
     root = ElementTree.parse("walk.xml").getroot()
     shown = [
         [int(box.attrib["frame"]) for box in track if box.attrib["outside"] == "0"]
@@ -70,6 +70,15 @@ def test_a_tracker_of_ones_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     ]
     # ByteTrack confirms with the second frame; the first box has no track.
     assert sorted(shown) == [[0], list(range(1, 12))]
+
+
+def test_results_go_into_a_writer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "walk.mp4", flat_frames(*[9] * 12))
+    run("predict.md", "CocoSink", monkeypatch, Walking(3))
+    coco = COCO("walk.json")
+    boxes = [each["bbox"] for each in coco.loadAnns(coco.getAnnIds(catIds=[1]))]
+    assert boxes == [[400, 140 + 16 * n, 40, 40] for n in range(12)]
 
 
 def test_what_a_tracker_gives_for_nothing_is_taken() -> None:

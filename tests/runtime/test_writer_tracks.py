@@ -64,12 +64,25 @@ def test_cvat_tracks_end_outside(tmp_path: Path) -> None:
 def test_cvat_of_a_part_of_a_video(tmp_path: Path) -> None:
     """Every second frame of 20: what lies between is interpolated, and 9 is not known any more."""
     path = tmp_path / "out.xml"
-    fill(CvatSink(path, source(frame_count=20)), results(frames=range(0, 10, 2)))
+    begun = source(frame_count=20)
+    begun.goes_on = True  # type: ignore[attr-defined]
+    fill(CvatSink(path, begun), results(frames=range(0, 10, 2)))
     assert [shapes for _, shapes in tracks_of(path)] == [
         [(0, False), (2, False), (4, True), (6, False), (8, False), (9, True)],
         [(0, False), (2, False), (4, True)],
         [(4, False), (6, True)],
     ]
+
+
+def test_cvat_never_goes_beyond_the_video(tmp_path: Path) -> None:
+    """CVAT refuses the whole file then; a header may promise frames that are not there."""
+    for goes_on, frame_count in ((False, 9), (True, 5), (False, None)):
+        read = source(frame_count=frame_count)
+        read.goes_on = goes_on  # type: ignore[attr-defined]
+        fill(CvatSink(tmp_path / "out.xml", read), results())
+        assert (
+            max(frame for _, shapes in tracks_of(tmp_path / "out.xml") for frame, _ in shapes) == 4
+        )
 
 
 def test_cvat_without_tracks_and_of_no_frame(tmp_path: Path) -> None:

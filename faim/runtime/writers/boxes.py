@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from faim.runtime.results import names_of, tracks_of
+from faim.runtime.found import names_of, tracks_of
 from faim.runtime.sinks import Result
 
 

@@ -76,6 +76,8 @@ class CocoSink:
         image = image_path(self._source, frame)
         if image is None:
             return f"{self._stem}/{frame.index:06d}.jpg"
+        if not image.is_absolute():
+            return image.as_posix()
         return Path(os.path.relpath(image, os.path.abspath(self._path.parent))).as_posix()  # noqa: PTH100 - links stay
 
     def close(self) -> None:

@@ -18,8 +18,8 @@ class CvatSink:
 
     Every box is a keyframe. Where a track has none in the next frame that was looked at, it ends
     there by a box that is `outside`; a later box takes it up again. Frames in between that were
-    not looked at are interpolated by CVAT. A track has one class, which its boxes vote for. A box
-    without a track is a track of one frame.
+    not looked at are interpolated by CVAT, which refuses a file that goes beyond its video. A track
+    has one class, which its boxes vote for. A box without a track is a track of one frame.
 
     Args:
         path: the file, written at `close`.
@@ -44,19 +44,19 @@ class CvatSink:
         if not self._book.frames:
             return
         tracks = list(self._book.tracks())
-        total = self._book.total(self._source)
         root = ElementTree.Element("annotations")
         ElementTree.SubElement(root, "version").text = "1.1"
-        root.append(self._meta(sorted({track.label for track in tracks}), total))
+        root.append(self._meta(sorted({track.label for track in tracks})))
         for number, track in enumerate(tracks):
-            root.append(self._track(number, track, total))
+            root.append(self._track(number, track))
         ElementTree.indent(root)
         document = ElementTree.ElementTree(root)
         write_whole(
             self._path, lambda part: document.write(part, encoding="utf-8", xml_declaration=True)
         )
 
-    def _meta(self, labels: list[str], total: int) -> ElementTree.Element:
+    def _meta(self, labels: list[str]) -> ElementTree.Element:
+        total = self._book.total(self._source)
         meta = ElementTree.Element("meta")
         task = ElementTree.SubElement(meta, "task")
         for name, value in {
@@ -78,22 +78,16 @@ class CvatSink:
             ElementTree.SubElement(size, name).text = str(pixels)
         return meta
 
-    def _track(self, number: int, track: Track, total: int) -> ElementTree.Element:
+    def _track(self, number: int, track: Track) -> ElementTree.Element:
         names = {"id": str(number), "label": printable(track.label), "source": "auto"}
         element = ElementTree.Element("track", names)
         for run in track.runs:
             for keyframe in run:
                 element.append(_box(keyframe, keyframe.frame, outside=False))
-            end = self._after(run[-1])
-            if end < total:
+            end = self._book.after(run[-1], self._source)
+            if end is not None:
                 element.append(_box(run[-1], end, outside=True))
         return element
-
-    def _after(self, last: Keyframe) -> int:
-        """The first frame in which a track is known not to be."""
-        following = last.place + 1
-        frames = self._book.frames
-        return frames[following] if following < len(frames) else last.frame + 1
 
 
 def _box(keyframe: Keyframe, frame: int, *, outside: bool) -> ElementTree.Element:

@@ -80,7 +80,8 @@ def source_stem(source: FrameSource) -> str:
 
 
 def image_path(source: FrameSource, frame: Frame) -> Path | None:
-    """Where the frame's image file is; None where it has none."""
+    """The frame's image file; None where it has none, and relative where its folder is unknown."""
     if frame.file is None:
         return None
-    return Path(os.path.abspath(getattr(source, "folder", None) or ""), frame.file)  # noqa: PTH100 - links stay
+    folder = getattr(source, "folder", None)
+    return Path(frame.file) if folder is None else Path(os.path.abspath(folder), frame.file)  # noqa: PTH100 - links stay

@@ -89,3 +89,12 @@ class TrackBook:
     def total(self, source: FrameSource) -> int:
         """Frames of the source, as far as it is known: a run may end before it does."""
         return max(source.frame_count or 0, self.frames[-1] + 1)
+
+    def after(self, last: Keyframe, source: FrameSource) -> int | None:
+        """The first frame in which a track is known not to be; None at the end of the source."""
+        following = last.place + 1
+        if following < len(self.frames):
+            return self.frames[following]
+        # What headers promise beyond the last frame is not always there.
+        more = getattr(source, "goes_on", False) and last.frame + 1 < self.total(source)
+        return last.frame + 1 if more else None
