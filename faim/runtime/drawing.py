@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -13,12 +13,10 @@ import supervision as sv
 from faim.errors import FaimError
 from faim.pictures.lettering import Labels
 from faim.pictures.palette import distinct_colors, readable_on
+from faim.runtime.choices import WIDEST_LINE, ColorBy
 from faim.runtime.found import names_of, tracks_of
 from faim.runtime.frames import Image
 
-ColorBy = Literal["class", "track"]
-#: Widest line of a box, in pixels.
-WIDEST_LINE = 100
 #: Classes from here on begin with the colours anew; tracks earlier, as only the first colours are
 #: far from each other, and those that are seen together have numbers that are near.
 _CLASS_COLORS, _TRACK_COLORS = 128, 32
@@ -59,7 +57,7 @@ class DrawStyle:
             raise FaimError(
                 f"line_width: {width!r} given; expected a whole number from 1 to {WIDEST_LINE}"
             )
-        if self.color_by not in (None, "class", "track"):
+        if self.color_by not in (None, *get_args(ColorBy)):
             raise FaimError(f"color_by: {self.color_by!r} given; expected class or track")
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from faim.arguments import path, whole
 from faim.outputs import Files, add_output
+from faim.runtime.choices import WIDEST_LINE, ColorBy
 
 _FOLDERS = {
     "save-frames": "write annotated frames as images",
@@ -51,13 +52,13 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     )
     drawn = parser.add_argument_group("what is drawn")
     drawn.add_argument(
-        "--line-width", type=whole(1, 100), metavar="N", help="pixels (by the frame)"
+        "--line-width", type=whole(1, WIDEST_LINE), metavar="N", help="pixels (by the frame)"
     )
     drawn.add_argument("--hide-labels", action="store_true", help="boxes without text")
     drawn.add_argument("--hide-scores", action="store_true", help="labels without scores")
     drawn.add_argument("--trace", action="store_true", help="the path of each track")
     drawn.add_argument(
-        "--color-by", choices=("class", "track"), help="(track, where there are tracks)"
+        "--color-by", choices=get_args(ColorBy), help="(track, where there are tracks)"
     )
 
 

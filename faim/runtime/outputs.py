@@ -165,9 +165,12 @@ def check_options(options: PredictOptions, sources: Sequence[FrameSource]) -> No
 
     Raises:
         FaimError: an output is what the run reads, or could replace images of it; two are the same
-            file; a video's name does not end as one; or a wrong style.
+            file; a name is no file's, or not one of a video; or a wrong style.
     """
     style_of(options)
+    for name in OUTPUTS:
+        if name != "jsonl" and str(getattr(options, name)) == "-":
+            raise FaimError(f"{name}: - given; expected a name, as only jsonl goes to stdout")
     if options.save_video is not None:
         check_video_name(options.save_video)
     inputs = argparse.Namespace(

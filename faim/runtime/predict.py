@@ -23,9 +23,8 @@ from rich.progress import (
 from rich.text import Text
 
 from faim.errors import FaimError, interrupted_status
-from faim.runtime.choices import BackendName, PostName, Precision
+from faim.runtime.choices import BackendName, ColorBy, PostName, Precision
 from faim.runtime.decode_ahead import DecodeAhead
-from faim.runtime.drawing import ColorBy
 from faim.runtime.found import without_tracks
 from faim.runtime.many import stream_many
 from faim.runtime.memory import PolicyName
@@ -332,9 +331,8 @@ def _print_summary(
     ]
     written = list(outputs_of(options, sources))
     if summary.frames:
-        lines += [
-            f"{output.words} in {_listed(paths)}" for output, paths in written if paths != ["-"]
-        ]
+        files = ((output.words, output.files(paths)) for output, paths in written)
+        lines += [f"{words} in {_listed(paths)}" for words, paths in files if paths]
     if not written and not options.show:
         lines.append("to keep the results: --jsonl FILE, --save-video FILE; to watch: --show")
     for line in lines:

@@ -178,6 +178,7 @@ def test_a_track_ends_where_the_run_did(
         ({"csv": "gone/x.csv"}, "gone/x.csv: cannot be written"),
         ({"yolo": "clip/0.png/labels"}, "labels: cannot be written"),
         ({"trace": True, "track": False}, "trace: needs tracks; expected it without no-track"),
+        ({"coco": "-"}, "coco: - given; expected a name, as only jsonl goes to stdout"),
         ({"line_width": -1}, "line_width: -1 given"),
     ],
 )

@@ -65,6 +65,7 @@ def test_images_are_found_from_the_file(tmp_path: Path) -> None:
     ]
     fill(CocoSink(out, image_source(folder), NAMES), given)
     [video] = CocoVid(out).videos
+    assert video.name == "clip"
     assert [frame.path.resolve() for frame in video.frames] == [folder / "a.png", folder / "b.png"]
     assert [frame.annotations[0].instance_id for frame in video.frames] == [4, 4]
     assert main(["data", "check", str(out)]) == 0
@@ -89,3 +90,11 @@ def test_the_file_is_replaced_at_the_end_alone(tmp_path: Path) -> None:
     assert len(json.loads(path.read_text())["images"]) == 1
     with pytest.raises(FaimError, match=r"gone/o\.json: cannot be written"):
         CocoSink(tmp_path / "gone" / "o.json", source(), NAMES)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_is_one_sentence() -> None:
+    sink = CocoSink("/dev/full", source(), NAMES)
+    sink.write(results()[0])
+    with pytest.raises(FaimError, match=r"/dev/full: cannot be written \(No space left"):
+        sink.close()

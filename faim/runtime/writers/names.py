@@ -74,7 +74,13 @@ class FrameNames:
 
 
 def source_stem(source: FrameSource) -> str:
-    """What a source is called, as the name of a folder: `walk` of `videos/walk.mp4`."""
+    """What a source is called, as the name of a folder: `walk` of `videos/walk.mp4`.
+
+    Of images it is the folder that they share.
+    """
+    folder = getattr(source, "folder", None)
+    if folder is not None:
+        return safe_name(folder.name)
     name = urlsplit(source.name).path if "://" in source.name else source.name
     return safe_name(Path(name).stem or source.name)
 
