@@ -42,7 +42,18 @@ def test_every_option_that_writes_is_declared() -> None:
         for name in names - writes.keys() - _READING:
             assert not set(name.split("_")) & set(_TELLING), (parser.prog, name)
         found[parser.prog] = set(writes)
-    assert found["faim predict"] == {"jsonl", "save_video"}
+    assert found["faim predict"] == {
+        "jsonl",
+        "save_video",
+        "save_frames",
+        "save_crops",
+        "csv",
+        "coco",
+        "yolo",
+        "mot",
+        "cvat",
+        "label_studio",
+    }
     assert found["faim eval"] == {"json", "out"}
     assert found["faim train"] == {"output_dir"}
     assert all(found.values())  # a command without an output has no use

@@ -136,11 +136,11 @@ def put_label(
 
 
 class Labels:
-    """Labels of boxes by class, none over another.
+    """Labels of boxes, none over another.
 
     Args:
-        color: of the ground, by class.
-        text_color: of the letters, by class.
+        color: of the ground, by class unless said otherwise.
+        text_color: of the letters, with the same numbers.
         scale: of the letters, see `put_text`.
         padding: pixels around the text.
         thickness: of OpenCV's letters in pixels.
@@ -168,15 +168,23 @@ class Labels:
             smart_position=True,
         )
 
-    def annotate(self, image: Image, detections: sv.Detections, labels: Sequence[str]) -> Image:
-        """The image, changed, with a label at each box."""
+    def annotate(
+        self,
+        image: Image,
+        detections: sv.Detections,
+        labels: Sequence[str],
+        numbers: npt.NDArray[np.int_] | None = None,
+    ) -> Image:
+        """The image, changed, with a label at each box; `numbers` are those of its colours."""
+        numbers = detections.class_id if numbers is None else numbers
         drawn = [lettering(label) for label in labels]
         if all(each.font is None for each in drawn):
-            return self._plain.annotate(image, detections, labels=[each.text for each in drawn])
+            plain = [each.text for each in drawn]
+            return self._plain.annotate(image, detections, plain, custom_color_lookup=numbers)
         # Supervision too draws other scripts, but converts the whole image to and from Pillow's.
         taken: list[Rectangle] = []
         corners = detections.xyxy[:, :2].astype(int).tolist()
-        for label, corner, number in zip(labels, corners, detections.class_id, strict=True):
+        for label, corner, number in zip(labels, corners, numbers, strict=True):
             colors = (
                 self._color.by_idx(int(number)).as_bgr(),
                 self._text_color.by_idx(int(number)).as_bgr(),

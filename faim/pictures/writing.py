@@ -30,6 +30,26 @@ def check_image_name(path: Path) -> None:
         )
 
 
+def encode_image(path: Path, image: npt.NDArray[np.uint8]) -> bytes:
+    """The content of an image file of the kind that a name ends in.
+
+    Args:
+        path: the file's name, of any bytes; it is not touched.
+        image: (h, w, 3) BGR or (h, w) grey.
+
+    Raises:
+        FaimError: its ending is no image format's, or the format cannot hold this image.
+    """
+    check_image_name(path)
+    try:
+        done, encoded = cv2.imencode(path.suffix, image)
+    except cv2.error:
+        done = False
+    if not done:
+        raise FaimError(f"{printable(str(path))}: cannot be written as an image of this kind")
+    return encoded.tobytes()
+
+
 def write_image(path: Path, image: npt.NDArray[np.uint8]) -> None:
     """Write an image file of the kind that its name ends in, whole or not at all.
 
@@ -41,9 +61,6 @@ def write_image(path: Path, image: npt.NDArray[np.uint8]) -> None:
         FaimError: it cannot be written, and an older file stays; or its ending is no image
             format's.
     """
-    check_image_name(path)
-    done, encoded = cv2.imencode(path.suffix, image)
-    if not done:
-        raise FaimError(f"{printable(str(path))}: cannot be written as an image of this kind")
+    content = encode_image(path, image)
     check_writable(path)
-    write_whole(path, lambda part: part.write_bytes(encoded.tobytes()))
+    write_whole(path, lambda part: part.write_bytes(content))

@@ -21,3 +21,7 @@ LONGEST_SIDE = 8192
 MOST_BATCH = 256
 #: Most threads of a network; libraries crash from some ten thousands on.
 MOST_THREADS = 1024
+#: What has a colour of its own in drawings.
+ColorBy = Literal["class", "track"]
+#: Widest line of a drawn box, in pixels.
+WIDEST_LINE = 100

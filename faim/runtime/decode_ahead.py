@@ -9,6 +9,7 @@ import weakref
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from faim.errors import FaimError
 from faim.runtime.frames import Frame, FrameSource, SourceBase
@@ -55,6 +56,16 @@ class DecodeAhead(SourceBase):
     def lost(self) -> bool:
         """Whether it is a camera or stream that went away and was given up."""
         return bool(getattr(self._source, "lost", False))
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the latest iteration was given up before its source's end."""
+        return self._latest is not None and not self._latest.exhausted
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the files that frames name are; None where they have none."""
+        return getattr(self._source, "folder", None)
 
     @property
     def unread(self) -> int:
@@ -126,10 +137,12 @@ class _Handover:
 
     Attributes:
         dropped: frames that gave way to newer ones.
+        exhausted: whether the last frame was taken, and one more asked for.
     """
 
     def __init__(self, depth: int, changed: threading.Condition, *, drops: bool) -> None:
         self.dropped = 0
+        self.exhausted = False
         self._depth, self._drops = depth, drops
         self._waiting: deque[Frame] = deque()
         self._changed = changed
@@ -168,6 +181,7 @@ class _Handover:
                 self._changed.notify_all()
                 return self._waiting.popleft()
             error, self._error = self._error, None
+            self.exhausted = self._ended and not self._stopped
         if error is not None and not self._stopped:
             raise error
         return None

@@ -24,6 +24,7 @@ class ImageSource(SourceBase):
     Of an animation or a file of pages the first picture is taken, with a warning.
 
     Attributes:
+        folder: the one that all of them share, which `Frame.file` starts from.
         unread: images that could not be read, in the latest iteration.
 
     Raises:
@@ -37,8 +38,8 @@ class ImageSource(SourceBase):
         self.frame_count: int | None = len(paths)
         self.unread = 0
         self._paths = tuple(paths)
-        shared = os.path.commonpath([path.parent.absolute() for path in paths])
-        self._files = tuple(path.absolute().relative_to(shared).as_posix() for path in paths)
+        self.folder = Path(os.path.commonpath([path.parent.absolute() for path in paths]))
+        self._files = tuple(path.absolute().relative_to(self.folder).as_posix() for path in paths)
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames from the first."""

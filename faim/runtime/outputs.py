@@ -3,49 +3,129 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from faim.errors import FaimError
 from faim.outputs import check_outputs, read, source_files
+from faim.pictures.files import is_image_name
+from faim.runtime.drawing import DrawStyle
 from faim.runtime.frames import FrameSource
-from faim.runtime.sinks import JsonLinesSink, LineSink, Sink, WindowSink
+from faim.runtime.sinks import Drawing, JsonLinesSink, LineSink, Sink, WindowSink
 from faim.runtime.video_sink import VideoSink, check_video_name
+from faim.runtime.writers.coco import CocoSink
+from faim.runtime.writers.crops import CropsSink
+from faim.runtime.writers.csv_rows import CsvSink
+from faim.runtime.writers.cvat import CvatSink
+from faim.runtime.writers.frames import FramesSink
+from faim.runtime.writers.label_studio import LabelStudioSink, config_path
+from faim.runtime.writers.mot import MotSink
+from faim.runtime.writers.yolo import YoloSink
+
+if TYPE_CHECKING:
+    from faim.runtime.predict import PredictOptions
+
+#: From a file's or folder's name, its source, the weights' class names, and what draws the frames.
+OpenSink = Callable[[Path, FrameSource, Sequence[str], Drawing], Sink]
+
+
+@dataclass(frozen=True)
+class Output:
+    """A file or folder a source that an option of `PredictOptions` asks for.
+
+    Attributes:
+        words: what is in it, as the summary says.
+        open: makes the sink.
+        pixels: whether it needs the frames' pictures.
+        images: whether it is a folder that images are written into.
+        beside: from its name that of a second file, where there is one.
+    """
+
+    words: str
+    open: OpenSink
+    pixels: bool = False
+    images: bool = False
+    beside: Callable[[str | Path], Path] | None = None
+
+    def files(self, names: Sequence[str | Path]) -> list[Path]:
+        """All that is written for sources with these names; stdout is no file."""
+        files = [Path(name) for name in names if self is not OUTPUTS["jsonl"] or str(name) != "-"]
+        return files if self.beside is None else [*files, *map(self.beside, files)]
+
+
+#: By the option's name.
+OUTPUTS: dict[str, Output] = {
+    "jsonl": Output("JSON lines", lambda path, source, names, drawing: JsonLinesSink(path)),
+    "save_video": Output(
+        "annotated video",
+        lambda path, source, names, drawing: VideoSink(path, source.fps, drawing),
+        pixels=True,
+    ),
+    "save_frames": Output(
+        "annotated frames",
+        lambda path, source, names, drawing: FramesSink(path, drawing),
+        pixels=True,
+        images=True,
+    ),
+    "save_crops": Output(
+        "crops",
+        lambda path, source, names, drawing: CropsSink(path, names),
+        pixels=True,
+        images=True,
+    ),
+    "csv": Output("CSV", lambda path, source, names, drawing: CsvSink(path)),
+    "coco": Output("COCO", lambda path, source, names, drawing: CocoSink(path, source, names)),
+    "yolo": Output("YOLO labels", lambda path, source, names, drawing: YoloSink(path, names)),
+    "mot": Output("MOT", lambda path, source, names, drawing: MotSink(path)),
+    "cvat": Output("CVAT tracks", lambda path, source, names, drawing: CvatSink(path, source)),
+    "label_studio": Output(
+        "Label Studio tasks",
+        lambda path, source, names, drawing: LabelStudioSink(path, source, names),
+        beside=config_path,
+    ),
+}
 
 
 def open_sinks(
+    options: PredictOptions,
     sources: Sequence[FrameSource],
+    class_names: Sequence[str],
     stack: ExitStack,
     print_line: Callable[[str], None],
-    *,
-    jsonl: str | Path | None,
-    save_video: Path | None,
-    show: bool,
 ) -> list[list[Sink]]:
     """The sinks of every source, which `stack` closes; `print_line` gets them where there is none.
 
-    The names have passed `check_names`. With several sources the number of each, from 0, becomes
-    a part of its files' names.
+    The options have passed `check_options`. With several sources the number of each, from 0,
+    becomes a part of its files' names.
 
     Raises:
         FaimError: an output cannot be written.
     """
     several = len(sources) > 1
-    lines, videos = output_names(jsonl, len(sources)), output_names(save_video, len(sources))
     sinks: list[list[Sink]] = []
     for number, source in enumerate(sources):
         made: list[Sink] = []
         sinks.append(made)
-        stack.callback(_close, made)
-        if show:
-            made.append(WindowSink(f"FAIM {source.name}" if several else "FAIM"))
-        if lines:
-            made.append(JsonLinesSink(lines[number]))
-        if videos:
-            made.append(VideoSink(videos[number], source.fps))
+        stack.callback(close_sinks, made)
+        drawing = Drawing(style_of(options))
+        if options.show:
+            made.append(WindowSink(f"FAIM {source.name}" if several else "FAIM", drawing))
+        for output, paths in outputs_of(options, len(sources)):
+            made.append(output.open(Path(paths[number]), source, class_names, drawing))
         if not made:
             made.append(LineSink(print_line, f"{source.name}  " if several else ""))
     return sinks
+
+
+def outputs_of(options: PredictOptions, sources: int) -> Iterator[tuple[Output, list[str | Path]]]:
+    """What was asked for, with its file or folder for every source."""
+    for name, output in OUTPUTS.items():
+        if (value := getattr(options, name)) is not None:
+            yield output, output_names(value, sources)
 
 
 def output_names(path: str | Path | None, sources: int) -> list[str | Path]:
@@ -57,32 +137,67 @@ def output_names(path: str | Path | None, sources: int) -> list[str | Path]:
     return [Path(path).with_stem(f"{Path(path).stem}-{number}") for number in range(sources)]
 
 
-def check_names(
-    sources: Sequence[FrameSource],
-    *,
-    jsonl: str | Path | None,
-    save_video: Path | None,
-    weights: str | Path,
-) -> None:
-    """Look at the outputs' names, touching no file.
+def style_of(options: PredictOptions) -> DrawStyle:
+    """How the options have frames drawn.
 
     Raises:
-        FaimError: an output is what the run reads, two are the same file, or a video's name does
-            not end as one.
+        FaimError: an option is out of its range, or needs tracks where none are wanted.
     """
-    if save_video is not None:
-        check_video_name(save_video)
-    if str(jsonl) == "-":
-        jsonl = None
-    names = (output_names(path, len(sources)) for path in (jsonl, save_video))
-    outputs = [Path(name) for each in names for name in each]
-    inputs = argparse.Namespace(
-        source=[source.name for source in sources], weights=weights, reads={"source": source_files}
+    for name, wanted in (("trace", options.trace), ("color_by", options.color_by == "track")):
+        if wanted and not options.track:
+            raise FaimError(f"{name}: needs tracks; expected it without no-track")
+    return DrawStyle(
+        line_width=options.line_width,
+        hide_labels=options.hide_labels,
+        hide_scores=options.hide_scores,
+        trace=options.trace,
+        color_by=options.color_by,
     )
+
+
+def wants_pixels(options: PredictOptions) -> bool:
+    """Whether results need the frames' pictures."""
+    return options.show or any(output.pixels for output, _ in outputs_of(options, 1))
+
+
+def check_options(options: PredictOptions, sources: Sequence[FrameSource]) -> None:
+    """Look at the outputs' names and how to draw, touching no file.
+
+    Raises:
+        FaimError: an output is what the run reads, or could replace images of it; two are the same
+            file; a name is no file's, or not one of a video; or a wrong style.
+    """
+    style_of(options)
+    for name in OUTPUTS:
+        if name != "jsonl" and str(getattr(options, name)) == "-":
+            raise FaimError(f"{name}: - given; expected a name, as only jsonl goes to stdout")
+    if options.save_video is not None:
+        check_video_name(options.save_video)
+    inputs = argparse.Namespace(
+        source=[source.name for source in sources],
+        weights=options.weights,
+        reads={"source": source_files},
+    )
+    outputs: list[Path] = []
+    for output, names in outputs_of(options, len(sources)):
+        files = output.files(names)
+        outputs.extend(files)
+        for folder in files if output.images else ():
+            _check_holds_none(folder, read(inputs))
     check_outputs(outputs, read(inputs))
 
 
-def _close(sinks: list[Sink]) -> None:
+def _check_holds_none(folder: Path, inputs: Iterator[Path]) -> None:
+    place = Path(os.path.realpath(folder))
+    for path in inputs:
+        if is_image_name(path) and place in Path(os.path.realpath(path)).parents:
+            raise FaimError(
+                f"{folder}: holds {path.name}, which the run reads; expected another folder"
+            )
+
+
+def close_sinks(sinks: list[Sink]) -> None:
+    """Close each of them and empty the list."""
     with ExitStack() as stack:
-        for sink in sinks:
-            stack.callback(sink.close)
+        while sinks:
+            stack.callback(sinks.pop().close)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -23,12 +23,13 @@ from rich.progress import (
 from rich.text import Text
 
 from faim.errors import FaimError, interrupted_status
-from faim.runtime.choices import BackendName, PostName, Precision
+from faim.runtime.choices import BackendName, ColorBy, PostName, Precision
 from faim.runtime.decode_ahead import DecodeAhead
+from faim.runtime.found import without_tracks
 from faim.runtime.many import stream_many
 from faim.runtime.memory import PolicyName
 from faim.runtime.opening import Mode, no_end, open_all
-from faim.runtime.outputs import check_names, open_sinks, output_names
+from faim.runtime.outputs import check_options, open_sinks, outputs_of, wants_pixels
 from faim.runtime.pipeline import DISPLAY_THRESHOLD, Detector
 from faim.runtime.post import check_post
 from faim.runtime.sinks import Result, Sink, StopRun, now
@@ -44,8 +45,8 @@ Aggregate = Literal["auto", "ticam", "affinity", "none"]
 class PredictOptions:
     """One call of `faim predict`.
 
-    Without `jsonl`, `save_video` and `show`, each frame gets a short line on the terminal and the
-    summary says how to keep the results.
+    Without an output and `show`, each frame gets a short line on the terminal and the summary says
+    how to keep the results.
 
     Attributes:
         source: what `open_source` takes; or a tuple of that, looked at together, each a stream of
@@ -69,6 +70,16 @@ class PredictOptions:
         scene_cuts: whether a stream forgets its past at a hard cut.
         post, post_model: see `faim.load`.
         limit: stop after so many frames.
+        save_frames: folder of annotated frames, named by their number or as their image files.
+        save_crops: folder of what was found, cut out, in a folder a class.
+        csv: file of rows, one a detection.
+        coco: COCO's JSON, with the videos and tracks of CocoVID.
+        yolo: folder of YOLO's labels, one file a frame, with confidences and tracks.
+        mot: MOTChallenge's text file.
+        cvat: XML of CVAT for video 1.1, with tracks as tracks.
+        label_studio: JSON of Label Studio's tasks with predictions; its configuration beside it.
+        line_width, hide_labels, hide_scores, trace, color_by: of what is drawn; see `DrawStyle`.
+        track: False leaves track ids out of everything.
     """
 
     source: str | int | tuple[str | int, ...]
@@ -91,6 +102,21 @@ class PredictOptions:
     post: PostName = "auto"
     post_model: Path | None = None
     limit: int | None = None
+
+    save_frames: Path | None = None
+    save_crops: Path | None = None
+    csv: Path | None = None
+    coco: Path | None = None
+    yolo: Path | None = None
+    mot: Path | None = None
+    cvat: Path | None = None
+    label_studio: Path | None = None
+    line_width: int | None = None
+    hide_labels: bool = False
+    hide_scores: bool = False
+    trace: bool = False
+    color_by: ColorBy | None = None
+    track: bool = True
 
 
 @dataclass
@@ -148,12 +174,7 @@ def run_predict(options: PredictOptions) -> PredictSummary:
     summary = PredictSummary()
     with ExitStack() as stack:
         sources = _open_sources(options, stack)
-        check_names(
-            sources,
-            jsonl=options.jsonl,
-            save_video=options.save_video,
-            weights=options.weights,
-        )
+        check_options(options, sources)
         detector = faim.load(
             options.weights,
             aggregate="none" if options.mode == "frame" else options.aggregate,
@@ -173,15 +194,14 @@ def run_predict(options: PredictOptions) -> PredictSummary:
         progress = _progress(console, options)
         results = _results(options, detector, sources, progress)
         sinks = open_sinks(
+            options,
             sources,
+            detector.class_names,
             stack,
             lambda line: now(lambda: progress.console.print(line, markup=False)),
-            jsonl=options.jsonl,
-            save_video=options.save_video,
-            show=options.show,
         )
         with progress:
-            _deliver(results, sinks, summary)
+            _deliver(results, sinks, summary, track=options.track)
         summary.dropped = sum(source.dropped for source in sources)
         summary.unread = sum(source.unread for source in sources)
     _print_summary(console, options, detector, summary, len(sources))
@@ -230,18 +250,24 @@ def _results(
     results = detector.stream(
         source if options.limit is None else FirstFrames(source, options.limit),
         options.mode,
-        images=options.save_video is not None or options.show,
+        images=wants_pixels(options),
         on_frame=lambda: progress.advance(tasks[0]),
     )
     return ((0, result) for result in results)
 
 
 def _deliver(
-    results: Iterator[tuple[int, Result]], sinks: list[list[Sink]], summary: PredictSummary
+    results: Iterator[tuple[int, Result]],
+    sinks: list[list[Sink]],
+    summary: PredictSummary,
+    *,
+    track: bool,
 ) -> None:
     start = time.perf_counter()
     try:
         for number, result in results:
+            if not track:
+                result = replace(result, detections=without_tracks(result.detections))
             for sink in sinks[number]:
                 sink.write(result)
             summary.frames += 1
@@ -303,11 +329,11 @@ def _print_summary(
         f"{detector.what_joins(options.mode)}; size {height}x{width}, "
         f"{detector.backend} on {detector.device}",
     ]
-    if options.jsonl is not None and str(options.jsonl) != "-" and summary.frames:
-        lines.append(f"JSON lines in {_listed(output_names(options.jsonl, sources))}")
-    if options.save_video is not None and summary.frames:
-        lines.append(f"annotated video in {_listed(output_names(options.save_video, sources))}")
-    if options.jsonl is None and options.save_video is None and not options.show:
+    written = list(outputs_of(options, sources))
+    if summary.frames:
+        files = ((output.words, output.files(paths)) for output, paths in written)
+        lines += [f"{words} in {_listed(paths)}" for words, paths in files if paths]
+    if not written and not options.show:
         lines.append("to keep the results: --jsonl FILE, --save-video FILE; to watch: --show")
     for line in lines:
         console.print(printable(line), markup=False)

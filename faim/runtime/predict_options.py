@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from faim.arguments import (
     add_backend_options,
@@ -12,8 +11,9 @@ from faim.arguments import (
     share,
     whole,
 )
-from faim.outputs import add_input, add_output, source_files
+from faim.outputs import add_input, source_files
 from faim.postprocess.options import add_post_options
+from faim.runtime.output_options import add_output_options, chosen_outputs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,34 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_network_options(parser)
     add_backend_options(parser)
     parser.add_argument("--conf", type=share, default=0.3, help="score threshold (0.3)")
-    add_output(
-        parser,
-        "--jsonl",
-        writes=_one_a_source,
-        metavar="FILE",
-        help="write JSON lines; - is stdout",
-    )
-    add_output(
-        parser,
-        "--save-video",
-        writes=_one_a_source,
-        type=Path,
-        metavar="FILE",
-        help="write an annotated MP4",
-    )
-    parser.add_argument("--show", action="store_true", help="show a window")
+    add_output_options(parser)
     add_bank_options(parser)
     add_post_options(parser)
     parser.add_argument("--limit", type=whole(1), metavar="N", help="stop after N frames")
     parser.set_defaults(run=run)
-
-
-def _one_a_source(path: str | Path | None, parsed: argparse.Namespace) -> list[Path]:
-    from faim.runtime.outputs import output_names
-
-    if str(path) == "-":
-        return []
-    return [Path(name) for name in output_names(path, len(parsed.source))]
 
 
 def run(parsed: argparse.Namespace) -> int:
@@ -84,9 +61,6 @@ def run(parsed: argparse.Namespace) -> int:
             aggregate=parsed.aggregate,
             size=parsed.size,
             conf=parsed.conf,
-            jsonl=parsed.jsonl,
-            save_video=parsed.save_video,
-            show=parsed.show,
             device=parsed.device,
             backend=parsed.backend,
             precision=parsed.precision,
@@ -98,6 +72,7 @@ def run(parsed: argparse.Namespace) -> int:
             post=parsed.post,
             post_model=parsed.post_model,
             limit=parsed.limit,
+            **chosen_outputs(parsed),
         )
     )
     return summary.status

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import itertools
 import json
 import os
 import sys
@@ -17,7 +16,9 @@ import supervision as sv
 
 from faim.errors import FaimError
 from faim.files import is_special
-from faim.runtime.drawing import Annotator
+from faim.runtime.drawing import Annotator, DrawStyle
+from faim.runtime.found import names_of, tracks_of
+from faim.runtime.frames import Image
 from faim.runtime.results import FrameResult
 from faim.terminal import lead_nowhere, raise_failure
 from faim.text import printable
@@ -46,14 +47,11 @@ class Sink(Protocol):
         ...
 
 
-class JsonLinesSink:
-    """One JSON object a frame, in order, written through to the file line by line.
+class LineFile:
+    """A text file that grows by whole lines.
 
-    The file holds whole lines at any moment: a line that an error or Ctrl-C breaks is taken back.
-    It is replaced, or made, with the first of them.
-
-    Args:
-        path: a file, or "-" for stdout.
+    It holds whole lines at any moment: what an error or Ctrl-C breaks is taken back. It is
+    replaced, or made, with the first of them.
 
     Raises:
         FaimError: the file cannot be written.
@@ -64,26 +62,22 @@ class JsonLinesSink:
         self.path = str(path)
         self._file: Any = None
         self._good = 0
-        if self.path != "-":
-            check_place(self.path)
+        check_place(self.path)
 
-    def write(self, result: Result) -> None:
-        """See `Sink`."""
-        record = to_record(result)
-        if self.path == "-":
-            line = _to_line(record, sys.stdout.encoding or "utf-8")
-            now(lambda: sys.stdout.write(line))
-            return
+    def append(self, lines: str) -> None:
+        """Write lines through to the file, all of them or none; names of no encoding as escapes.
+
+        Raises:
+            FaimError: it cannot be written.
+            StopRun: it is a pipe that nobody reads.
+        """
         if self._file is None:
             self._file = open_new(self.path)
-        self._append(_to_line(record, "utf-8").encode())
-
-    def _append(self, line: bytes) -> None:
+        rest = content = lines.encode("utf-8", "backslashreplace")
         try:
-            rest = line
             while rest:
                 rest = rest[self._file.write(rest) :]
-            self._good += len(line)
+            self._good += len(content)
         except BaseException as error:  # Ctrl-C too must not leave half a line
             with contextlib.suppress(OSError):  # a pipe or device cannot be shortened
                 self._file.truncate(self._good)
@@ -93,6 +87,35 @@ class JsonLinesSink:
             if isinstance(error, OSError):
                 raise unwritable(self.path, error) from error
             raise
+
+    def close(self) -> None:
+        """Close the file, if there is one."""
+        if self._file is not None:
+            self._file.close()
+
+
+class JsonLinesSink:
+    """One JSON object a frame, in order; see `LineFile`.
+
+    Args:
+        path: a file, or "-" for stdout.
+
+    Raises:
+        FaimError: the file cannot be written.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """See the class."""
+        self._file = None if str(path) == "-" else LineFile(path)
+
+    def write(self, result: Result) -> None:
+        """See `Sink`."""
+        record = to_record(result)
+        if self._file is not None:
+            self._file.append(_to_line(record, "utf-8"))
+            return
+        line = _to_line(record, sys.stdout.encoding or "utf-8")
+        now(lambda: sys.stdout.write(line))
 
     def close(self) -> None:
         """See `Sink`."""
@@ -120,9 +143,8 @@ def to_record(result: Result) -> dict[str, Any]:
     """
     found = result.detections
     height, width = result.frame.image.shape[:2]
-    tracks = itertools.repeat(-1, len(found)) if found.tracker_id is None else found.tracker_id
-    names = found.data["class_name"]
-    rows = zip(found.xyxy, found.confidence, names, found.class_id, tracks, strict=True)
+    columns = found.confidence, names_of(found), found.class_id, tracks_of(found)
+    rows = zip(found.xyxy, *columns, strict=True)
     return {
         "frame": result.frame.index,
         **({} if result.frame.file is None else {"file": result.frame.file}),
@@ -142,6 +164,22 @@ def to_record(result: Result) -> dict[str, Any]:
     }
 
 
+class Drawing:
+    """The frames of one source with their detections, drawn once for all sinks that show them."""
+
+    def __init__(self, style: DrawStyle | None = None) -> None:
+        """See the class."""
+        self._annotator = Annotator(style)
+        self._drawn: tuple[Result, Image] | None = None
+
+    def of(self, result: Result) -> Image:
+        """The frame as (h, w, 3) uint8 BGR, not to be changed."""
+        if self._drawn is None or self._drawn[0] is not result:
+            image = self._annotator.draw(result.frame.image, result.detections)
+            self._drawn = result, image
+        return self._drawn[1]
+
+
 class WindowSink:
     """The frames with their detections in a window; q or Esc ends the run.
 
@@ -149,7 +187,7 @@ class WindowSink:
         FaimError: there is no display, or this OpenCV has no windows.
     """
 
-    def __init__(self, title: str = "FAIM") -> None:
+    def __init__(self, title: str = "FAIM", drawing: Drawing | None = None) -> None:
         """See the class."""
         # Qt aborts the whole process where there is no display, so ask before it does.
         displays = ("DISPLAY", "WAYLAND_DISPLAY")
@@ -159,12 +197,12 @@ class WindowSink:
                 "expected a desktop, or an annotated video file instead"
             )
         self._title = title
-        self._annotator = Annotator()
+        self._drawing = drawing or Drawing()
 
     def write(self, result: Result) -> None:
         """See `Sink`."""
         try:
-            cv2.imshow(self._title, self._annotator.draw(result.frame.image, result.detections))
+            cv2.imshow(self._title, self._drawing.of(result))
             key = cv2.waitKey(1) & 0xFF
         except cv2.error as error:
             raise FaimError(
@@ -190,8 +228,11 @@ class LineSink:
     def write(self, result: Result) -> None:
         """See `Sink`."""
         found = result.detections
-        named = zip(found.data["class_name"], found.confidence, strict=True)
-        things = ", ".join(f"{printable(name)} {score:.2f}" for name, score in named)
+        named = zip(names_of(found), tracks_of(found), found.confidence, strict=True)
+        things = ", ".join(
+            f"{printable(name)}{f' #{track}' if track >= 0 else ''} {score:.2f}"
+            for name, track, score in named
+        )
         line = f"frame {result.frame.index:5d}  {result.frame.time:8.2f} s  {things or '-'}"
         self._print_line(self._prefix + line)
 

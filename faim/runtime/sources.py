@@ -75,6 +75,7 @@ class FirstFrames(SourceBase):
         self.live, self.realtime = source.live, source.realtime
         known = source.frame_count
         self.frame_count: int | None = None if known is None else min(limit, known)
+        self.folder: Path | None = getattr(source, "folder", None)
         self._source, self._limit = source, limit
 
     def __iter__(self) -> Iterator[Frame]:

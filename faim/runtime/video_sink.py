@@ -15,9 +15,9 @@ import av
 from av.video.reformatter import VideoReformatter
 
 from faim.errors import FaimError
-from faim.runtime.drawing import Annotator, fit
+from faim.runtime.drawing import fit
 from faim.runtime.frames import Look
-from faim.runtime.sinks import Result, check_place, open_new, unwritable
+from faim.runtime.sinks import Drawing, Result, check_place, open_new, unwritable
 
 #: FFmpeg's containers by the ends of files' names.
 _CONTAINERS = {".mp4": "mp4", ".m4v": "ipod", ".mov": "mov", ".mkv": "matroska"}
@@ -40,18 +40,19 @@ class VideoSink:
     Args:
         path: a file ending in .mp4, .m4v, .mov or .mkv.
         fps: nominal frames a second of the source.
+        drawing: what draws the frames.
 
     Raises:
         FaimError: another ending, or the file cannot be written.
     """
 
-    def __init__(self, path: str | Path, fps: float) -> None:
+    def __init__(self, path: str | Path, fps: float, drawing: Drawing | None = None) -> None:
         """See the class."""
         self.path = str(path)
         check_video_name(path)
         check_place(self.path)
         self._fps = fps
-        self._annotator = Annotator()
+        self._drawing = drawing or Drawing()
         self._reformatter = VideoReformatter()
         # Ours and not FFmpeg's, which would take a part of some names for a protocol, and which
         # writes the end of a file even where its beginning could not be written.
@@ -62,7 +63,7 @@ class VideoSink:
 
     def write(self, result: Result) -> None:
         """See `Sink`."""
-        image = self._annotator.draw(result.frame.image, result.detections)
+        image = self._drawing.of(result)
         with self._telling():
             if self._stream is None:
                 height, width = image.shape[:2]

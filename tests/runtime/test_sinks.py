@@ -14,6 +14,7 @@ import supervision as sv
 from runtime_helpers import flat_frames
 
 from faim.errors import FaimError
+from faim.pictures.palette import distinct_colors
 from faim.runtime.drawing import Annotator, fit
 from faim.runtime.frames import Frame
 from faim.runtime.results import FrameResult
@@ -111,7 +112,7 @@ def test_half_a_line_is_taken_back(
     image = np.zeros((2, 2, 3), np.uint8)
     sink.write(result(0, image))
     whole = path.read_bytes()
-    sink._file = _Breaking(sink._file, error)
+    sink._file._file = _Breaking(sink._file._file, error)
     with pytest.raises(raised):
         sink.write(result(1, image))
     sink.close()
@@ -162,7 +163,7 @@ def test_video_has_every_frame_at_its_time_and_the_boxes(tmp_path: Path) -> None
         assert source.frame_count == 30
     assert [frame.time for frame in read] == pytest.approx([index / 25 for index in range(30)])
     assert read[0].image.shape == (122, 162, 3)  # odd sides are made even
-    colour = np.array(sv.ColorPalette.DEFAULT.by_idx(0).as_bgr())
+    colour = np.array(distinct_colors(1)[0].as_bgr())
     for frame in (read[0], read[-1]):
         assert np.abs(frame.image[80, 40].astype(int) - colour).max() < 60  # left side of the box
         assert np.abs(frame.image[80, 70].astype(int) - 100).max() < 12  # inside

@@ -1,0 +1,80 @@
+"""Options of `faim predict` that say where results go and how they are drawn."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any, get_args
+
+from faim.arguments import path, whole
+from faim.outputs import Files, add_output
+from faim.runtime.choices import WIDEST_LINE, ColorBy
+
+_FOLDERS = {
+    "save-frames": "write annotated frames as images",
+    "save-crops": "write what was found, cut out, in a folder a class",
+    "yolo": "write YOLO labels with confidences and tracks",
+}
+_FILES = {
+    "csv": "write a row a detection",
+    "coco": "write COCO JSON (CocoVID)",
+    "mot": "write MOTChallenge's text format",
+    "cvat": "write CVAT for video 1.1, with tracks",
+    "label-studio": "write Label Studio's JSON, with tracks",
+}
+
+
+def add_output_options(parser: argparse.ArgumentParser) -> None:
+    """Add them to a parser; `chosen_outputs` are their values."""
+    files = parser.add_argument_group("where results go; of several sources, each has its own")
+    add_output(
+        files,
+        "--jsonl",
+        writes=_files("jsonl"),
+        metavar="FILE",
+        help="write JSON lines; - is stdout",
+    )
+    add_output(
+        files,
+        "--save-video",
+        writes=_files("save_video"),
+        type=Path,
+        metavar="FILE",
+        help="write an annotated MP4",
+    )
+    for metavar, options in (("DIR", _FOLDERS), ("FILE", _FILES)):
+        for name, text in options.items():
+            writes = _files(name.replace("-", "_"))
+            add_output(files, f"--{name}", writes=writes, type=path, metavar=metavar, help=text)
+    files.add_argument("--show", action="store_true", help="show a window")
+    files.add_argument(
+        "--no-track", dest="track", action="store_false", help="leave track ids out of everything"
+    )
+    drawn = parser.add_argument_group("what is drawn")
+    drawn.add_argument(
+        "--line-width", type=whole(1, WIDEST_LINE), metavar="N", help="pixels (by the frame)"
+    )
+    drawn.add_argument("--hide-labels", action="store_true", help="boxes without text")
+    drawn.add_argument("--hide-scores", action="store_true", help="labels without scores")
+    drawn.add_argument("--trace", action="store_true", help="the path of each track")
+    drawn.add_argument(
+        "--color-by", choices=get_args(ColorBy), help="(track, where there are tracks)"
+    )
+
+
+def chosen_outputs(parsed: argparse.Namespace) -> dict[str, Any]:
+    """The values, by the names that `PredictOptions` has for them."""
+    files = (name.replace("-", "_") for name in ("jsonl", "save-video", *_FOLDERS, *_FILES))
+    drawn = ("show", "track", "line_width", "hide_labels", "hide_scores", "trace", "color_by")
+    return {name: getattr(parsed, name) for name in (*files, *drawn)}
+
+
+def _files(name: str) -> Files:
+    """What the option `name` of `PredictOptions` writes."""
+
+    def files(value: str | Path | None, parsed: argparse.Namespace) -> list[Path]:
+        from faim.runtime.outputs import OUTPUTS, output_names
+
+        return OUTPUTS[name].files(output_names(value, len(parsed.source)))
+
+    return files
