@@ -25,14 +25,16 @@ from rich.text import Text
 from faim.errors import FaimError, interrupted_status
 from faim.runtime.choices import BackendName, PostName, Precision
 from faim.runtime.decode_ahead import DecodeAhead
+from faim.runtime.excerpt import Span
 from faim.runtime.many import stream_many
 from faim.runtime.memory import PolicyName
 from faim.runtime.opening import Mode, no_end, open_all
 from faim.runtime.outputs import check_names, open_sinks, output_names
 from faim.runtime.pipeline import DISPLAY_THRESHOLD, Detector
 from faim.runtime.post import check_post
+from faim.runtime.selection import Classes
 from faim.runtime.sinks import Result, Sink, StopRun, now
-from faim.runtime.sources import FirstFrames, open_source
+from faim.runtime.sources import open_source
 from faim.terminal import lead_nowhere
 from faim.text import printable
 from faim.wording import counted
@@ -68,7 +70,9 @@ class PredictOptions:
             past.
         scene_cuts: whether a stream forgets its past at a hard cut.
         post, post_model: see `faim.load`.
-        limit: stop after so many frames.
+        limit: stop after so many frames that were looked at.
+        classes, iou, max_det, agnostic, roi, batch: see `faim.load`.
+        stride, start, end: see `Detector.stream`.
     """
 
     source: str | int | tuple[str | int, ...]
@@ -91,6 +95,15 @@ class PredictOptions:
     post: PostName = "auto"
     post_model: Path | None = None
     limit: int | None = None
+    classes: Classes | None = None
+    iou: float | None = None
+    max_det: int | None = None
+    agnostic: bool = False
+    roi: object = None
+    batch: int = 8
+    stride: int = 1
+    start: str | float | None = None
+    end: str | float | None = None
 
 
 @dataclass
@@ -169,6 +182,12 @@ def run_predict(options: PredictOptions) -> PredictSummary:
             scene_cuts=options.scene_cuts,
             post=options.post,
             post_model=options.post_model,
+            classes=options.classes,
+            iou=options.iou,
+            max_det=options.max_det,
+            agnostic=options.agnostic,
+            roi=options.roi,
+            batch=options.batch,
         )
         progress = _progress(console, options)
         results = _results(options, detector, sources, progress)
@@ -206,7 +225,11 @@ def _open_sources(options: PredictOptions, stack: ExitStack) -> list[DecodeAhead
             "jsonl: - given with several sources; expected a file's name, or one source"
         )
     check_post(options.post, options.mode)
-    sources = [stack.enter_context(source) for source in open_all(named, open_source)]
+    span = Span.parse(options.stride, options.start, options.end)
+    opened = open_all(named, lambda source: span.of(open_source(source)))
+    sources = [stack.enter_context(source) for source in opened]
+    for source in sources:
+        span.check(source)
     if (options.mode == "global" or options.post == "repp") and sources[0].live:
         raise no_end(sources[0], options.mode)
     return sources
@@ -228,8 +251,9 @@ def _results(
         )
     [source] = sources
     results = detector.stream(
-        source if options.limit is None else FirstFrames(source, options.limit),
+        source,
         options.mode,
+        limit=options.limit,
         images=options.save_video is not None or options.show,
         on_frame=lambda: progress.advance(tasks[0]),
     )

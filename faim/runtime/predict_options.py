@@ -10,10 +10,10 @@ from faim.arguments import (
     add_bank_options,
     add_network_options,
     share,
-    whole,
 )
 from faim.outputs import add_input, add_output, source_files
 from faim.postprocess.options import add_post_options
+from faim.runtime.selection_options import add_selection_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--show", action="store_true", help="show a window")
     add_bank_options(parser)
     add_post_options(parser)
-    parser.add_argument("--limit", type=whole(1), metavar="N", help="stop after N frames")
+    add_selection_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -98,6 +98,15 @@ def run(parsed: argparse.Namespace) -> int:
             post=parsed.post,
             post_model=parsed.post_model,
             limit=parsed.limit,
+            classes=parsed.classes,
+            iou=parsed.iou,
+            max_det=parsed.max_det,
+            agnostic=parsed.agnostic,
+            roi=parsed.roi,
+            batch=parsed.batch,
+            stride=parsed.stride,
+            start=parsed.start,
+            end=parsed.end,
         )
     )
     return summary.status

@@ -69,8 +69,7 @@ class FirstFrames(SourceBase):
 
     def __init__(self, source: FrameSource, limit: int) -> None:
         """See the class; `limit` is 1 or more."""
-        if limit < 1:
-            raise FaimError(f"limit: {limit} given; expected 1 or more frames")
+        check_limit(limit)
         self.name, self.fps = source.name, source.fps
         self.live, self.realtime = source.live, source.realtime
         known = source.frame_count
@@ -84,6 +83,13 @@ class FirstFrames(SourceBase):
     def close(self) -> None:
         """Close the other source."""
         self._source.close()
+
+
+def check_limit(limit: int | None) -> None:
+    """Raise FaimError unless so many frames can be the most; None is no limit."""
+    whole = isinstance(limit, (int, np.integer)) and not isinstance(limit, bool)
+    if limit is not None and not (whole and limit >= 1):
+        raise FaimError(f"limit: {limit!r} given; expected 1 or more frames")
 
 
 def open_source(
