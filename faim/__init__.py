@@ -19,8 +19,8 @@ from faim.threads import share_processors
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from faim.runtime.class_choice import Classes
     from faim.runtime.pipeline import Detector
-    from faim.runtime.selection import Classes
 
 try:
     __version__ = version(DISTRIBUTION)

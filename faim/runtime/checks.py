@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from faim.errors import FaimError
+from faim.reading import is_whole
 from faim.runtime.choices import LONGEST_SIDE, MOST_BATCH
 
 #: Kinds of devices that networks run on; torch has others, such as "meta", which holds no numbers.
@@ -34,15 +35,13 @@ def check_size(size: int | tuple[int, int]) -> tuple[int, int]:
 
 def check_iou(iou: float) -> None:
     """Raise FaimError unless NMS can leave boxes out by this overlap."""
-    number = isinstance(iou, (int, float, np.integer, np.floating)) and not isinstance(iou, bool)
-    if not (number and 0 <= iou <= 1):
+    if not (is_whole(iou) or isinstance(iou, (float, np.floating))) or not 0 <= iou <= 1:
         raise FaimError(f"iou: {iou!r} given; expected a number from 0 to 1")
 
 
 def check_batch(batch: int) -> None:
     """Raise FaimError unless so many frames can go through a network at once."""
-    whole = isinstance(batch, (int, np.integer)) and not isinstance(batch, bool)
-    if not (whole and 1 <= batch <= MOST_BATCH):
+    if not (is_whole(batch) and 1 <= batch <= MOST_BATCH):
         raise FaimError(
             f"batch: {batch!r} given; expected a whole number of frames from 1 to {MOST_BATCH}"
         )

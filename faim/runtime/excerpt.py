@@ -11,7 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from faim.errors import FaimError
-from faim.reading import shown
+from faim.reading import is_whole, shown
 from faim.runtime.frames import Frame, FrameSource, SourceBase
 
 #: seconds by which two times are the same: those of frames are written with six decimals.
@@ -44,7 +44,7 @@ class Span:
         Raises:
             FaimError: a stride below 1, no time, or an end that is not after the start.
         """
-        if not isinstance(stride, (int, np.integer)) or isinstance(stride, bool) or stride < 1:
+        if not is_whole(stride) or stride < 1:
             raise FaimError(f"stride: {shown(stride)} given; expected a whole number from 1 on")
         first = 0.0 if start is None else parse_seconds("start", start)
         last = None if end is None else parse_seconds("end", end)
@@ -183,7 +183,7 @@ def parse_seconds(name: str, given: str | float) -> float:
             hours, minutes, seconds = clock.groups()
             return 3600 * int(hours or 0) + 60 * int(minutes) + float(seconds)
         value = float(text) if _SECONDS.fullmatch(text) else None
-    if isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool):
+    if is_whole(value) or isinstance(value, (float, np.floating)):
         seconds = float(value)
         if math.isfinite(seconds) and seconds >= 0:
             return seconds

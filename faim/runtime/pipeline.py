@@ -22,6 +22,7 @@ from faim.postprocess.pairs import PairModel
 from faim.runtime.backends.sharing import check_not_forked
 from faim.runtime.checks import check_batch, check_size, resolve_device
 from faim.runtime.choices import PostName
+from faim.runtime.class_choice import Classes, class_ids_of
 from faim.runtime.excerpt import Span
 from faim.runtime.frame_mode import run_frames, run_frames_linked
 from faim.runtime.frames import Frame, FrameSource, Image
@@ -40,7 +41,7 @@ from faim.runtime.post import (
 from faim.runtime.region import make_region
 from faim.runtime.results import FrameResult, Proposed, to_supervision
 from faim.runtime.scene_cut import is_scene_cut, thumbnail
-from faim.runtime.selection import Classes, Selection, find_classes
+from faim.runtime.selection import Selection
 from faim.runtime.sources import FirstFrames, check_limit
 from faim.runtime.steps import Sampling, check_sampling, to_detections, to_scored_boxes
 from faim.structures import BankEntry, Detections, Proposals, ScoredBoxes, TensorRecord
@@ -119,7 +120,7 @@ class Detector:
         self.selection = Selection(
             iou=self.config.nms_final if iou is None else iou,
             agnostic=agnostic,
-            class_ids=None if classes is None else find_classes(classes, self.class_names),
+            class_ids=None if classes is None else class_ids_of(classes, self.class_names),
             region=None if roi is None else make_region(roi),
             max_det=max_det,
         )

@@ -24,6 +24,7 @@ from rich.text import Text
 
 from faim.errors import FaimError, interrupted_status
 from faim.runtime.choices import BackendName, PostName, Precision
+from faim.runtime.class_choice import Classes
 from faim.runtime.decode_ahead import DecodeAhead
 from faim.runtime.excerpt import Span
 from faim.runtime.many import stream_many
@@ -32,7 +33,6 @@ from faim.runtime.opening import Mode, no_end, open_all
 from faim.runtime.outputs import check_names, open_sinks, output_names
 from faim.runtime.pipeline import DISPLAY_THRESHOLD, Detector
 from faim.runtime.post import check_post
-from faim.runtime.selection import Classes
 from faim.runtime.sinks import Result, Sink, StopRun, now
 from faim.runtime.sources import open_source
 from faim.terminal import lead_nowhere

@@ -26,7 +26,7 @@ WHITE = 128
 #: Share by which a mask's proportions may differ from a frame's before that is told of.
 _STRETCH = 0.02
 #: x1,y1,x2,y2 … of a polygon; semicolons between several.
-_NUMBERS = re.compile(r"[\d.,;eE+\-\s]*,[\d.,;eE+\-\s]*")
+_NUMBERS = re.compile(r"(?=.*,)[\d.,;eE+\-\s]+", re.DOTALL)
 _EXPECTED = (
     "x1,y1,x2,y2,x3,y3 … in pixels, or as shares of the frame from 0 to 1; a .json file of "
     "polygons; or a mask image"

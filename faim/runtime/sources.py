@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from faim.errors import FaimError
 from faim.pictures.files import IMAGE_EXTENSIONS, images_in, is_image_name, natural_key
+from faim.reading import is_whole
 from faim.runtime.camera import CameraSource
 from faim.runtime.frames import Frame, FrameSource, SourceBase, to_bgr
 from faim.runtime.images import IMAGE_FPS, AnimationSource, ImageSource, open_image
@@ -87,8 +88,7 @@ class FirstFrames(SourceBase):
 
 def check_limit(limit: int | None) -> None:
     """Raise FaimError unless so many frames can be the most; None is no limit."""
-    whole = isinstance(limit, (int, np.integer)) and not isinstance(limit, bool)
-    if limit is not None and not (whole and limit >= 1):
+    if limit is not None and not (is_whole(limit) and limit >= 1):
         raise FaimError(f"limit: {limit!r} given; expected 1 or more frames")
 
 

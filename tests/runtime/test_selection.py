@@ -17,9 +17,10 @@ import faim
 from faim.config import FaimConfig
 from faim.errors import FaimError
 from faim.models.aggregation import NoAggregation
+from faim.runtime.class_choice import class_ids_of
 from faim.runtime.many import stream_many
 from faim.runtime.pipeline import Detector
-from faim.runtime.selection import Selection, find_classes
+from faim.runtime.selection import Selection
 from faim.runtime.sources import ArraySource
 from faim.structures import Detections, Proposals
 from faim.weights import default_weights
@@ -165,15 +166,15 @@ def test_the_order_stays_and_ids_go_along() -> None:
     ],
 )
 def test_classes_by_name_and_number(given: Any, ids: tuple[int, ...]) -> None:
-    assert find_classes(given, NAMES) == ids
+    assert class_ids_of(given, NAMES) == ids
 
 
 def test_a_name_with_a_comma_and_names_that_differ_in_case_alone() -> None:
     names = ["cup, paper", "Cup", "cup"]
-    assert find_classes("cup, paper", names) == (0,)
-    assert find_classes("cup", names) == (2,)
+    assert class_ids_of("cup, paper", names) == (0,)
+    assert class_ids_of("cup", names) == (2,)
     with pytest.raises(FaimError, match="classes: 'CUP' given; expected a class of the weights, "):
-        find_classes("CUP", names)
+        class_ids_of("CUP", names)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from runtime_helpers import FakeModel, flat_frames, write_video
 import faim
 from faim.cli import main
 from faim.runtime.pipeline import Detector
+from faim.runtime.sources import ArraySource
 
 MODES = ("stream", "frame", "global")
 #: Of the 12 frames of 25 a second those that `--start 0.08 --end 0:00:00.4 --stride 3` asks for.
@@ -122,6 +123,23 @@ def test_what_is_detected(
     out = tmp_path / "out.jsonl"
     assert run(video, "--mode", mode, *given, "--jsonl", out) == 0
     assert [len(record["detections"]) for record in lines(out)] == [found // 12] * 12
+
+
+def test_a_camera_has_a_stride_but_no_beginning(
+    tmp_path: Path, video: Path, fake: FakeModel, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    class Camera(ArraySource):
+        live = realtime = True
+
+    monkeypatch.setattr(
+        "faim.runtime.predict.open_source", lambda _name: Camera(flat_frames(*[200] * 4))
+    )
+    out = tmp_path / "out.jsonl"
+    assert run(video, "--stride", 2, "--jsonl", out) == 0
+    assert numbers(out) == [(0, 0.0), (2, 0.08)]
+    assert run(video, "--end", "0:01", "--jsonl", out) == 2
+    told = "faim: end: given with 4 arrays, which is live and has no beginning; expected a file"
+    assert told in capsys.readouterr().err
 
 
 def test_the_batch(video: Path, fake: FakeModel) -> None:
