@@ -16,6 +16,8 @@ from faim.runtime.frames import Frame, FrameSource, SourceBase
 
 #: seconds by which two times are the same: those of frames are written with six decimals.
 SAME_TIME = 1e-6
+#: seconds, which are 30 years.
+LATEST = 1e9
 #: Hours, which may be left out with the colon behind them, minutes and seconds.
 _CLOCK = re.compile(r"(?:(\d{1,6}):(?=[0-5]?\d:))?(\d{1,6}):([0-5]?\d(?:\.\d*)?)")
 _SECONDS = re.compile(r"\d{1,9}(?:\.\d*)?|\.\d+")
@@ -43,6 +45,14 @@ class Span:
 
         Raises:
             FaimError: a stride below 1, no time, or an end that is not after the start.
+
+        Example:
+            >>> import numpy as np
+            >>> from faim.runtime.sources import open_source
+            >>> span = Span.parse(stride=2, start="0:00.04")
+            >>> with span.of(open_source([np.zeros((4, 6, 3), np.uint8)] * 6)) as frames:
+            ...     [(frame.index, frame.time) for frame in frames]
+            [(1, 0.04), (3, 0.12), (5, 0.2)]
         """
         if not is_whole(stride) or stride < 1:
             raise FaimError(f"stride: {shown(stride)} given; expected a whole number from 1 on")
@@ -183,10 +193,9 @@ def parse_seconds(name: str, given: str | float) -> float:
             hours, minutes, seconds = clock.groups()
             return 3600 * int(hours or 0) + 60 * int(minutes) + float(seconds)
         value = float(text) if _SECONDS.fullmatch(text) else None
-    if is_whole(value) or isinstance(value, (float, np.floating)):
-        seconds = float(value)
-        if math.isfinite(seconds) and seconds >= 0:
-            return seconds
+    number = is_whole(value) or isinstance(value, (float, np.floating))
+    if number and 0 <= value <= LATEST:
+        return float(value)
     raise FaimError(
         f"{name}: {shown(given)} given; expected seconds from 0 on, as in 90 or 90.5, or H:MM:SS, "
         "as in 0:01:30.5"

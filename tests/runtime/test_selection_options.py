@@ -142,6 +142,16 @@ def test_a_camera_has_a_stride_but_no_beginning(
     assert told in capsys.readouterr().err
 
 
+def test_an_output_onto_the_region_is_refused(
+    tmp_path: Path, video: Path, fake: FakeModel, capsys: Any
+) -> None:
+    region = tmp_path / "region.json"
+    region.write_text("[[[0, 0], [1, 0], [1, 1]]]")
+    assert run(video, "--roi", region, "--jsonl", region) == 2
+    assert "region.json: is what the run reads" in capsys.readouterr().err
+    assert region.read_text() == "[[[0, 0], [1, 0], [1, 1]]]"
+
+
 def test_the_batch(video: Path, fake: FakeModel) -> None:
     assert run(video, "--mode", "frame", "--batch", 5) == 0
     assert fake.batches == [5, 5, 2]
