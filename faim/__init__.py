@@ -19,6 +19,7 @@ from faim.threads import share_processors
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from faim.runtime.class_choice import Classes
     from faim.runtime.pipeline import Detector
 
 try:
@@ -45,6 +46,12 @@ def load(
     scene_cuts: bool = True,
     post: Literal["auto", "none", "repp", "causal"] = "auto",
     post_model: str | Path | None = None,
+    classes: Classes | None = None,
+    iou: float | None = None,
+    max_det: int | None = None,
+    agnostic: bool = False,
+    roi: object = None,
+    batch: int = 8,
 ) -> Detector:
     """A detector from a file of weights, or from a folder that `faim export` wrote.
 
@@ -67,6 +74,15 @@ def load(
         post: post-processing: "repp" with the modes global and frame, "causal" with mode stream;
             "auto" is "causal" in streams whose frames help each other.
         post_model: its pair model, a file that `faim repp fit` wrote; the published one by default.
+        classes: the classes to detect, by name or number: "person, car" or ["person", 2]; all by
+            default.
+        iou: of two boxes of a class that overlap by more, the weaker is left out, in [0, 1]; the
+            model's own by default.
+        max_det: most detections of a frame, the best; all by default.
+        agnostic: leave out the weaker of two boxes of different classes too.
+        roi: detect only what has the centre of its box in this region: polygons in pixels or in
+            shares of the frame, a mask, or a file of either; see docs/predict.md.
+        batch: frames that go through the base detector at once in the modes global and frame.
 
     Raises:
         FaimError: no such file, no such checkpoint, or an option out of its range.
@@ -75,15 +91,19 @@ def load(
     # torch and the rest are imported here, so that `import faim` takes no time.
     from faim.postprocess.pairs import PairModel
     from faim.runtime.backends.select import BackendOptions, open_detector
-    from faim.runtime.checks import check_size
+    from faim.runtime.checks import check_batch, check_iou, check_size
     from faim.runtime.pipeline import Detector
 
+    check_batch(batch)
+    if iou is not None:
+        check_iou(iou)
     pair_model = None if post_model is None else PairModel.from_json(post_model)
     model = open_detector(
         weights,
         BackendOptions(backend, device, precision, threads, compile),
         aggregate=aggregate,
         size=None if size is None else check_size(size),
+        least_nms=iou,
     )
     return Detector(
         model,
@@ -95,4 +115,10 @@ def load(
         scene_cuts=scene_cuts,
         post=post,
         post_model=pair_model,
+        classes=classes,
+        iou=iou,
+        max_det=max_det,
+        agnostic=agnostic,
+        roi=roi,
+        batch_size=batch,
     )

@@ -14,7 +14,7 @@ import re
 import reprlib
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
@@ -49,6 +49,11 @@ def shown(value: object) -> str:
     except (ValueError, RecursionError):  # a number of more digits than Python prints
         text = f"a {type(value).__name__}"
     return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    """Whether it is a whole number, of Python or numpy; a bool is none."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def read_text(path: Path, what: str) -> str:

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from faim.errors import FaimError
-from faim.runtime.choices import LONGEST_SIDE
+from faim.reading import is_whole
+from faim.runtime.choices import LONGEST_SIDE, MOST_BATCH
 
 #: Kinds of devices that networks run on; torch has others, such as "meta", which holds no numbers.
 _DEVICES = ("cpu", "cuda", "mps", "xpu")
@@ -30,6 +31,20 @@ def check_size(size: int | tuple[int, int]) -> tuple[int, int]:
             f"a multiple of 32, up to {LONGEST_SIDE}"
         )
     return int(sides[0]), int(sides[1])
+
+
+def check_iou(iou: float) -> None:
+    """Raise FaimError unless NMS can leave boxes out by this overlap."""
+    if not (is_whole(iou) or isinstance(iou, (float, np.floating))) or not 0 <= iou <= 1:
+        raise FaimError(f"iou: {iou!r} given; expected a number from 0 to 1")
+
+
+def check_batch(batch: int) -> None:
+    """Raise FaimError unless so many frames can go through a network at once."""
+    if not (is_whole(batch) and 1 <= batch <= MOST_BATCH):
+        raise FaimError(
+            f"batch: {batch!r} given; expected a whole number of frames from 1 to {MOST_BATCH}"
+        )
 
 
 def resolve_device(device: str | torch.device) -> torch.device:

@@ -22,7 +22,8 @@ class DecodeAhead(SourceBase):
     """The frames of another source, read by a thread of its own up to `depth` ahead.
 
     Where the source is `realtime`, a late reader loses the oldest waiting frame for every new one,
-    so that it never lags behind; `index` counts what it gets, `time` stays true. Elsewhere the
+    so that it never lags behind; `index` counts what it gets, by the source's `stride` if it has
+    one, `time` stays true. Elsewhere the
     thread waits, and every frame comes. An error of the source is raised in its place, after the
     frames before it. The thread starts with the first frame asked for, and ends when the source
     does, when the iteration is abandoned and on `close`.
@@ -60,7 +61,15 @@ class DecodeAhead(SourceBase):
     @property
     def goes_on(self) -> bool:
         """Whether the latest iteration was given up before its source's end."""
+        if getattr(self._source, "goes_on", False):
+            return True
         return self._latest is not None and not self._latest.exhausted
+
+    @property
+    def whole_count(self) -> int | None:
+        """Frames to expect of the whole source, also where a part of it is read."""
+        count: int | None = getattr(self._source, "whole_count", self.frame_count)
+        return count
 
     @property
     def folder(self) -> Path | None:
@@ -106,7 +115,7 @@ class DecodeAhead(SourceBase):
             index = 0
             while (frame := handover.get()) is not None:
                 yield replace(frame, index=index) if self.realtime else frame
-                index += 1
+                index += getattr(self._source, "stride", 1)
         finally:
             handover.stop()
             if (thread := self._running.pop(handover, None)) is not None:

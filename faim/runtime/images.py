@@ -10,6 +10,7 @@ from loguru import logger
 
 from faim.errors import FaimError
 from faim.pictures.reading import is_sequence, read_image, read_sequence
+from faim.runtime.excerpt import WHOLE, Picker
 from faim.runtime.frames import Frame, SourceBase
 from faim.text import printable
 
@@ -43,8 +44,17 @@ class ImageSource(SourceBase):
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames from the first."""
-        self.unread = 0
+        return self.pick(Picker(WHOLE))
+
+    def pick(self, picker: Picker) -> Iterator[Frame]:
+        """See `Skipping`; images that nobody looks at are not read."""
+        self.unread = many = 0
         for index, (path, file) in enumerate(zip(self._paths, self._files, strict=True)):
+            if picker.is_over(index / self.fps):
+                break
+            if not picker.takes(index, index / self.fps):
+                continue
+            many += 1
             try:
                 image = read_image(path)
             except FaimError as error:
@@ -52,8 +62,7 @@ class ImageSource(SourceBase):
                 logger.warning("{}; its frame {} is left out", error, index)
                 continue
             yield Frame(index, index / self.fps, image, file=file)
-        many = len(self._paths)
-        if self.unread == many:
+        if 0 < self.unread == many:
             raise FaimError(
                 f"{printable(self.name)}: none of its {many} images can be read; expected intact "
                 "images"

@@ -16,6 +16,7 @@ from faim.runtime.decode_ahead import DecodeAhead
 from faim.runtime.frames import Frame, FrameSource
 from faim.runtime.pipeline import Detector
 from faim.runtime.results import FrameResult, to_supervision
+from faim.runtime.sources import check_limit
 from faim.structures import Detections
 
 
@@ -53,8 +54,7 @@ def stream_many(
         >>> for camera, result in stream_many(faim.load("yolox_s.pth"), cameras):  # doctest: +SKIP
         ...     print(camera, result.detections["class_name"])
     """
-    if limit is not None and limit < 1:
-        raise FaimError(f"limit: {limit} given; expected 1 or more frames")
+    check_limit(limit)
     detector.check_mode("stream")
     readers = [
         source if isinstance(source, DecodeAhead) else DecodeAhead(source) for source in sources

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from faim.errors import FaimError
 from faim.runtime.decode_ahead import JOIN_SECONDS, DecodeAhead
+from faim.runtime.excerpt import WHOLE, Span
 from faim.runtime.frames import Frame, FrameSource, SourceBase
 from faim.runtime.interrupt import interrupted_by
 from faim.runtime.sources import is_live, open_source
@@ -33,9 +34,22 @@ def no_end(source: FrameSource, mode: Mode = "global") -> FaimError:
     )
 
 
-def open_ahead(source: Source) -> FrameSource:
-    """`open_source`, decoded ahead by a thread; a `FrameSource` comes back as it is."""
-    return source if isinstance(source, FrameSource) else open_all([source])[0]
+def open_ahead(source: Source, span: Span = WHOLE) -> FrameSource:
+    """The span of what `open_source` opens, decoded ahead by a thread; a `FrameSource` as it is.
+
+    Raises:
+        FaimError: it cannot be opened, or is live and has no such span.
+    """
+    if isinstance(source, FrameSource):
+        span.check(source)
+        return span.of(source)
+    [opened] = open_all([source], lambda each: span.of(open_source(each)))
+    try:
+        span.check(opened)
+    except FaimError:
+        opened.close()
+        raise
+    return opened
 
 
 def open_all(

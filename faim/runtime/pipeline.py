@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any, get_args
 
@@ -19,8 +20,10 @@ from faim.models.postprocess import detections_of
 from faim.postprocess.causal import CausalState
 from faim.postprocess.pairs import PairModel
 from faim.runtime.backends.sharing import check_not_forked
-from faim.runtime.checks import check_size, resolve_device
+from faim.runtime.checks import check_batch, check_size, resolve_device
 from faim.runtime.choices import PostName
+from faim.runtime.class_choice import Classes, class_ids_of
+from faim.runtime.excerpt import Span
 from faim.runtime.frame_mode import run_frames, run_frames_linked
 from faim.runtime.frames import Frame, FrameSource, Image
 from faim.runtime.global_mode import run_global
@@ -35,8 +38,11 @@ from faim.runtime.post import (
     stream_aggregator,
     what_joins,
 )
+from faim.runtime.region import make_region
 from faim.runtime.results import FrameResult, Proposed, to_supervision
 from faim.runtime.scene_cut import is_scene_cut, thumbnail
+from faim.runtime.selection import Selection
+from faim.runtime.sources import FirstFrames, check_limit
 from faim.runtime.steps import Sampling, check_sampling, to_detections, to_scored_boxes
 from faim.structures import BankEntry, Detections, Proposals, ScoredBoxes, TensorRecord
 
@@ -71,6 +77,13 @@ class Detector:
             behind TICAM. Behind TICAM both get the mean of its decision and the base detector's
             scores. "none" unless asked for, while `faim.load` asks for "auto".
         post_model: tells it whether two boxes are one object; the published model by default.
+        classes: names or numbers of the classes that are given out; all by default.
+        iou: of the last NMS, in [0, 1]; the model's own by default.
+        max_det: most detections of a frame; all by default.
+        agnostic: whether of boxes of different classes, too, that overlap by more than `iou` only
+            the best is given out.
+        roi: where the centre of a box has to lie to be given out, see `make_region`; anywhere by
+            default.
 
     Raises:
         FaimError: an option out of its range.
@@ -91,15 +104,26 @@ class Detector:
         scene_cuts: bool = True,
         post: PostName = "none",
         post_model: PairModel | None = None,
+        classes: Classes | None = None,
+        iou: float | None = None,
+        max_det: int | None = None,
+        agnostic: bool = False,
+        roi: object = None,
     ) -> None:
         """See the class."""
         if not (isinstance(score_threshold, (int, float)) and 0.0 <= score_threshold <= 1.0):
             raise FaimError(f"conf: {score_threshold!r} given; expected a number from 0 to 1")
         check_not_forked()
         check_sampling(sampling, seed)
-        if batch_size < 1:
-            raise FaimError(f"batch size: {batch_size} given; expected 1 or more")
+        check_batch(batch_size)
         self.config = model.config
+        self.selection = Selection(
+            iou=self.config.nms_final if iou is None else iou,
+            agnostic=agnostic,
+            class_ids=None if classes is None else class_ids_of(classes, self.class_names),
+            region=None if roi is None else make_region(roi),
+            max_det=max_det,
+        )
         self.size = check_size(self.config.test_size if size is None else size)
         self.score_threshold = score_threshold
         self.batch_size = batch_size
@@ -161,16 +185,26 @@ class Detector:
         """Names in the order of the class ids."""
         return self.config.class_names
 
-    def predict(self, frames: Source, mode: Mode = "global") -> list[sv.Detections]:
+    def predict(
+        self,
+        frames: Source,
+        mode: Mode = "global",
+        *,
+        stride: int = 1,
+        start: str | float | None = None,
+        end: str | float | None = None,
+        limit: int | None = None,
+    ) -> list[sv.Detections]:
         """Detections of every frame of a whole video.
 
         Args:
             frames: uint8 BGR arrays, or anything that `open_source` takes.
             mode: "global" lets every frame learn from the whole video, "stream" from its past
                 alone, "frame" from nothing but itself.
+            stride, start, end, limit: which frames are looked at, see `stream`.
 
         Returns:
-            One `supervision.Detections` a frame, in order; boxes in pixels of that frame, names in
+            One `supervision.Detections` a frame looked at, in order; boxes in its pixels, names in
             `data["class_name"]`.
 
         Raises:
@@ -182,7 +216,10 @@ class Detector:
             >>> detector.predict("video.mp4")[0]["class_name"]  # doctest: +SKIP
             array(['dog'], dtype='<U3')
         """
-        return [result.detections for result in self.stream(frames, mode, images=False)]
+        results = self.stream(
+            frames, mode, images=False, stride=stride, start=start, end=end, limit=limit
+        )
+        return [result.detections for result in results]
 
     def stream(
         self,
@@ -191,6 +228,10 @@ class Detector:
         *,
         images: bool = True,
         on_frame: Callable[[], None] = lambda: None,
+        stride: int = 1,
+        start: str | float | None = None,
+        end: str | float | None = None,
+        limit: int | None = None,
     ) -> Iterator[FrameResult[sv.Detections]]:
         """Frames with their detections, one by one, as soon as they are known.
 
@@ -201,12 +242,20 @@ class Detector:
             images: whether the results need pixels. Global mode keeps none and reads the source a
                 second time for them; with False its frames come as `Frame.without_pixels`.
             on_frame: called whenever a frame has passed the base detector, for progress.
+            stride: look at every so many-th frame; all keep the numbers and times of the source.
+            start, end: times in the source, in seconds or as "H:MM:SS.5", from which on and before
+                which frames are looked at; not of a live source.
+            limit: most frames looked at.
 
         Raises:
-            FaimError: at once for a source or mode that is none, or "global" on a live source;
-                while iterating when the source fails.
+            FaimError: at once for a source, mode, stride, time or limit that is none, or "global",
+                a start or an end on a live source; while iterating when the source fails, or has
+                no frame from `start` to `end`.
         """
-        opened = open_ahead(source)
+        check_limit(limit)
+        opened = open_ahead(source, Span.parse(stride, start, end))
+        if limit is not None:
+            opened = FirstFrames(opened, limit)
         return self._publish(opened, self.run(opened, mode, images=images, on_frame=on_frame))
 
     def _publish(
@@ -232,6 +281,15 @@ class Detector:
         self.check_mode(mode)
         if mode == "stream":
             return self._run_stream(source, on_frame)
+        return map(self._selected, self._run_batches(source, mode, images, on_frame))
+
+    def _selected(self, result: FrameResult[Detections]) -> FrameResult[Detections]:
+        size = result.frame.image.shape[:2]
+        return replace(result, detections=self.selection.of(result.detections, size))
+
+    def _run_batches(
+        self, source: FrameSource, mode: Mode, images: bool, on_frame: Callable[[], None]
+    ) -> Iterator[FrameResult[Detections]]:
         post = self.post if isinstance(self.post, WholeVideoPost) else None
         if mode == "frame" and post is None:
             return run_frames(self, source, on_frame)
@@ -273,7 +331,10 @@ class Detector:
         """
         self.check_mode("stream")
         items = self._propose([Frame(0, 0.0, image) for image in images]) if images else []
-        return [self._step(item, state) for item, state in zip(items, states, strict=True)]
+        return [
+            self.selection.of(self._step(item, state), item.geometry.source_size)
+            for item, state in zip(items, states, strict=True)
+        ]
 
     def _step(self, item: Proposed, state: StreamState) -> Detections:
         small = thumbnail(item.frame.image) if self.scene_cuts else None
@@ -350,7 +411,7 @@ class Detector:
             probabilities,
             geometry,
             score_threshold=self.score_threshold,
-            nms_threshold=self.config.nms_final,
+            nms_threshold=self.selection.iou,
         )
 
     def score(
@@ -362,5 +423,5 @@ class Detector:
             probabilities,
             geometry,
             score_threshold=min(self.config.score_threshold, self.score_threshold),
-            nms_threshold=self.config.nms_final,
+            nms_threshold=self.selection.iou,
         )

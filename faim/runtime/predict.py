@@ -24,7 +24,9 @@ from rich.text import Text
 
 from faim.errors import FaimError, interrupted_status
 from faim.runtime.choices import BackendName, ColorBy, PostName, Precision
+from faim.runtime.class_choice import Classes
 from faim.runtime.decode_ahead import DecodeAhead
+from faim.runtime.excerpt import Span
 from faim.runtime.found import without_tracks
 from faim.runtime.many import stream_many
 from faim.runtime.memory import PolicyName
@@ -33,7 +35,7 @@ from faim.runtime.outputs import check_options, open_sinks, outputs_of, wants_pi
 from faim.runtime.pipeline import DISPLAY_THRESHOLD, Detector
 from faim.runtime.post import check_post
 from faim.runtime.sinks import Result, Sink, StopRun, now
-from faim.runtime.sources import FirstFrames, open_source
+from faim.runtime.sources import open_source
 from faim.terminal import lead_nowhere
 from faim.text import printable
 from faim.wording import counted
@@ -69,7 +71,6 @@ class PredictOptions:
             past.
         scene_cuts: whether a stream forgets its past at a hard cut.
         post, post_model: see `faim.load`.
-        limit: stop after so many frames.
         save_frames: folder of annotated frames, named by their number or as their image files.
         save_crops: folder of what was found, cut out, in a folder a class.
         csv: file of rows, one a detection.
@@ -80,6 +81,9 @@ class PredictOptions:
         label_studio: JSON of Label Studio's tasks with predictions; its configuration beside it.
         line_width, hide_labels, hide_scores, trace, color_by: of what is drawn; see `DrawStyle`.
         track: False leaves track ids out of everything.
+        limit: stop after so many frames that were looked at.
+        classes, iou, max_det, agnostic, roi, batch: see `faim.load`.
+        stride, start, end: see `Detector.stream`.
     """
 
     source: str | int | tuple[str | int, ...]
@@ -102,6 +106,15 @@ class PredictOptions:
     post: PostName = "auto"
     post_model: Path | None = None
     limit: int | None = None
+    classes: Classes | None = None
+    iou: float | None = None
+    max_det: int | None = None
+    agnostic: bool = False
+    roi: object = None
+    batch: int = 8
+    stride: int = 1
+    start: str | float | None = None
+    end: str | float | None = None
 
     save_frames: Path | None = None
     save_crops: Path | None = None
@@ -190,6 +203,12 @@ def run_predict(options: PredictOptions) -> PredictSummary:
             scene_cuts=options.scene_cuts,
             post=options.post,
             post_model=options.post_model,
+            classes=options.classes,
+            iou=options.iou,
+            max_det=options.max_det,
+            agnostic=options.agnostic,
+            roi=options.roi,
+            batch=options.batch,
         )
         progress = _progress(console, options)
         results = _results(options, detector, sources, progress)
@@ -226,7 +245,11 @@ def _open_sources(options: PredictOptions, stack: ExitStack) -> list[DecodeAhead
             "jsonl: - given with several sources; expected a file's name, or one source"
         )
     check_post(options.post, options.mode)
-    sources = [stack.enter_context(source) for source in open_all(named, open_source)]
+    span = Span.parse(options.stride, options.start, options.end)
+    opened = open_all(named, lambda source: span.of(open_source(source)))
+    sources = [stack.enter_context(source) for source in opened]
+    for source in sources:
+        span.check(source)
     if (options.mode == "global" or options.post == "repp") and sources[0].live:
         raise no_end(sources[0], options.mode)
     return sources
@@ -248,8 +271,9 @@ def _results(
         )
     [source] = sources
     results = detector.stream(
-        source if options.limit is None else FirstFrames(source, options.limit),
+        source,
         options.mode,
+        limit=options.limit,
         images=wants_pixels(options),
         on_frame=lambda: progress.advance(tasks[0]),
     )

@@ -9,11 +9,11 @@ from faim.arguments import (
     add_bank_options,
     add_network_options,
     share,
-    whole,
 )
 from faim.outputs import add_input, source_files
 from faim.postprocess.options import add_post_options
 from faim.runtime.output_options import add_output_options, chosen_outputs
+from faim.runtime.selection_options import add_selection_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_output_options(parser)
     add_bank_options(parser)
     add_post_options(parser)
-    parser.add_argument("--limit", type=whole(1), metavar="N", help="stop after N frames")
+    add_selection_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -73,6 +73,15 @@ def run(parsed: argparse.Namespace) -> int:
             post_model=parsed.post_model,
             limit=parsed.limit,
             **chosen_outputs(parsed),
+            classes=parsed.classes,
+            iou=parsed.iou,
+            max_det=parsed.max_det,
+            agnostic=parsed.agnostic,
+            roi=parsed.roi,
+            batch=parsed.batch,
+            stride=parsed.stride,
+            start=parsed.start,
+            end=parsed.end,
         )
     )
     return summary.status

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from faim.errors import FaimError
 from faim.pictures.files import IMAGE_EXTENSIONS, images_in, is_image_name, natural_key
+from faim.reading import is_whole
 from faim.runtime.camera import CameraSource
 from faim.runtime.frames import Frame, FrameSource, SourceBase, to_bgr
 from faim.runtime.images import IMAGE_FPS, AnimationSource, ImageSource, open_image
@@ -69,8 +70,7 @@ class FirstFrames(SourceBase):
 
     def __init__(self, source: FrameSource, limit: int) -> None:
         """See the class; `limit` is 1 or more."""
-        if limit < 1:
-            raise FaimError(f"limit: {limit} given; expected 1 or more frames")
+        check_limit(limit)
         self.name, self.fps = source.name, source.fps
         self.live, self.realtime = source.live, source.realtime
         known = source.frame_count
@@ -85,6 +85,12 @@ class FirstFrames(SourceBase):
     def close(self) -> None:
         """Close the other source."""
         self._source.close()
+
+
+def check_limit(limit: int | None) -> None:
+    """Raise FaimError unless so many frames can be the most; None is no limit."""
+    if limit is not None and not (is_whole(limit) and limit >= 1):
+        raise FaimError(f"limit: {limit!r} given; expected 1 or more frames")
 
 
 def open_source(

@@ -25,6 +25,7 @@ from faim.runtime.container import (
     promised_frames,
     shown_stream,
 )
+from faim.runtime.excerpt import WHOLE, Picker
 from faim.runtime.frames import Frame, Image, Look, Reading, SourceBase
 from faim.runtime.stamps import PacketClock, PictureClock
 from faim.wording import counted
@@ -65,14 +66,21 @@ class VideoSource(SourceBase):
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames from the first."""
+        return self.pick(Picker(WHOLE))
+
+    def pick(self, picker: Picker) -> Iterator[Frame]:
+        """See `Skipping`."""
         index, start, time = 0, 0.0, 0.0
         with closing(self._open()) as reader:
-            while (reading := reader.read()) is not None:
-                stamp, image = reading
+            while (decoded := reader.next_picture()) is not None:
+                stamp, picture = decoded
                 assert stamp is not None  # None is for real time
                 start = start if index else stamp
                 time = max(time, stamp - start)  # a damaged frame may upset the order
-                yield Frame(index, time, image, reader.look)
+                if picker.is_over(time):
+                    return
+                if picker.takes(index, time):
+                    yield Frame(index, time, reader.to_image(picture), reader.look)
                 index += 1
         if index == 0:
             raise FaimError(f"{self.name}: not one frame can be decoded; expected an intact video")
@@ -93,7 +101,7 @@ class VideoReader:
     Attributes:
         fps: nominal frames a second, above 0.
         frame_count: frames to expect by the header; None if unknown or in real time.
-        look: how the last picture is to be shown.
+        look: how the last picture of which pixels were made is to be shown.
         realtime: whether frames come at their own pace. Decoding then holds no frame back for the
             sake of threads, and a stream without time stamps is given none.
     """
@@ -132,12 +140,25 @@ class VideoReader:
         The stamp is the presentation time in seconds, counted by `fps` where there is none, and
         None where only the time of arrival is known.
         """
+        decoded = self.next_picture()
+        return None if decoded is None else (decoded[0], self.to_image(decoded[1]))
+
+    def next_picture(self) -> tuple[float | None, Any] | None:
+        """`read` without making pixels, which `to_image` does of a picture."""
         for picture in self._pictures:
             self._decoded += 1
-            self.look = self._look_of(picture)
-            return self._stamp_of(picture), self._upright(picture)
+            return self._stamp_of(picture), picture
         self._report()
         return None
+
+    def to_image(self, picture: Any) -> Image:
+        """The pixels of a decoded picture, as players show it; `look` is then that picture's."""
+        self.look = self._look_of(picture)
+        # One reformatter for all frames and no threads in it: the same bits as
+        # `picture.to_ndarray(format="bgr24")`, which sets up its scaler and threads anew each time,
+        # for half of the processor time (1280x720: 1.3 ms against 2.6 ms).
+        converted: Any = self._reformatter.reformat(picture, format="bgr24", threads=1)
+        return as_displayed(converted.to_ndarray(), _display_matrix(picture))
 
     def _decode(self, stream: Any) -> Generator[Any, None, None]:
         """Decoded frames, those that damage cost left out and counted."""
@@ -180,13 +201,6 @@ class VideoReader:
             picture.color_trc,
             picture.colorspace,
         )
-
-    def _upright(self, picture: Any) -> Image:
-        # One reformatter for all frames and no threads in it: the same bits as
-        # `picture.to_ndarray(format="bgr24")`, which sets up its scaler and threads anew each time,
-        # for half of the processor time (1280x720: 1.3 ms against 2.6 ms).
-        converted: Any = self._reformatter.reformat(picture, format="bgr24", threads=1)
-        return as_displayed(converted.to_ndarray(), _display_matrix(picture))
 
     def _report(self) -> None:
         if self._damaged:

@@ -34,8 +34,9 @@ class VideoSink:
 
     The file grows in fragments of about a second, which play even after kill -9; `close` turns an
     MP4 into an ordinary one. Where writing fails, what is there stays as it is. Frames keep their
-    times. The first frame sets the size (made even), the shape of pixels and the tags of colour;
-    frames of other sizes are fitted into it. The file is replaced, or made, with that frame.
+    times, counted from the first, which sets the size (made even), the shape of pixels and the tags
+    of colour; frames of other sizes are fitted into it. The file is replaced, or made, with that
+    frame.
 
     Args:
         path: a file ending in .mp4, .m4v, .mov or .mkv.
@@ -59,6 +60,7 @@ class VideoSink:
         self._file: io.FileIO | None = None
         self._container: Any = None
         self._stream: Any = None
+        self._begun: float | None = None
         self._last_tick = -1
 
     def write(self, result: Result) -> None:
@@ -71,7 +73,10 @@ class VideoSink:
             fitted = fit(image, self._stream.height, self._stream.width)
             frame = self._in_colour(av.VideoFrame.from_ndarray(fitted, format="bgr24"))
             # Ticks have to rise even where a source repeats a timestamp.
-            self._last_tick = max(round(result.frame.time * VIDEO_CLOCK), self._last_tick + 1)
+            if self._begun is None:
+                self._begun = result.frame.time
+            ticks = round((result.frame.time - self._begun) * VIDEO_CLOCK)
+            self._last_tick = max(ticks, self._last_tick + 1)
             frame.pts, frame.time_base = self._last_tick, Fraction(1, VIDEO_CLOCK)
             self._container.mux(self._stream.encode(frame))
 

@@ -94,6 +94,11 @@ class GraphDetector:
         """Another usual size for graphs whose size is open."""
         self.config = replace(self.config, test_size=size)
 
+    def loosen_nms(self, iou: float) -> None:
+        """Let proposals of a class overlap by this IoU in [0, 1], where fewer would be let."""
+        self.fspm.nms_test = max(self.fspm.nms_test, iou)
+        self.config = replace(self.config, nms_test=self.fspm.nms_test)
+
     def warm_up(self) -> None:
         """Meet every number of proposals that a level may have.
 

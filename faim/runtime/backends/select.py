@@ -73,6 +73,7 @@ def open_detector(
     *,
     aggregate: Aggregate = "auto",
     size: tuple[int, int] | None = None,
+    least_nms: float | None = None,
 ) -> GraphDetector:
     """A detector from a checkpoint or from a folder that `faim export` wrote.
 
@@ -84,6 +85,8 @@ def open_detector(
         options: what runs it.
         aggregate: see `load_model`.
         size: height and width of the network input; the model's own by default.
+        least_nms: IoU in [0, 1] up to which proposals may overlap, where the model's own NMS of
+            proposals is stricter.
 
     Raises:
         FaimError: see `load_model`; or the backend is not installed, cannot run on the device or
@@ -93,7 +96,11 @@ def open_detector(
     # Another process may have another working folder.
     found = os.path.abspath(weights)  # noqa: PTH100 - links stay
     detector = _open(weights, options, aggregate, size)
-    detector.reopen = partial(open_detector, found, options, aggregate=aggregate, size=size)
+    if least_nms is not None:
+        detector.loosen_nms(least_nms)
+    detector.reopen = partial(
+        open_detector, found, options, aggregate=aggregate, size=size, least_nms=least_nms
+    )
     return detector
 
 

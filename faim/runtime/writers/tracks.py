@@ -88,7 +88,7 @@ class TrackBook:
 
     def total(self, source: FrameSource) -> int:
         """Frames of the source, as far as it is known: a run may end before it does."""
-        return max(source.frame_count or 0, self.frames[-1] + 1)
+        return max(getattr(source, "whole_count", source.frame_count) or 0, self.frames[-1] + 1)
 
     def after(self, last: Keyframe, source: FrameSource) -> int | None:
         """The first frame in which a track is known not to be; None at the end of the source."""
