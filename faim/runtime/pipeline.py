@@ -20,17 +20,17 @@ from faim.postprocess.causal import CausalState
 from faim.postprocess.pairs import PairModel
 from faim.runtime.backends.sharing import check_not_forked
 from faim.runtime.checks import check_size, resolve_device
-from faim.runtime.choices import PostName
+from faim.runtime.choices import ModeName, PostName
 from faim.runtime.frame_mode import run_frames, run_frames_linked
 from faim.runtime.frames import Frame, FrameSource, Image
 from faim.runtime.global_mode import run_global
 from faim.runtime.memory import PolicyName, StreamState, make_policy
+from faim.runtime.modes import resolve_mode
 from faim.runtime.opening import Mode, Source, no_end, open_ahead
 from faim.runtime.post import (
     CausalPost,
     WholeVideoPost,
     check_post,
-    global_aggregator,
     make_post,
     stream_aggregator,
     what_joins,
@@ -38,6 +38,7 @@ from faim.runtime.post import (
 from faim.runtime.results import FrameResult, Proposed, to_supervision
 from faim.runtime.scene_cut import is_scene_cut, thumbnail
 from faim.runtime.steps import Sampling, check_sampling, to_detections, to_scored_boxes
+from faim.runtime.whole_video import whole_video_aggregator, whole_video_post
 from faim.structures import BankEntry, Detections, Proposals, ScoredBoxes, TensorRecord
 
 #: detections below it are neither shown nor written, unless asked for.
@@ -67,9 +68,10 @@ class Detector:
         scene_cuts: whether a stream forgets its past at a hard cut.
         post: post-processing: "repp" in the modes global and frame, which then give their first
             result after all frames; "causal", which is ours, in mode stream; "auto" is "causal" in
-            mode stream unless frames are not to help each other, in the place of affinity, and
-            behind TICAM. Behind TICAM both get the mean of its decision and the base detector's
-            scores. "none" unless asked for, while `faim.load` asks for "auto".
+            mode stream and "repp" in mode global, shot by shot, unless frames are not to help each
+            other: both in the place of affinity, and behind TICAM. Behind TICAM both get the mean
+            of its decision and the base detector's scores. "none" unless asked for, while
+            `faim.load` asks for "auto".
         post_model: tells it whether two boxes are one object; the published model by default.
 
     Raises:
@@ -112,12 +114,13 @@ class Detector:
         self.fingerprint = fingerprint_of(self.model)
         self.post_name = post
         self.post = make_post(post, post_model, self.aggregation)
+        self.whole_post = whole_video_post(post, post_model, self.aggregation)
         self._set_aggregators()
         self.new_state()  # refuses a number of frames that no bank can have
 
     def _set_aggregators(self) -> None:
         self._in_stream = stream_aggregator(self.post_name, self.model.aggregator)
-        self.in_global = global_aggregator(self.post_name, self.model.aggregator)
+        self.in_global = whole_video_aggregator(self.post_name, self.model.aggregator)
 
     def __getstate__(self) -> dict[str, Any]:
         """All but the aggregators, which are the model's."""
@@ -137,18 +140,21 @@ class Detector:
         """What joins the frames in a mode, as post-processing may take the model's place."""
         if mode == "frame":
             return "none"
-        return name_of(self._in_stream) if mode == "stream" else self.aggregation
+        return name_of(self._in_stream if mode == "stream" else self.in_global)
 
     def what_joins(self, mode: Mode) -> str:
         """The same as a sentence would say it, with post-processing; see `what_joins`."""
         stream = mode == "stream"
-        post = self.post if isinstance(self.post, CausalPost) == stream else None
         return what_joins(
             mode,
             self._in_stream if stream else self.in_global,
             self.bank_frames if stream else self.config.test_frames,
-            post,
+            self.post if stream else self._whole_post_in(mode),
         )
+
+    def _whole_post_in(self, mode: Mode) -> WholeVideoPost | None:
+        """What links whole videos in a mode: "auto" does so in mode global alone."""
+        return self.whole_post if mode == "global" or self.post_name == "repp" else None
 
     @property
     def backend(self) -> str:
@@ -161,13 +167,14 @@ class Detector:
         """Names in the order of the class ids."""
         return self.config.class_names
 
-    def predict(self, frames: Source, mode: Mode = "global") -> list[sv.Detections]:
+    def predict(self, frames: Source, mode: ModeName = "global") -> list[sv.Detections]:
         """Detections of every frame of a whole video.
 
         Args:
             frames: uint8 BGR arrays, or anything that `open_source` takes.
             mode: "global" lets every frame learn from the whole video, "stream" from its past
-                alone, "frame" from nothing but itself.
+                alone, "frame" from nothing but itself; "auto" is "stream" for a live source (or
+                with post "causal"), and "global" for anything else.
 
         Returns:
             One `supervision.Detections` a frame, in order; boxes in pixels of that frame, names in
@@ -187,7 +194,7 @@ class Detector:
     def stream(
         self,
         source: Source,
-        mode: Mode = "stream",
+        mode: ModeName = "stream",
         *,
         images: bool = True,
         on_frame: Callable[[], None] = lambda: None,
@@ -220,7 +227,7 @@ class Detector:
     def run(
         self,
         source: FrameSource,
-        mode: Mode,
+        mode: ModeName,
         *,
         images: bool = True,
         on_frame: Callable[[], None] = lambda: None,
@@ -229,15 +236,16 @@ class Detector:
 
         The source is not closed; arguments and errors are those of `stream`.
         """
+        mode = resolve_mode(mode, source.live, self.post_name)
         self.check_mode(mode)
         if mode == "stream":
             return self._run_stream(source, on_frame)
-        post = self.post if isinstance(self.post, WholeVideoPost) else None
+        post = self._whole_post_in(mode)
         if mode == "frame" and post is None:
             return run_frames(self, source, on_frame)
         if source.live:
             raise no_end(source, mode)
-        if mode == "frame" and post is not None:
+        if post is not None and self.aggregation_in(mode) == "none":
             return run_frames_linked(self, post, source, images, on_frame)
         return run_global(self, source, images, on_frame)
 
