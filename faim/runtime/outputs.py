@@ -10,6 +10,7 @@ from pathlib import Path
 from faim.outputs import check_outputs, read, source_files
 from faim.runtime.frames import FrameSource
 from faim.runtime.sinks import JsonLinesSink, LineSink, Sink, WindowSink
+from faim.runtime.source_list import ImageFiles, Named
 from faim.runtime.video_sink import VideoSink, check_video_name
 
 
@@ -24,6 +25,8 @@ def open_sinks(
 ) -> list[list[Sink]]:
     """The sinks of every source, which `stack` closes; `print_line` gets them where there is none.
 
+    Those of a source that has ended may be closed before, by `close_sinks`.
+
     The names have passed `check_names`. With several sources the number of each, from 0, becomes
     a part of its files' names.
 
@@ -36,7 +39,7 @@ def open_sinks(
     for number, source in enumerate(sources):
         made: list[Sink] = []
         sinks.append(made)
-        stack.callback(_close, made)
+        stack.callback(close_sinks, made)
         if show:
             made.append(WindowSink(f"FAIM {source.name}" if several else "FAIM"))
         if lines:
@@ -58,13 +61,13 @@ def output_names(path: str | Path | None, sources: int) -> list[str | Path]:
 
 
 def check_names(
-    sources: Sequence[FrameSource],
+    sources: Sequence[Named],
     *,
     jsonl: str | Path | None,
     save_video: Path | None,
     weights: str | Path,
 ) -> None:
-    """Look at the outputs' names, touching no file.
+    """Look at the outputs' names, touching no file; `sources` come from `listed_sources`.
 
     Raises:
         FaimError: an output is what the run reads, two are the same file, or a video's name does
@@ -77,12 +80,19 @@ def check_names(
     names = (output_names(path, len(sources)) for path in (jsonl, save_video))
     outputs = [Path(name) for each in names for name in each]
     inputs = argparse.Namespace(
-        source=[source.name for source in sources], weights=weights, reads={"source": source_files}
+        source=[name for source in sources for name in _files_named(source)],
+        weights=weights,
+        reads={"source": source_files},
     )
     check_outputs(outputs, read(inputs))
 
 
-def _close(sinks: list[Sink]) -> None:
+def _files_named(source: Named) -> Sequence[str | Path]:
+    return source.paths if isinstance(source, ImageFiles) else (str(source),)
+
+
+def close_sinks(sinks: list[Sink]) -> None:
+    """Close each of them and empty the list."""
     with ExitStack() as stack:
-        for sink in sinks:
-            stack.callback(sink.close)
+        while sinks:
+            stack.callback(sinks.pop().close)

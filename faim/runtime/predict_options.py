@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import get_args
 
 from faim.arguments import (
     add_backend_options,
@@ -14,6 +15,7 @@ from faim.arguments import (
 )
 from faim.outputs import add_input, add_output, source_files
 from faim.postprocess.options import add_post_options
+from faim.runtime.choices import ModeName
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,15 +25,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "source",
         reads=source_files,
         nargs="+",
-        help="video file, folder of images, glob, webcam index, or stream URL; several are looked "
-        "at together",
+        help="video file, folder of images or of videos, quoted glob, images, webcam index, stream "
+        "URL, or - for standard input; any number of them",
     )
     parser.add_argument(
         "--weights",
         help="faim checkpoint, YOLOX or YOLOV .pth, or exported folder (default: the embedded "
         "FAIM-Nano)",
     )
-    parser.add_argument("--mode", choices=("stream", "global", "frame"), default="stream")
+    parser.add_argument(
+        "--mode",
+        choices=get_args(ModeName),
+        default="auto",
+        help="auto: stream for live sources and to watch, whole files with REPP for files",
+    )
     add_network_options(parser)
     add_backend_options(parser)
     parser.add_argument("--conf", type=share, default=0.3, help="score threshold (0.3)")
@@ -59,10 +66,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _one_a_source(path: str | Path | None, parsed: argparse.Namespace) -> list[Path]:
     from faim.runtime.outputs import output_names
+    from faim.runtime.source_list import listed_sources
 
     if str(path) == "-":
         return []
-    return [Path(name) for name in output_names(path, len(parsed.source))]
+    return [Path(name) for name in output_names(path, len(listed_sources(parsed.source)))]
 
 
 def run(parsed: argparse.Namespace) -> int:
