@@ -52,6 +52,7 @@ def stream_many(
     if limit is not None and limit < 1:
         raise FaimError(f"limit: {limit} given; expected 1 or more frames")
     detector.check_mode("stream")
+    detector.warn_of_patterns()
     readers = [
         source if isinstance(source, DecodeAhead) else DecodeAhead(source) for source in sources
     ]

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from faim.outputs import check_outputs, read, source_files
+from faim.runtime.finishing import audio_file
 from faim.runtime.frames import FrameSource
 from faim.runtime.sinks import JsonLinesSink, LineSink, Sink, WindowSink
 from faim.runtime.source_list import ImageFiles, Named
@@ -22,6 +23,7 @@ def open_sinks(
     jsonl: str | Path | None,
     save_video: Path | None,
     show: bool,
+    keep_audio: bool = False,
 ) -> list[list[Sink]]:
     """The sinks of every source, which `stack` closes; `print_line` gets them where there is none.
 
@@ -31,7 +33,7 @@ def open_sinks(
     a part of its files' names.
 
     Raises:
-        FaimError: an output cannot be written.
+        FaimError: an output cannot be written, or the sound of a live source is to be kept.
     """
     several = len(sources) > 1
     lines, videos = output_names(jsonl, len(sources)), output_names(save_video, len(sources))
@@ -45,7 +47,8 @@ def open_sinks(
         if lines:
             made.append(JsonLinesSink(lines[number]))
         if videos:
-            made.append(VideoSink(videos[number], source.fps))
+            sound = audio_file(source) if keep_audio else None
+            made.append(VideoSink(videos[number], source.fps, audio_of=sound))
         if not made:
             made.append(LineSink(print_line, f"{source.name}  " if several else ""))
     return sinks

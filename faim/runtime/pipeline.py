@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import supervision as sv
 import torch
+from loguru import logger
 from torch import Tensor
 
 from faim.data.transforms import LetterboxGeometry, letterbox, to_batch
@@ -24,6 +25,7 @@ from faim.runtime.choices import ModeName, PostName
 from faim.runtime.frame_mode import run_frames, run_frames_linked
 from faim.runtime.frames import Frame, FrameSource, Image
 from faim.runtime.global_mode import run_global
+from faim.runtime.known_things import knows_patterns_alone, patterns_alone
 from faim.runtime.memory import PolicyName, StreamState, make_policy
 from faim.runtime.modes import resolve_mode
 from faim.runtime.opening import Mode, Source, no_end, open_ahead
@@ -116,6 +118,7 @@ class Detector:
         self.post = make_post(post, post_model, self.aggregation)
         self.whole_post = whole_video_post(post, post_model, self.aggregation)
         self._set_aggregators()
+        self._warned = False
         self.new_state()  # refuses a number of frames that no bank can have
 
     def _set_aggregators(self) -> None:
@@ -214,6 +217,7 @@ class Detector:
                 while iterating when the source fails.
         """
         opened = open_ahead(source)
+        self.warn_of_patterns()
         return self._publish(opened, self.run(opened, mode, images=images, on_frame=on_frame))
 
     def _publish(
@@ -254,6 +258,12 @@ class Detector:
         if mode not in get_args(Mode):
             raise FaimError(f"mode: {mode!r} given; expected one of {', '.join(get_args(Mode))}")
         check_post(self.post_name, mode)
+
+    def warn_of_patterns(self) -> None:
+        """Say, the first time, that these weights know nothing real, where that is so."""
+        if not self._warned and knows_patterns_alone(self.class_names):
+            logger.warning(patterns_alone(self.class_names))
+        self._warned = True
 
     def new_state(self) -> StreamState:
         """The state of a stream that has not begun."""

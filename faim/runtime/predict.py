@@ -74,6 +74,7 @@ class PredictOptions:
         scene_cuts: whether a stream forgets its past at a hard cut.
         post, post_model: see `faim.load`.
         limit: stop after so many frames.
+        keep_audio: whether `save_video` gets the sound of a source that is a video file.
     """
 
     source: str | int | tuple[str | int, ...]
@@ -96,6 +97,7 @@ class PredictOptions:
     post: PostName = "auto"
     post_model: Path | None = None
     limit: int | None = None
+    keep_audio: bool = False
 
 
 @dataclass
@@ -217,9 +219,11 @@ def run_predict(options: PredictOptions) -> PredictSummary:
             jsonl=options.jsonl,
             save_video=options.save_video,
             show=options.show,
+            keep_audio=options.keep_audio,
         )
         for note in _notes(options, listed, detector, summary.mode, sources):
             logger.info("{}", note)
+        detector.warn_of_patterns()
         with progress:
             _deliver(results, sinks, summary)
         summary.dropped = sum(source.dropped for source in sources)
@@ -245,6 +249,8 @@ def _open_sources(
         raise FaimError(
             "jsonl: - given with several sources; expected a file's name, or one source"
         )
+    if options.keep_audio and options.save_video is None:
+        raise FaimError("keep-audio: given without save-video; expected a video to be saved")
     if options.mode != "auto":
         check_post(options.post, options.mode)
     return listed, [stack.enter_context(source) for source in open_listed(listed, _open)]

@@ -61,6 +61,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_bank_options(parser)
     add_post_options(parser)
     parser.add_argument("--limit", type=whole(1), metavar="N", help="stop after N frames")
+    parser.add_argument(
+        "--keep-audio",
+        action="store_true",
+        help="give the video of --save-video the sound of its source, a video file",
+    )
     parser.set_defaults(run=run)
 
 
@@ -75,15 +80,9 @@ def _one_a_source(path: str | Path | None, parsed: argparse.Namespace) -> list[P
 
 def run(parsed: argparse.Namespace) -> int:
     """`faim predict`."""
-    from loguru import logger
-
     from faim.runtime.predict import PredictOptions, run_predict
     from faim.weights import default_weights
 
-    if parsed.weights is None:
-        logger.info(
-            "no --weights: the embedded FAIM-Nano knows synthetic patterns, not real things"
-        )
     summary = run_predict(
         PredictOptions(
             source=tuple(parsed.source),
@@ -106,6 +105,7 @@ def run(parsed: argparse.Namespace) -> int:
             post=parsed.post,
             post_model=parsed.post_model,
             limit=parsed.limit,
+            keep_audio=parsed.keep_audio,
         )
     )
     return summary.status
