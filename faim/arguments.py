@@ -23,7 +23,7 @@ class CommandParser(argparse.ArgumentParser):
         super().__init__(*args, **options)
         self.set_defaults(parser=self)
 
-    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:  # type: ignore[override]
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As argparse, but what nobody knows is told by the command that was given it."""
         parsed, unknown = self.parse_known_args(args, namespace)
         if unknown:

@@ -61,6 +61,8 @@ def run_global(
     with ProposalStore() as store:
         for item in detector.propose_all(source):
             store.append(item.proposals)
+            if len(store) == 1:
+                store.check_space(source.frame_count)
             seen.append(watcher.see(item))
             on_frame()
         refined = _refine_groups(detector, seen, store)

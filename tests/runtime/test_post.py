@@ -335,7 +335,7 @@ def test_predict_passes_it_on(tmp_path: Path, loaded: dict[str, Any], capsys: An
         joined = joined if mode == "global" else "single frames"
         assert f"mode {mode}: {joined}, {words}; size 64x64" in capsys.readouterr().out
     with pytest.raises(FaimError, match="repp given with mode stream"):
-        run_predict(PredictOptions(str(video), "w.pth", post="repp"))
+        run_predict(PredictOptions(str(video), "w.pth", mode="stream", post="repp"))
 
 
 def test_load_reads_the_pair_model(shared: Path, tmp_path: Path) -> None:
