@@ -72,7 +72,7 @@ def load(
             past.
         scene_cuts: whether a stream forgets its past at a hard cut.
         post: post-processing: "repp" with the modes global and frame, "causal" with mode stream;
-            "auto" is "causal" in streams whose frames help each other.
+            "auto" is "causal" in streams and "repp" in mode global, where frames help each other.
         post_model: its pair model, a file that `faim repp fit` wrote; the published one by default.
         classes: the classes to detect, by name or number: "person, car" or ["person", 2]; all by
             default.

@@ -5,12 +5,35 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NoReturn, get_args
 
+from faim.errors import EXIT_WRONG_INPUT
 from faim.runtime.choices import LONGEST_SIDE, MOST_THREADS, BackendName, PolicyName, Precision
+from faim.text import printable
 
 #: Past frames; each takes about 0.1 MB in FAIM-S.
 MOST_BANK = 10_000
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser, and those of its commands, that tell a wrong option in one sentence."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """See the class."""
+        super().__init__(*args, **options)
+        self.set_defaults(parser=self)
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse, but what nobody knows is told by the command that was given it."""
+        parsed, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            parsed.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return parsed
+
+    def error(self, message: str) -> NoReturn:
+        """End with status 2; without the usage, which `--help` prints."""
+        help_on_it = f"{self.prog} --help lists what is expected"
+        self.exit(EXIT_WRONG_INPUT, f"{self.prog}: error: {printable(message)}; {help_on_it}\n")
 
 
 def whole(minimum: int, maximum: int | None = None) -> Callable[[str], int]:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
+from faim.arguments import CommandParser
 from faim.errors import EXIT_WRONG_INPUT, FaimError, Terminated, interrupted_status
 from faim.outputs import guarded
 from faim.terminal import lenient_streams
@@ -143,7 +144,7 @@ def build_parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     from faim import __version__
 
-    parser = argparse.ArgumentParser(prog="faim", description="Video object detection with FAIM.")
+    parser = CommandParser(prog="faim", description="Video object detection with FAIM.")
     parser.add_argument("--version", action="version", version=f"faim {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for name, (module, told) in _COMMANDS.items():

@@ -174,6 +174,11 @@ class Numbering:
     def __init__(self) -> None:
         """Before the first frame."""
         self._called: dict[int, int] = {}
+        self._count = 0
+
+    def next_shot(self) -> None:
+        """What comes is of other tubelets; no number is given again."""
+        self._called.clear()
 
     def of(self, tubelets: Ints, seen: Bools) -> Ints:
         """(k,) the numbers of a frame's boxes, -1 of those not seen so far.
@@ -183,7 +188,9 @@ class Numbering:
             seen: (k,) whether the frame shows it.
         """
         for tubelet in tubelets[seen & (tubelets >= 0)].tolist():
-            self._called.setdefault(tubelet, len(self._called) + 1)
+            if tubelet not in self._called:
+                self._count += 1
+                self._called[tubelet] = self._count
         return np.array([self._called.get(each, -1) for each in tubelets.tolist()], np.int64)
 
 
@@ -198,6 +205,10 @@ class WholeVideo:
     def __init__(self, config: OneObjectConfig, least: float = 0.0) -> None:
         """See the class."""
         self._config, self._least, self._numbers = config, least, Numbering()
+
+    def next_shot(self) -> None:
+        """The next frame begins a shot, whose tubelets REPP numbers anew."""
+        self._numbers.next_shot()
 
     def show(self, scored: ScoredBoxes) -> ScoredBoxes:
         """The next frame; its `track_ids` are those of REPP."""

@@ -18,7 +18,8 @@ def add_post_options(parser: argparse.ArgumentParser) -> None:
         choices=get_args(PostName),
         default="auto",
         help="repp: with modes global and frame, after all frames; causal: with mode stream "
-        "(auto: causal in streams, unless their frames are not to help each other)",
+        "(auto: causal in streams, repp over whole files, unless frames are not to help each "
+        "other; in faim eval causal in streams alone)",
     )
     group.add_argument(
         "--post-model", type=path, metavar="JSON", help="what `faim repp fit` wrote (published)"

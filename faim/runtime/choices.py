@@ -8,11 +8,13 @@ from typing import Literal
 BackendName = Literal["auto", "torch", "onnxruntime", "openvino", "tensorrt"]
 #: What networks compute in; "auto" is the backend's own choice for the machine.
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+#: How frames are looked at; "auto" is "stream" for live sources and "global" for files.
+ModeName = Literal["auto", "stream", "global", "frame"]
 #: Which frames a stream remembers.
 PolicyName = Literal["recent", "spread"]
 #: What is done with the detections of a video: nothing, REPP on the whole of it, or its causal
-#: relative as the frames come; "auto" is causal in streams whose frames help each other, and
-#: nothing otherwise.
+#: relative as the frames come; "auto" is causal in streams and REPP over whole videos, where their
+#: frames help each other, and nothing otherwise.
 PostName = Literal["auto", "none", "repp", "causal"]
 
 #: Most pixels of a side of the network input.

@@ -115,7 +115,8 @@ def promised_frames(container: Any, stream: Any) -> int:
     the file is read without the list.
     """
     frames, index = int(stream.frames or 0), stream.index_entries
-    if "mp4" not in container.format.name.split(","):
+    # What has no size is a pipe, which must not be opened a second time.
+    if "mp4" not in container.format.name.split(",") or container.size <= 0:
         return frames
     hidden = sum(entry.is_discard for entry in index)
     if hidden or 0 < len(index) < frames:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from faim.models.aggregation import NoAggregation
 from faim.runtime.frames import FrameSource
-from faim.runtime.global_mode import Seen, link, results
+from faim.runtime.global_mode import Seen, Watcher, link, results
 from faim.runtime.post import ScoredStore, WholeVideoPost
 from faim.runtime.results import FrameResult
 from faim.structures import Detections
@@ -37,10 +37,11 @@ def run_frames_linked(
 ) -> Iterator[FrameResult[Detections]]:
     """The same with post-processing, which gives its first result after all frames."""
     seen: list[Seen] = []
+    watcher = Watcher(detector)
     scored = ScoredStore()
     for index, item in enumerate(detector.propose_all(source)):
         probabilities = NoAggregation().refine(item.proposals)
         scored[index] = detector.score(item.proposals, probabilities, item.geometry)
-        seen.append(Seen(item.frame.without_pixels(), item.geometry))
+        seen.append(watcher.see(item))
         on_frame()
     yield from results(source, seen, link(detector, post, seen, scored), images)

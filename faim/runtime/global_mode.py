@@ -11,11 +11,13 @@ from torch import Tensor
 
 from faim.data.transforms import LetterboxGeometry
 from faim.errors import FaimError
-from faim.runtime.frames import Frame, FrameSource
+from faim.runtime.frames import Frame, FrameSource, Image
 from faim.runtime.post import ScoredStore, WholeVideoPost
-from faim.runtime.results import FrameResult
+from faim.runtime.results import FrameResult, Proposed
+from faim.runtime.scene_cut import is_scene_cut, thumbnail
 from faim.runtime.steps import detections_of, frame_groups
 from faim.runtime.store import DetectionStore, ProposalStore
+from faim.runtime.whole_video import ShotwisePost
 from faim.structures import Detections, Proposals
 
 if TYPE_CHECKING:
@@ -24,10 +26,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Seen:
-    """A frame without its pixels, and how it was letterboxed."""
+    """A frame without its pixels, how it was letterboxed, and whether a shot begins with it."""
 
     frame: Frame
     geometry: LetterboxGeometry
+    cut: bool = False
+
+
+class Watcher:
+    """Makes `Seen` of the frames of one video as they pass."""
+
+    def __init__(self, detector: Detector) -> None:
+        """Looks for cuts where the detector's post-processing asks for them."""
+        self._looks = detector.scene_cuts and isinstance(detector.whole_post, ShotwisePost)
+        self._last: Image | None = None
+
+    def see(self, item: Proposed) -> Seen:
+        """The next frame."""
+        before, self._last = self._last, thumbnail(item.frame.image) if self._looks else None
+        cut = before is not None and self._last is not None and is_scene_cut(before, self._last)
+        return Seen(item.frame.without_pixels(), item.geometry, cut)
 
 
 def run_global(
@@ -39,17 +57,20 @@ def run_global(
     it, and later its detections.
     """
     seen: list[Seen] = []
+    watcher = Watcher(detector)
     with ProposalStore() as store:
         for item in detector.propose_all(source):
             store.append(item.proposals)
-            seen.append(Seen(item.frame.without_pixels(), item.geometry))
+            if len(store) == 1:
+                store.check_space(source.frame_count)
+            seen.append(watcher.see(item))
             on_frame()
         refined = _refine_groups(detector, seen, store)
-        if isinstance(detector.post, WholeVideoPost):
+        if detector.whole_post is not None:
             scored = ScoredStore()
             for index, proposals, probabilities in refined:
                 scored[index] = detector.score(proposals, probabilities, seen[index].geometry)
-            found = link(detector, detector.post, seen, scored)
+            found = link(detector, detector.whole_post, seen, scored)
         else:
             found = DetectionStore(len(seen))
             for index, proposals, probabilities in refined:
@@ -64,7 +85,11 @@ def link(
     found = DetectionStore(len(seen))
     sizes = [item.geometry.source_size for item in seen]
     least = detector.score_threshold
-    for index, linked in enumerate(post.run(scored, sizes, least)):
+    if isinstance(post, ShotwisePost):
+        linked_frames = post.run_shots(scored, sizes, [item.cut for item in seen], least)
+    else:
+        linked_frames = post.run(scored, sizes, least)
+    for index, linked in enumerate(linked_frames):
         found[index] = detections_of(linked, least)
     return found
 

@@ -11,7 +11,7 @@ from typing import Protocol
 from loguru import logger
 
 from faim.errors import FaimError
-from faim.runtime.frames import Frame, Reading, SourceBase
+from faim.runtime.frames import Frame, Look, Reading, SourceBase
 from faim.runtime.interrupt import interrupted_by
 
 #: seconds that `close` waits for a reader in another thread before it leaves the rest to it.
@@ -111,7 +111,8 @@ class LiveSource(SourceBase):
         try:
             while (reading := self._next(timeline)) is not None:
                 stamp, image = reading
-                yield Frame(index, timeline.place(stamp), image)
+                look = getattr(self._feed, "look", Look())
+                yield Frame(index, timeline.place(stamp), image, look)
                 index += 1
         finally:
             with self._reading:

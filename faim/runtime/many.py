@@ -56,6 +56,7 @@ def stream_many(
     """
     check_limit(limit)
     detector.check_mode("stream")
+    detector.warn_of_patterns()
     readers = [
         source if isinstance(source, DecodeAhead) else DecodeAhead(source) for source in sources
     ]

@@ -53,7 +53,7 @@ def open_ahead(source: Source, span: Span = WHOLE) -> FrameSource:
 
 
 def open_all(
-    sources: Sequence[Source], opener: Callable[[Source], FrameSource] = open_source
+    sources: Sequence[Any], opener: Callable[[Any], FrameSource] = open_source
 ) -> list[DecodeAhead]:
     """All sources opened at the same time, each decoded ahead by a thread.
 
@@ -86,13 +86,11 @@ def open_all(
 
 
 class AbsentSource(SourceBase):
-    """A camera or stream that could not be opened: iterating raises the error."""
+    """What could not be opened while others play: iterating raises the error."""
 
-    live = True
-
-    def __init__(self, name: str, error: FaimError) -> None:
-        """See the class."""
-        self.name, self.fps = name, 1.0
+    def __init__(self, name: str, error: FaimError, *, live: bool = True) -> None:
+        """`live` is False for a file."""
+        self.name, self.fps, self.live = name, 1.0, live
         self.frame_count: int | None = None
         self._error = error
 
@@ -108,7 +106,7 @@ class _Opening:
         error: what it raised, once it has ended.
     """
 
-    def __init__(self, source: Source, opener: Callable[[Source], FrameSource]) -> None:
+    def __init__(self, source: Any, opener: Callable[[Any], FrameSource]) -> None:
         self.error: BaseException | None = None
         self._source, self._opener = source, opener
         self._opened: FrameSource | None = None

@@ -74,7 +74,9 @@ def _files(name: str) -> Files:
 
     def files(value: str | Path | None, parsed: argparse.Namespace) -> list[Path]:
         from faim.runtime.outputs import OUTPUTS, output_names
+        from faim.runtime.source_list import listed_sources
 
-        return OUTPUTS[name].files(output_names(value, len(parsed.source)))
+        sources = len(listed_sources(parsed.source))
+        return OUTPUTS[name].files(output_names(value, sources))
 
     return files

@@ -14,8 +14,10 @@ from faim.errors import FaimError
 from faim.outputs import check_outputs, read, source_files
 from faim.pictures.files import is_image_name
 from faim.runtime.drawing import DrawStyle
+from faim.runtime.finishing import audio_file
 from faim.runtime.frames import FrameSource
 from faim.runtime.sinks import Drawing, JsonLinesSink, LineSink, Sink, WindowSink
+from faim.runtime.source_list import ImageFiles, Named
 from faim.runtime.video_sink import VideoSink, check_video_name
 from faim.runtime.writers.coco import CocoSink
 from faim.runtime.writers.crops import CropsSink
@@ -99,11 +101,11 @@ def open_sinks(
 ) -> list[list[Sink]]:
     """The sinks of every source, which `stack` closes; `print_line` gets them where there is none.
 
-    The options have passed `check_options`. With several sources the number of each, from 0,
+    Those of a source that has ended may be closed before, by `close_sinks`. The options have passed
+    `check_options`. With several sources the number of each, from 0,
     becomes a part of its files' names.
-
     Raises:
-        FaimError: an output cannot be written.
+        FaimError: an output cannot be written, or the sound of a live source is to be kept.
     """
     several = len(sources) > 1
     sinks: list[list[Sink]] = []
@@ -115,7 +117,12 @@ def open_sinks(
         if options.show:
             made.append(WindowSink(f"FAIM {source.name}" if several else "FAIM", drawing))
         for output, paths in outputs_of(options, len(sources)):
-            made.append(output.open(Path(paths[number]), source, class_names, drawing))
+            path = Path(paths[number])
+            if output is OUTPUTS["save_video"] and options.keep_audio:
+                sound = audio_file(source)
+                made.append(VideoSink(path, source.fps, drawing, audio_of=sound))
+            else:
+                made.append(output.open(path, source, class_names, drawing))
         if not made:
             made.append(LineSink(print_line, f"{source.name}  " if several else ""))
     return sinks
@@ -139,7 +146,6 @@ def output_names(path: str | Path | None, sources: int) -> list[str | Path]:
 
 def style_of(options: PredictOptions) -> DrawStyle:
     """How the options have frames drawn.
-
     Raises:
         FaimError: an option is out of its range, or needs tracks where none are wanted.
     """
@@ -160,8 +166,10 @@ def wants_pixels(options: PredictOptions) -> bool:
     return options.show or any(output.pixels for output, _ in outputs_of(options, 1))
 
 
-def check_options(options: PredictOptions, sources: Sequence[FrameSource]) -> None:
+def check_options(options: PredictOptions, sources: Sequence[Named]) -> None:
     """Look at the outputs' names and how to draw, touching no file.
+
+    `sources` come from `listed_sources`.
 
     Raises:
         FaimError: an output is what the run reads, or could replace images of it; two are the same
@@ -174,7 +182,7 @@ def check_options(options: PredictOptions, sources: Sequence[FrameSource]) -> No
     if options.save_video is not None:
         check_video_name(options.save_video)
     inputs = argparse.Namespace(
-        source=[source.name for source in sources],
+        source=[name for source in sources for name in _files_named(source)],
         weights=options.weights,
         reads={"source": source_files},
     )
@@ -194,6 +202,10 @@ def _check_holds_none(folder: Path, inputs: Iterator[Path]) -> None:
             raise FaimError(
                 f"{folder}: holds {path.name}, which the run reads; expected another folder"
             )
+
+
+def _files_named(source: Named) -> Sequence[str | Path]:
+    return source.paths if isinstance(source, ImageFiles) else (str(source),)
 
 
 def close_sinks(sinks: list[Sink]) -> None:

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 import supervision as sv
 import torch
+from loguru import logger
 from torch import Tensor
 
 from faim.data.transforms import LetterboxGeometry, letterbox, to_batch
@@ -21,19 +22,20 @@ from faim.postprocess.causal import CausalState
 from faim.postprocess.pairs import PairModel
 from faim.runtime.backends.sharing import check_not_forked
 from faim.runtime.checks import check_batch, check_size, resolve_device
-from faim.runtime.choices import PostName
+from faim.runtime.choices import ModeName, PostName
 from faim.runtime.class_choice import Classes, class_ids_of
 from faim.runtime.excerpt import Span
 from faim.runtime.frame_mode import run_frames, run_frames_linked
 from faim.runtime.frames import Frame, FrameSource, Image
 from faim.runtime.global_mode import run_global
+from faim.runtime.known_things import knows_patterns_alone, patterns_alone
 from faim.runtime.memory import PolicyName, StreamState, make_policy
+from faim.runtime.modes import resolve_mode
 from faim.runtime.opening import Mode, Source, no_end, open_ahead
 from faim.runtime.post import (
     CausalPost,
     WholeVideoPost,
     check_post,
-    global_aggregator,
     make_post,
     stream_aggregator,
     what_joins,
@@ -44,6 +46,7 @@ from faim.runtime.scene_cut import is_scene_cut, thumbnail
 from faim.runtime.selection import Selection
 from faim.runtime.sources import FirstFrames, check_limit
 from faim.runtime.steps import Sampling, check_sampling, to_detections, to_scored_boxes
+from faim.runtime.whole_video import whole_video_aggregator, whole_video_post
 from faim.structures import BankEntry, Detections, Proposals, ScoredBoxes, TensorRecord
 
 #: detections below it are neither shown nor written, unless asked for.
@@ -73,9 +76,10 @@ class Detector:
         scene_cuts: whether a stream forgets its past at a hard cut.
         post: post-processing: "repp" in the modes global and frame, which then give their first
             result after all frames; "causal", which is ours, in mode stream; "auto" is "causal" in
-            mode stream unless frames are not to help each other, in the place of affinity, and
-            behind TICAM. Behind TICAM both get the mean of its decision and the base detector's
-            scores. "none" unless asked for, while `faim.load` asks for "auto".
+            mode stream and "repp" in mode global, shot by shot, unless frames are not to help each
+            other: both in the place of affinity, and behind TICAM. Behind TICAM both get the mean
+            of its decision and the base detector's scores. "none" unless asked for, while
+            `faim.load` asks for "auto".
         post_model: tells it whether two boxes are one object; the published model by default.
         classes: names or numbers of the classes that are given out; all by default.
         iou: of the last NMS, in [0, 1]; the model's own by default.
@@ -136,12 +140,14 @@ class Detector:
         self.fingerprint = fingerprint_of(self.model)
         self.post_name = post
         self.post = make_post(post, post_model, self.aggregation)
+        self.whole_post = whole_video_post(post, post_model, self.aggregation)
         self._set_aggregators()
+        self._warned = False
         self.new_state()  # refuses a number of frames that no bank can have
 
     def _set_aggregators(self) -> None:
         self._in_stream = stream_aggregator(self.post_name, self.model.aggregator)
-        self.in_global = global_aggregator(self.post_name, self.model.aggregator)
+        self.in_global = whole_video_aggregator(self.post_name, self.model.aggregator)
 
     def __getstate__(self) -> dict[str, Any]:
         """All but the aggregators, which are the model's."""
@@ -161,18 +167,21 @@ class Detector:
         """What joins the frames in a mode, as post-processing may take the model's place."""
         if mode == "frame":
             return "none"
-        return name_of(self._in_stream) if mode == "stream" else self.aggregation
+        return name_of(self._in_stream if mode == "stream" else self.in_global)
 
     def what_joins(self, mode: Mode) -> str:
         """The same as a sentence would say it, with post-processing; see `what_joins`."""
         stream = mode == "stream"
-        post = self.post if isinstance(self.post, CausalPost) == stream else None
         return what_joins(
             mode,
             self._in_stream if stream else self.in_global,
             self.bank_frames if stream else self.config.test_frames,
-            post,
+            self.post if stream else self._whole_post_in(mode),
         )
+
+    def _whole_post_in(self, mode: Mode) -> WholeVideoPost | None:
+        """What links whole videos in a mode: "auto" does so in mode global alone."""
+        return self.whole_post if mode == "global" or self.post_name == "repp" else None
 
     @property
     def backend(self) -> str:
@@ -188,7 +197,7 @@ class Detector:
     def predict(
         self,
         frames: Source,
-        mode: Mode = "global",
+        mode: ModeName = "global",
         *,
         stride: int = 1,
         start: str | float | None = None,
@@ -200,7 +209,8 @@ class Detector:
         Args:
             frames: uint8 BGR arrays, or anything that `open_source` takes.
             mode: "global" lets every frame learn from the whole video, "stream" from its past
-                alone, "frame" from nothing but itself.
+                alone, "frame" from nothing but itself; "auto" is "stream" for a live source (or
+                with post "causal"), and "global" for anything else.
             stride, start, end, limit: which frames are looked at, see `stream`.
 
         Returns:
@@ -224,7 +234,7 @@ class Detector:
     def stream(
         self,
         source: Source,
-        mode: Mode = "stream",
+        mode: ModeName = "stream",
         *,
         images: bool = True,
         on_frame: Callable[[], None] = lambda: None,
@@ -256,6 +266,7 @@ class Detector:
         opened = open_ahead(source, Span.parse(stride, start, end))
         if limit is not None:
             opened = FirstFrames(opened, limit)
+        self.warn_of_patterns()
         return self._publish(opened, self.run(opened, mode, images=images, on_frame=on_frame))
 
     def _publish(
@@ -269,7 +280,7 @@ class Detector:
     def run(
         self,
         source: FrameSource,
-        mode: Mode,
+        mode: ModeName,
         *,
         images: bool = True,
         on_frame: Callable[[], None] = lambda: None,
@@ -278,6 +289,7 @@ class Detector:
 
         The source is not closed; arguments and errors are those of `stream`.
         """
+        mode = resolve_mode(mode, source.live, self.post_name)
         self.check_mode(mode)
         if mode == "stream":
             return self._run_stream(source, on_frame)
@@ -290,12 +302,12 @@ class Detector:
     def _run_batches(
         self, source: FrameSource, mode: Mode, images: bool, on_frame: Callable[[], None]
     ) -> Iterator[FrameResult[Detections]]:
-        post = self.post if isinstance(self.post, WholeVideoPost) else None
+        post = self._whole_post_in(mode)
         if mode == "frame" and post is None:
             return run_frames(self, source, on_frame)
         if source.live:
             raise no_end(source, mode)
-        if mode == "frame" and post is not None:
+        if post is not None and self.aggregation_in(mode) == "none":
             return run_frames_linked(self, post, source, images, on_frame)
         return run_global(self, source, images, on_frame)
 
@@ -304,6 +316,12 @@ class Detector:
         if mode not in get_args(Mode):
             raise FaimError(f"mode: {mode!r} given; expected one of {', '.join(get_args(Mode))}")
         check_post(self.post_name, mode)
+
+    def warn_of_patterns(self) -> None:
+        """Say, the first time, that these weights know nothing real, where that is so."""
+        if not self._warned and knows_patterns_alone(self.class_names):
+            logger.warning(patterns_alone(self.class_names))
+        self._warned = True
 
     def new_state(self) -> StreamState:
         """The state of a stream that has not begun."""

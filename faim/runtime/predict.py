@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from loguru import logger
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -23,18 +24,26 @@ from rich.progress import (
 from rich.text import Text
 
 from faim.errors import FaimError, interrupted_status
-from faim.runtime.choices import BackendName, ColorBy, PostName, Precision
+from faim.runtime.choices import BackendName, ColorBy, ModeName, PostName, Precision
 from faim.runtime.class_choice import Classes
 from faim.runtime.decode_ahead import DecodeAhead
 from faim.runtime.excerpt import Span
 from faim.runtime.found import without_tracks
-from faim.runtime.many import stream_many
 from faim.runtime.memory import PolicyName
-from faim.runtime.opening import Mode, no_end, open_all
-from faim.runtime.outputs import check_options, open_sinks, outputs_of, wants_pixels
+from faim.runtime.modes import mode_note, resolve_mode
+from faim.runtime.opening import Mode, no_end
+from faim.runtime.outputs import (
+    check_options,
+    close_sinks,
+    open_sinks,
+    outputs_of,
+    wants_pixels,
+)
 from faim.runtime.pipeline import DISPLAY_THRESHOLD, Detector
 from faim.runtime.post import check_post
+from faim.runtime.several import open_listed, run_sources
 from faim.runtime.sinks import Result, Sink, StopRun, now
+from faim.runtime.source_list import ImageFiles, Named, listed_sources
 from faim.runtime.sources import open_source
 from faim.terminal import lead_nowhere
 from faim.text import printable
@@ -51,10 +60,11 @@ class PredictOptions:
     how to keep the results.
 
     Attributes:
-        source: what `open_source` takes; or a tuple of that, looked at together, each a stream of
-            its own. The number of the source, from 0, is then part of the output files' names.
+        source: what `open_source` takes; or a tuple of that, see `listed_sources`. Of several
+            sources the number of each, from 0, is part of the output files' names.
         weights: a faim checkpoint, or a YOLOX or YOLOV .pth.
-        mode: "stream", "global" or "frame".
+        mode: "stream", "global" or "frame"; or "auto": "global" for files, and "stream" for all
+            where a source is live, where a window is all that is asked for, or with post "causal".
         aggregate: how frames help each other; "auto" takes the best that the weights allow.
         size: side, or (height, width), of the network input; the model's own by default.
         conf: scores from which detections are written and drawn, in [0, 1].
@@ -84,11 +94,12 @@ class PredictOptions:
         limit: stop after so many frames that were looked at.
         classes, iou, max_det, agnostic, roi, batch: see `faim.load`.
         stride, start, end: see `Detector.stream`.
+        keep_audio: whether `save_video` gets the sound of a source that is a video file.
     """
 
     source: str | int | tuple[str | int, ...]
     weights: str | Path
-    mode: Mode = "stream"
+    mode: ModeName = "auto"
     aggregate: Aggregate = "auto"
     size: int | tuple[int, int] | None = None
     conf: float = DISPLAY_THRESHOLD
@@ -130,6 +141,16 @@ class PredictOptions:
     trace: bool = False
     color_by: ColorBy | None = None
     track: bool = True
+    keep_audio: bool = False
+
+
+@dataclass
+class SourceSummary:
+    """What a run found in one source, under its name."""
+
+    name: str
+    frames: int = 0
+    detections: int = 0
 
 
 @dataclass
@@ -137,6 +158,8 @@ class PredictSummary:
     """What a run came to.
 
     Attributes:
+        mode: what ran.
+        sources: the same of each source.
         frames: frames whose result was delivered.
         detections: detections in them.
         dropped: frames of a camera or stream that came too fast to be looked at.
@@ -146,12 +169,22 @@ class PredictSummary:
         status: of the command line: 0, or 130 after Ctrl-C, 143 after SIGTERM.
     """
 
-    frames: int = 0
-    detections: int = 0
+    mode: Mode = "stream"
+    sources: list[SourceSummary] = field(default_factory=list)
     dropped: int = 0
     unread: int = 0
     seconds: float = 0.0
     status: int = 0
+
+    @property
+    def frames(self) -> int:
+        """In all sources."""
+        return sum(source.frames for source in self.sources)
+
+    @property
+    def detections(self) -> int:
+        """In all sources."""
+        return sum(source.detections for source in self.sources)
 
     @property
     def interrupted(self) -> bool:
@@ -184,13 +217,15 @@ def run_predict(options: PredictOptions) -> PredictSummary:
     import faim
 
     console = _Console(stderr=str(options.jsonl) == "-", highlight=False, soft_wrap=True)
-    summary = PredictSummary()
     with ExitStack() as stack:
-        sources = _open_sources(options, stack)
-        check_options(options, sources)
+        listed, sources = _open_sources(options, stack)
+        summary = PredictSummary(
+            _mode_of(options, sources), [SourceSummary(source.name) for source in sources]
+        )
+        check_options(options, listed)
         detector = faim.load(
             options.weights,
-            aggregate="none" if options.mode == "frame" else options.aggregate,
+            aggregate="none" if summary.mode == "frame" else options.aggregate,
             size=options.size,
             conf=options.conf,
             device=options.device,
@@ -211,19 +246,32 @@ def run_predict(options: PredictOptions) -> PredictSummary:
             batch=options.batch,
         )
         progress = _progress(console, options)
-        results = _results(options, detector, sources, progress)
-        sinks = open_sinks(
+        tasks = [progress.add_task(printable(one.name), total=one.frame_count) for one in sources]
+        sinks: list[list[Sink]] = []
+        results = run_sources(
+            detector,
+            sources,
+            summary.mode,
+            limit=options.limit,
+            images=wants_pixels(options),
+            on_frame=lambda number: progress.advance(tasks[number]),
+            on_end=lambda number: close_sinks(sinks[number]),
+        )
+        sinks += open_sinks(
             options,
             sources,
             detector.class_names,
             stack,
             lambda line: now(lambda: progress.console.print(line, markup=False)),
         )
+        for note in _notes(options, listed, detector, summary.mode, sources):
+            logger.info("{}", note)
+        detector.warn_of_patterns()
         with progress:
             _deliver(results, sinks, summary, track=options.track)
         summary.dropped = sum(source.dropped for source in sources)
         summary.unread = sum(source.unread for source in sources)
-    _print_summary(console, options, detector, summary, len(sources))
+    _print_summary(console, options, detector, summary)
     for source in sources:
         if source.lost and not summary.interrupted:
             raise FaimError(
@@ -233,51 +281,59 @@ def run_predict(options: PredictOptions) -> PredictSummary:
     return summary
 
 
-def _open_sources(options: PredictOptions, stack: ExitStack) -> list[DecodeAhead]:
-    named = options.source if isinstance(options.source, tuple) else (options.source,)
-    if len(named) > 1 and options.mode != "stream":
-        raise FaimError(
-            f"mode: {options.mode} given with {len(named)} sources; expected mode stream, or one "
-            "source"
-        )
-    if len(named) > 1 and str(options.jsonl) == "-":
+def _open_sources(
+    options: PredictOptions, stack: ExitStack
+) -> tuple[list[Named], list[DecodeAhead]]:
+    """What is named, and all of it open."""
+    listed = listed_sources(
+        options.source if isinstance(options.source, tuple) else (options.source,)
+    )
+    if len(listed) > 1 and str(options.jsonl) == "-":
         raise FaimError(
             "jsonl: - given with several sources; expected a file's name, or one source"
         )
-    check_post(options.post, options.mode)
+    if options.keep_audio and options.save_video is None:
+        raise FaimError("keep-audio: given without save-video; expected a video to be saved")
+    if options.mode != "auto":
+        check_post(options.post, options.mode)
     span = Span.parse(options.stride, options.start, options.end)
-    opened = open_all(named, lambda source: span.of(open_source(source)))
+    opened = open_listed(listed, open_source, span)
     sources = [stack.enter_context(source) for source in opened]
     for source in sources:
         span.check(source)
-    if (options.mode == "global" or options.post == "repp") and sources[0].live:
-        raise no_end(sources[0], options.mode)
-    return sources
+    return listed, sources
 
 
-def _results(
-    options: PredictOptions, detector: Detector, sources: list[DecodeAhead], progress: Progress
-) -> Iterator[tuple[int, Result]]:
-    """Results with the number of their source."""
-    tasks = [
-        progress.add_task(printable(source.name), total=source.frame_count) for source in sources
-    ]
-    if len(sources) > 1:
-        return stream_many(
-            detector,
-            sources,
-            limit=options.limit,
-            on_frame=lambda number: progress.advance(tasks[number]),
-        )
-    [source] = sources
-    results = detector.stream(
-        source,
-        options.mode,
-        limit=options.limit,
-        images=wants_pixels(options),
-        on_frame=lambda: progress.advance(tasks[0]),
-    )
-    return ((0, result) for result in results)
+def _only_watched(options: PredictOptions) -> bool:
+    """Whether a window is all that is asked for."""
+    return options.show and not list(outputs_of(options, 1))
+
+
+def _mode_of(options: PredictOptions, sources: list[DecodeAhead]) -> Mode:
+    """The mode that runs; FaimError where it cannot run on one of the sources."""
+    live = [source for source in sources if source.live]
+    repp = options.post == "repp"
+    if live and (options.mode == "global" or repp):
+        raise no_end(live[0], "global" if options.mode == "global" else "frame")
+    now = bool(live) or (_only_watched(options) and not repp)
+    return resolve_mode(options.mode, now, options.post)
+
+
+def _notes(
+    options: PredictOptions,
+    listed: list[Named],
+    detector: Detector,
+    mode: Mode,
+    sources: list[DecodeAhead],
+) -> Iterator[str]:
+    """What was decided for the person who asked, a sentence each."""
+    for one in listed:
+        if isinstance(one, ImageFiles):
+            yield f"{one}: taken for one sequence, in the natural order of their names"
+    if options.mode == "auto":
+        note = mode_note(detector, mode, sources, watched=_only_watched(options))
+        if note is not None:
+            yield note
 
 
 def _deliver(
@@ -294,8 +350,8 @@ def _deliver(
                 result = replace(result, detections=without_tracks(result.detections))
             for sink in sinks[number]:
                 sink.write(result)
-            summary.frames += 1
-            summary.detections += len(result.detections)
+            summary.sources[number].frames += 1
+            summary.sources[number].detections += len(result.detections)
     except StopRun:
         pass
     except KeyboardInterrupt as interrupt:
@@ -339,9 +395,10 @@ def _print_summary(
     options: PredictOptions,
     detector: Detector,
     summary: PredictSummary,
-    sources: int,
 ) -> None:
     height, width = detector.size
+    sources = len(summary.sources)
+    ran = f"mode {summary.mode}: {detector.what_joins(summary.mode)}"
     lines = [
         f"{counted(summary.frames, 'frame')}, {counted(summary.detections, 'detection')} from "
         f"score {options.conf:g}, "
@@ -349,10 +406,15 @@ def _print_summary(
         + (f", {summary.dropped} dropped to keep up" if summary.dropped else "")
         + (f", {summary.unread} more could not be read" if summary.unread else "")
         + (", interrupted" if summary.interrupted else ""),
-        f"weights {options.weights}, mode {options.mode}: "
-        f"{detector.what_joins(options.mode)}; size {height}x{width}, "
+        f"weights {options.weights}, {ran}; size {height}x{width}, "
         f"{detector.backend} on {detector.device}",
     ]
+    if sources > 1:
+        lines += [
+            f"{one.name}: {counted(one.frames, 'frame')}, "
+            f"{counted(one.detections, 'detection')}, {ran}, {detector.backend}"
+            for one in summary.sources
+        ]
     written = list(outputs_of(options, sources))
     if summary.frames:
         files = ((output.words, output.files(paths)) for output, paths in written)

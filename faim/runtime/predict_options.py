@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import get_args
 
 from faim.arguments import (
     add_backend_options,
@@ -12,6 +13,7 @@ from faim.arguments import (
 )
 from faim.outputs import add_input, source_files
 from faim.postprocess.options import add_post_options
+from faim.runtime.choices import ModeName
 from faim.runtime.output_options import add_output_options, chosen_outputs
 from faim.runtime.selection_options import add_selection_options
 
@@ -23,15 +25,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "source",
         reads=source_files,
         nargs="+",
-        help="video file, folder of images, glob, webcam index, or stream URL; several are looked "
-        "at together",
+        help="video file, folder of images or of videos, quoted glob, images, webcam index, stream "
+        "URL, or - for standard input; any number of them",
     )
     parser.add_argument(
         "--weights",
         help="faim checkpoint, YOLOX or YOLOV .pth, or exported folder (default: the embedded "
         "FAIM-Nano)",
     )
-    parser.add_argument("--mode", choices=("stream", "global", "frame"), default="stream")
+    parser.add_argument(
+        "--mode",
+        choices=get_args(ModeName),
+        default="auto",
+        help="auto: stream for live sources and to watch, whole files with REPP for files",
+    )
     add_network_options(parser)
     add_backend_options(parser)
     parser.add_argument("--conf", type=share, default=0.3, help="score threshold (0.3)")
@@ -39,20 +46,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_bank_options(parser)
     add_post_options(parser)
     add_selection_options(parser)
+    parser.add_argument(
+        "--keep-audio",
+        action="store_true",
+        help="give the video of --save-video the sound of its source, a video file",
+    )
     parser.set_defaults(run=run)
 
 
 def run(parsed: argparse.Namespace) -> int:
     """`faim predict`."""
-    from loguru import logger
-
     from faim.runtime.predict import PredictOptions, run_predict
     from faim.weights import default_weights
 
-    if parsed.weights is None:
-        logger.info(
-            "no --weights: the embedded FAIM-Nano knows synthetic patterns, not real things"
-        )
     summary = run_predict(
         PredictOptions(
             source=tuple(parsed.source),
@@ -82,6 +88,7 @@ def run(parsed: argparse.Namespace) -> int:
             stride=parsed.stride,
             start=parsed.start,
             end=parsed.end,
+            keep_audio=parsed.keep_audio,
         )
     )
     return summary.status

@@ -19,6 +19,7 @@ from faim.reading import is_whole
 from faim.runtime.camera import CameraSource
 from faim.runtime.frames import Frame, FrameSource, SourceBase, to_bgr
 from faim.runtime.images import IMAGE_FPS, AnimationSource, ImageSource, open_image
+from faim.runtime.source_list import mixed, videos_in
 
 __all__ = [
     "IMAGE_EXTENSIONS",
@@ -101,11 +102,11 @@ def open_source(
     Args:
         source: a video file; an image, or a file of several (an animation, a TIFF of pages) that
             are shown in turn; a folder of images, taken in natural order (`2` before `10`), hidden
-            files left out; a quoted glob of images (or of one video); the number of
+            files left out, or of one video; a quoted glob of the same; the number of
             a camera, as int or digits (write `./0` for a folder of that name); an http(s), rtsp,
-            rtmp, udp or tcp URL; a sequence of uint8 arrays (BGR, BGRA or grey); or a
-            `FrameSource`, which comes back as it is. A camera or endless stream that is lost is
-            tried again, see `LiveSource`.
+            rtmp, udp or tcp URL; a named pipe, or "-" for the standard input; a sequence of uint8
+            arrays (BGR, BGRA or grey); or a `FrameSource`, which comes back as it is. A camera or
+            endless stream that is lost is tried again, see `LiveSource`.
         fps: frames a second of images and arrays.
 
     Raises:
@@ -144,6 +145,7 @@ def is_live(source: object) -> bool:
 
 def _open_named(name: str, fps: float) -> FrameSource:
     # PyAV is imported only by those who read video through it.
+    from faim.runtime.pipe import STANDARD_INPUT, STANDARD_INPUT_PATH, PipeSource, piped
     from faim.runtime.stream import StreamSource, is_stream, masked
     from faim.runtime.video import VideoSource
 
@@ -151,15 +153,14 @@ def _open_named(name: str, fps: float) -> FrameSource:
         return CameraSource(int(name))
     if is_stream(name):
         return StreamSource(name)
+    if (pipe := piped(name)) is not None:
+        return PipeSource(*pipe)
+    if name == STANDARD_INPUT:
+        return VideoSource(STANDARD_INPUT_PATH)
     path = Path(name)
     # os.path says False to names too long, for which Path's methods raise.
     if os.path.isdir(path):  # noqa: PTH112
-        if not (images := images_in(path)):
-            raise FaimError(
-                f"{name}: no images in this folder; expected files ending in "
-                f"{', '.join(IMAGE_EXTENSIONS)}"
-            )
-        return ImageSource(images, name, fps)
+        return _open_folder(path, name, fps)
     if os.path.exists(path):  # noqa: PTH110
         return open_image(path, name, fps) if is_image_name(path) else VideoSource(name)
     if glob.has_magic(name) and "://" not in name:
@@ -170,6 +171,26 @@ def _open_named(name: str, fps: float) -> FrameSource:
         f"{shown}: no such file or folder; expected a video, a folder of images, a quoted glob, a "
         "camera number or a URL"
     )
+
+
+def _open_folder(path: Path, name: str, fps: float) -> FrameSource:
+    from faim.runtime.video import VideoSource
+
+    images, videos = images_in(path), videos_in(path)
+    if images and videos:
+        raise mixed(name, len(images), len(videos))
+    if len(videos) > 1:
+        raise FaimError(
+            f"{name}: holds {len(videos)} videos; expected one source, as each of them is"
+        )
+    if videos:
+        return VideoSource(str(videos[0]))
+    if not images:
+        raise FaimError(
+            f"{name}: no images in this folder; expected files ending in "
+            f"{', '.join(IMAGE_EXTENSIONS)}, or videos"
+        )
+    return ImageSource(images, name, fps)
 
 
 def _open_glob(pattern: str, fps: float) -> FrameSource:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import shutil
 import tempfile
 from array import array
 from collections.abc import Sequence
@@ -60,6 +61,7 @@ class ProposalStore:
             raise FaimError(
                 f"proposal store: memory limit is {memory_limit} bytes; expected 0 or more"
             )
+        self._memory_limit = memory_limit
         # To SpooledTemporaryFile 0 means no limit.
         self._file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=max(memory_limit, 1))  # noqa: SIM115
         self._layout: list[_Field] = []
@@ -99,6 +101,27 @@ class ProposalStore:
         except OSError as error:
             raise self._no_space(error) from error
         self._length += 1
+
+    def check_space(self, frames: int | None) -> None:
+        """See after the first frame whether so many will find a place; unknown for None.
+
+        Raises:
+            FaimError: they will not, which would otherwise show after most of the work.
+        """
+        needed = (frames or 0) * self.frame_bytes
+        if needed <= self._memory_limit:
+            return
+        try:
+            folder = tempfile.gettempdir()
+            free = shutil.disk_usage(folder).free
+        except OSError:  # it is said when the file is to be written
+            return
+        if free < needed:
+            raise FaimError(
+                f"{folder}: the proposals of {frames} frames, {needed / _MB:.1f} MB, do not fit "
+                f"into the {free / _MB:.1f} MB that are free; expected TMPDIR to name a folder "
+                "with enough space, or mode stream"
+            )
 
     def group(self, indices: Sequence[int]) -> Proposals:
         """The proposals of some frames, stacked.

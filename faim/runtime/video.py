@@ -56,11 +56,12 @@ class VideoSource(SourceBase):
         self.name = name
         if Path(name).is_file() and Path(name).stat().st_size == 0:
             raise FaimError(f"{name}: the file is empty; expected a video")
-        with closing(self._open()) as reader:
+        with closing(self.open()) as reader:
             self.fps = reader.fps
             self.frame_count: int | None = reader.frame_count
 
-    def _open(self) -> VideoReader:
+    def open(self) -> VideoReader:
+        """What gives its pictures one by one; the caller closes it."""
         expected = "a complete video file (an MP4 that was cut short has lost its index)"
         return VideoReader(open_container(ffmpeg_path(self.name), self.name, expected), self.name)
 
@@ -71,7 +72,7 @@ class VideoSource(SourceBase):
     def pick(self, picker: Picker) -> Iterator[Frame]:
         """See `Skipping`."""
         index, start, time = 0, 0.0, 0.0
-        with closing(self._open()) as reader:
+        with closing(self.open()) as reader:
             while (decoded := reader.next_picture()) is not None:
                 stamp, picture = decoded
                 assert stamp is not None  # None is for real time

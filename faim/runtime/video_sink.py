@@ -16,6 +16,7 @@ from av.video.reformatter import VideoReformatter
 
 from faim.errors import FaimError
 from faim.runtime.drawing import fit
+from faim.runtime.finishing import finish_video
 from faim.runtime.frames import Look
 from faim.runtime.sinks import Drawing, Result, check_place, open_new, unwritable
 
@@ -33,26 +34,35 @@ class VideoSink:
     """The frames with their detections, as H.264 (MPEG-4 where PyAV has no x264).
 
     The file grows in fragments of about a second, which play even after kill -9; `close` turns an
-    MP4 into an ordinary one. Where writing fails, what is there stays as it is. Frames keep their
-    times, counted from the first, which sets the size (made even), the shape of pixels and the tags
-    of colour; frames of other sizes are fitted into it. The file is replaced, or made, with that
-    frame.
+    MP4 into an ordinary one that plays while it loads. Where writing fails, what is there stays as
+    it is. Frames keep their times, counted from the first, which sets the size (made even), the
+    shape of pixels and the tags of colour; frames of other sizes are fitted into it. The file is
+    replaced, or made, with that frame.
 
     Args:
         path: a file ending in .mp4, .m4v, .mov or .mkv.
         fps: nominal frames a second of the source.
         drawing: what draws the frames.
+        audio_of: a video file of whose times the frames are, and whose sound is kept.
 
     Raises:
         FaimError: another ending, or the file cannot be written.
     """
 
-    def __init__(self, path: str | Path, fps: float, drawing: Drawing | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        fps: float,
+        drawing: Drawing | None = None,
+        *,
+        audio_of: Path | None = None,
+    ) -> None:
         """See the class."""
         self.path = str(path)
         check_video_name(path)
         check_place(self.path)
-        self._fps = fps
+        self._kind = _CONTAINERS[Path(self.path).suffix.lower()]
+        self._fps, self._audio_of = fps, audio_of
         self._drawing = drawing or Drawing()
         self._reformatter = VideoReformatter()
         # Ours and not FFmpeg's, which would take a part of some names for a protocol, and which
@@ -60,8 +70,7 @@ class VideoSink:
         self._file: io.FileIO | None = None
         self._container: Any = None
         self._stream: Any = None
-        self._begun: float | None = None
-        self._last_tick = -1
+        self._last_tick, self._first_time = -1, 0.0
 
     def write(self, result: Result) -> None:
         """See `Sink`."""
@@ -70,23 +79,21 @@ class VideoSink:
             if self._stream is None:
                 height, width = image.shape[:2]
                 self._start(height, width, result.frame.look)
+                self._first_time = result.frame.time
             fitted = fit(image, self._stream.height, self._stream.width)
             frame = self._in_colour(av.VideoFrame.from_ndarray(fitted, format="bgr24"))
             # Ticks have to rise even where a source repeats a timestamp.
-            if self._begun is None:
-                self._begun = result.frame.time
-            ticks = round((result.frame.time - self._begun) * VIDEO_CLOCK)
+            ticks = round((result.frame.time - self._first_time) * VIDEO_CLOCK)
             self._last_tick = max(ticks, self._last_tick + 1)
             frame.pts, frame.time_base = self._last_tick, Fraction(1, VIDEO_CLOCK)
             self._container.mux(self._stream.encode(frame))
 
     def _start(self, height: int, width: int, look: Look) -> None:
         options = {"flush_packets": "1"}
-        kind = _CONTAINERS[Path(self.path).suffix.lower()]
-        if kind != "matroska":
+        if self._kind != "matroska":
             options["movflags"] = "hybrid_fragmented"
         self._file = open_new(self.path)
-        self._container = av.open(self._file, "w", format=kind, options=options)
+        self._container = av.open(self._file, "w", format=self._kind, options=options)
         # Without B frames the first timestamp is 0 in fragments too.
         codec = {"bf": "0", "g": str(max(1, round(self._fps)))}
         rate = Fraction(self._fps).limit_denominator(1001)
@@ -145,6 +152,7 @@ class VideoSink:
             self._container.mux(self._stream.encode(None))
             self._container.close()
         self._drop()
+        finish_video(self.path, self._kind, self._audio_of, self._first_time)
 
 
 def check_video_name(path: str | Path) -> None:

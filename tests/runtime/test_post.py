@@ -115,10 +115,11 @@ def test_auto_is_causal_behind_ticam_on_the_mean_with_the_base_detector() -> Non
         averages = ((1 + 1) / 2, (0.6 + 0.2) / 2, (2 / 3 + 0.8) / 2)
         expected = [mean(*averages[: count + 1]) for count in range(3)]
         assert scores(made.predict(frames, "stream")) == pytest.approx(expected, abs=1e-6)
-    # Global mode has no tubelets: the decision is TICAM's alone.
+    # Over whole videos "auto" is REPP, on the same mean.
     auto = Detector(model, post="auto", score_threshold=0.0, scene_cuts=False)  # type: ignore[arg-type]
     whole = scores(auto.predict(frames, "global"))
-    assert whole == pytest.approx(scores(plain.predict(frames, "global")))
+    linked = Detector(model, post="repp", score_threshold=0.0)  # type: ignore[arg-type]
+    assert whole == pytest.approx(scores(linked.predict(frames, "global")))
 
 
 class GraphTicam(Ticam):
@@ -152,12 +153,16 @@ def test_what_joins_the_frames_is_said() -> None:
     mean_of = " averaged with the base detector"
     assert said("auto", "stream") == f"TICAM over 31 past frames{mean_of}, causal tubelets"
     assert said("none", "stream") == "TICAM over 31 past frames"
-    assert said("auto", "global") == f"TICAM over {frames} frames"
+    assert said("none", "global") == f"TICAM over {frames} frames"
+    assert said("auto", "global") == f"TICAM over {frames} frames{mean_of}, REPP"
+    assert said("auto", "frame") == "single frames"
     assert said("repp", "global") == f"TICAM over {frames} frames{mean_of}, REPP"
     assert said("repp", "frame") == "single frames, REPP"
     model.aggregator = Affinity()
     assert said("auto", "stream") == "single frames, causal tubelets"
+    assert said("auto", "global") == "single frames, REPP"
     assert said("none", "stream") == "affinity over 31 past frames"
+    assert said("repp", "global") == f"affinity over {frames} frames, REPP"
 
 
 @pytest.mark.parametrize("aggregation", [Affinity, NoAggregation, MeanBrightness])
@@ -167,10 +172,9 @@ def test_auto_is_causal_in_the_place_of_affinity(aggregation: Any) -> None:
     made = Detector(model, post="auto", score_threshold=0.0, scene_cuts=False)  # type: ignore[arg-type]
     frames = flat_frames(255, 51)
     assert isinstance(made.post, CausalPost) == (aggregation is Affinity)
-    name = name_of(aggregation())
-    in_stream = "none" if aggregation is Affinity else name
+    joined = "none" if aggregation is Affinity else name_of(aggregation())
     assert [made.aggregation_in(m) for m in get_args(Mode)] == [
-        {"stream": in_stream, "global": name, "frame": "none"}[m] for m in get_args(Mode)
+        {"stream": joined, "global": joined, "frame": "none"}[m] for m in get_args(Mode)
     ]
     if aggregation is Affinity:
         state = made.new_state()
@@ -344,7 +348,7 @@ def test_predict_passes_it_on(tmp_path: Path, loaded: dict[str, Any], capsys: An
         joined = joined if mode == "global" else "single frames"
         assert f"mode {mode}: {joined}, {words}; size 64x64" in capsys.readouterr().out
     with pytest.raises(FaimError, match="repp given with mode stream"):
-        run_predict(PredictOptions(str(video), "w.pth", post="repp"))
+        run_predict(PredictOptions(str(video), "w.pth", mode="stream", post="repp"))
 
 
 def test_load_reads_the_pair_model(shared: Path, tmp_path: Path) -> None:

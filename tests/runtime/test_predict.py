@@ -135,7 +135,7 @@ def test_interrupt_closes_what_is_open_and_is_told(
 
     monkeypatch.setattr(fake_load, "propose", interrupted)
     lines, film = tmp_path / "out.jsonl", tmp_path / "out.mp4"
-    summary = run_predict(options(video, jsonl=lines, save_video=film))
+    summary = run_predict(options(video, mode="stream", jsonl=lines, save_video=film))
     assert summary.interrupted
     assert (
         summary.frames == len(lines.read_text().splitlines()) == len(list(open_source(film))) == 3
@@ -187,7 +187,8 @@ def test_reader_that_leaves_ends_the_run_quietly(tmp_path: Path, video: Path) ->
         "predict.open_source = lambda s: __import__('faim.runtime.sources', fromlist=['x'])"
         ".ArraySource(flat_frames(*[9] * 5000))\n"
         "faim.load = lambda *a, **k: Detector(FakeModel())\n"
-        "s = predict.run_predict(predict.PredictOptions('x', Path('w'), jsonl='-'))\n"
+        "o = predict.PredictOptions('x', Path('w'), mode='stream', jsonl='-')\n"
+        "s = predict.run_predict(o)\n"
         "assert s.frames < 5000\n"
     )
     command = f"'{sys.executable}' -c \"$CODE\" '{Path(__file__).parent}' | head -n 1"
@@ -249,8 +250,6 @@ def test_several_sources_at_the_terminal(
     ("values", "sentence"),
     [
         ({"jsonl": "-"}, "jsonl: - given with several sources; expected a file's name, or one"),
-        ({"mode": "global"}, "mode: global given with 2 sources; expected mode stream, or one"),
-        ({"mode": "frame"}, "mode: frame given with 2 sources; expected mode stream, or one"),
         ({"limit": 0}, "limit: 0 given"),
     ],
 )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -202,3 +203,21 @@ def test_detections_of_frames_set_in_any_order() -> None:
         store[4] = frames[4]
     with pytest.raises(IndexError):
         store[6]
+
+
+def test_too_little_space_is_told_after_the_first_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ProposalStore(memory_limit=0) as store:
+        store.append(proposals())
+        needed = 1000 * store.frame_bytes
+        usage = shutil.disk_usage("/")
+        monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=needed))
+        store.check_space(1000)
+        store.check_space(None)
+        told = (
+            r"the proposals of 1001 frames, .* MB, do not fit into .*; expected TMPDIR .* or mode"
+        )
+        with pytest.raises(FaimError, match=told):
+            store.check_space(1001)
+    with ProposalStore(memory_limit=10**9) as roomy:
+        roomy.append(proposals())
+        roomy.check_space(1001)
