@@ -1,10 +1,13 @@
 """FAIM: video object detection by feature aggregation with instance masks, in real time.
 
 Example:
-    >>> import faim  # doctest: +SKIP
-    >>> detector = faim.load("yolox_nano_coco.pth")  # doctest: +SKIP
-    >>> for result in detector.stream("video.mp4"):  # doctest: +SKIP
-    ...     print(result.frame.index, result.detections["class_name"])
+    >>> import faim, numpy as np
+    >>> detector = faim.load()  # or a YOLOX, YOLOV or faim checkpoint
+    >>> video = [np.full((64, 96, 3), 114, np.uint8)] * 2  # or "video.mp4", 0 for a webcam, ...
+    >>> for result in detector.stream(video):
+    ...     print(result.index, result.time, result.labels)
+    0 0.0 []
+    1 0.04 []
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ __all__ = ["FaimError", "__version__", "load"]
 
 
 def load(
-    weights: str | Path,
+    weights: str | Path | None = None,
     *,
     aggregate: Literal["auto", "ticam", "affinity", "none"] = "auto",
     size: int | tuple[int, int] | None = None,
@@ -50,7 +53,7 @@ def load(
 
     Args:
         weights: a faim checkpoint (.safetensors), a plain YOLOX .pth, which then aggregates
-            without training, or a folder of exported files.
+            without training, or a folder of exported files; the embedded FAIM-Nano by default.
         aggregate: how frames help each other; "auto" takes the best that the weights allow.
         size: side, or (height, width), of the network input in pixels, multiples of 32; the
             model's own by default.
@@ -77,10 +80,11 @@ def load(
     from faim.runtime.backends.select import BackendOptions, open_detector
     from faim.runtime.checks import check_size
     from faim.runtime.pipeline import Detector
+    from faim.weights import default_weights
 
     pair_model = None if post_model is None else PairModel.from_json(post_model)
     model = open_detector(
-        weights,
+        default_weights() if weights is None else weights,
         BackendOptions(backend, device, precision, threads, compile),
         aggregate=aggregate,
         size=None if size is None else check_size(size),

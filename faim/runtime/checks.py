@@ -32,6 +32,17 @@ def check_size(size: int | tuple[int, int]) -> tuple[int, int]:
     return int(sides[0]), int(sides[1])
 
 
+def check_score(score: object) -> float:
+    """A score from which detections are shown.
+
+    Raises:
+        FaimError: not a number from 0 to 1.
+    """
+    if not (isinstance(score, (int, float)) and 0.0 <= score <= 1.0):
+        raise FaimError(f"conf: {score!r} given; expected a number from 0 to 1")
+    return score
+
+
 def resolve_device(device: str | torch.device) -> torch.device:
     """The device meant; "auto" is a GPU where there is one.
 

@@ -13,10 +13,10 @@ from faim.data.transforms import LetterboxGeometry
 from faim.errors import FaimError
 from faim.runtime.frames import Frame, FrameSource
 from faim.runtime.post import ScoredStore, WholeVideoPost
-from faim.runtime.results import FrameResult
+from faim.runtime.results import TensorResult
 from faim.runtime.steps import detections_of, frame_groups
 from faim.runtime.store import DetectionStore, ProposalStore
-from faim.structures import Detections, Proposals
+from faim.structures import Proposals
 
 if TYPE_CHECKING:
     from faim.runtime.pipeline import Detector
@@ -32,7 +32,7 @@ class Seen:
 
 def run_global(
     detector: Detector, source: FrameSource, images: bool, on_frame: Callable[[], None]
-) -> Iterator[FrameResult[Detections]]:
+) -> Iterator[TensorResult]:
     """See `Detector.run`. No frame goes through the base detector twice.
 
     What is kept of a frame is its proposals, in memory up to a limit and in a temporary file beyond
@@ -70,11 +70,11 @@ def link(
 
 def results(
     source: FrameSource, seen: list[Seen], found: DetectionStore, images: bool
-) -> Iterator[FrameResult[Detections]]:
+) -> Iterator[TensorResult]:
     """The frames, with their pixels where `images`, and their detections."""
     frames = _read_again(source, seen) if images else (item.frame for item in seen)
     for index, frame in enumerate(frames):
-        yield FrameResult(frame, found[index])
+        yield TensorResult(frame, found[index])
 
 
 def _refine_groups(

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from numpy.typing import NDArray
+import cv2
 
 from faim.errors import FaimError
 from faim.runtime.decode_ahead import JOIN_SECONDS, DecodeAhead
 from faim.runtime.frames import Frame, FrameSource, SourceBase
+from faim.runtime.given import open_given
+from faim.runtime.images import ImageSource
 from faim.runtime.interrupt import interrupted_by
+from faim.runtime.pixels import ChannelOrder, Picture
 from faim.runtime.sources import is_live, open_source
 from faim.runtime.stream import masked
 
 Mode = Literal["stream", "global", "frame"]
-Source: TypeAlias = str | int | Path | Sequence[NDArray[Any]] | FrameSource
+#: What `open_source` takes.
+Source: TypeAlias = str | int | Path | Picture | Iterable[Any] | cv2.VideoCapture | FrameSource
 
 
 def no_end(source: FrameSource, mode: Mode = "global") -> FaimError:
@@ -33,9 +37,17 @@ def no_end(source: FrameSource, mode: Mode = "global") -> FaimError:
     )
 
 
-def open_ahead(source: Source) -> FrameSource:
-    """`open_source`, decoded ahead by a thread; a `FrameSource` comes back as it is."""
-    return source if isinstance(source, FrameSource) else open_all([source])[0]
+def open_ahead(source: Source, channel_order: ChannelOrder | None = None) -> FrameSource:
+    """`open_source`, decoded ahead by a thread where there are files, cameras or streams to decode.
+
+    A `FrameSource` comes back as it is, and what a program hands over is read where it asks.
+    """
+    if isinstance(source, FrameSource):
+        return source
+    given = open_given(source, channel_order=channel_order)
+    if given is None:
+        return open_all([source])[0]
+    return DecodeAhead(given) if isinstance(given, ImageSource) else given
 
 
 def open_all(

@@ -1,0 +1,248 @@
+"""What users call of a detector: from whatever they have to results."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from typing import Self
+
+from faim.runtime.checks import check_score
+from faim.runtime.choices import PostName
+from faim.runtime.class_choice import Classes, class_ids_of
+from faim.runtime.frames import Frame, FrameSource, Image
+from faim.runtime.given import holds_pictures, is_one_picture
+from faim.runtime.images import IMAGE_FPS
+from faim.runtime.memory import StreamState
+from faim.runtime.opening import Mode, Source, open_ahead
+from faim.runtime.pixels import ChannelOrder, Picture, to_image
+from faim.runtime.results import FrameResult, TensorResult, to_result
+from faim.structures import Detections
+
+
+class Calls(ABC):
+    """Inputs and results of a detector, over the frames and tensors of its inside."""
+
+    @property
+    @abstractmethod
+    def class_names(self) -> tuple[str, ...]:
+        """Names in the order of the class ids."""
+
+    @abstractmethod
+    def new_state(self) -> StreamState:
+        """The state of a stream that has not begun."""
+
+    @abstractmethod
+    def run(
+        self,
+        source: FrameSource,
+        mode: Mode,
+        *,
+        images: bool = True,
+        on_frame: Callable[[], None] = lambda: None,
+    ) -> Iterator[TensorResult]:
+        """`stream` with tensors instead of `supervision.Detections`, on an open source.
+
+        The source is not closed; arguments and errors are those of `stream`.
+        """
+
+    @abstractmethod
+    def advance(self, images: Sequence[Image], states: Sequence[StreamState]) -> list[Detections]:
+        """`step_many` from (h, w, 3) uint8 BGR arrays to tensors, for the parts of this package."""
+
+    @abstractmethod
+    def _with(self, *, score_threshold: float | None = None, post: PostName | None = None) -> Self:
+        """The same detector, of the same model, with other options for one call."""
+
+    def __call__(
+        self,
+        source: Source,
+        *,
+        conf: float | None = None,
+        classes: Classes | None = None,
+        channel_order: ChannelOrder | None = None,
+        images: bool | None = None,
+    ) -> FrameResult | list[FrameResult]:
+        """What is in a picture; or in pictures, each by itself and without post-processing.
+
+        Args:
+            source: anything that `open_source` takes.
+            conf, classes, channel_order, images: as in `predict`.
+
+        Returns:
+            One result for one picture or its file, a list of them for everything else.
+
+        Raises:
+            FaimError: as `predict`.
+
+        Example:
+            >>> import numpy as np, faim
+            >>> detector = faim.load()
+            >>> picture = np.full((64, 96, 3), 114, np.uint8)
+            >>> detector(picture).labels
+            []
+            >>> [result.index for result in detector([picture, picture])]
+            [0, 1]
+        """
+        alone = self._with(post="none")
+        found = alone.predict(
+            source, "frame", conf=conf, classes=classes, channel_order=channel_order, images=images
+        )
+        return found[0] if is_one_picture(source) else found
+
+    def predict(
+        self,
+        frames: Source,
+        mode: Mode = "global",
+        *,
+        conf: float | None = None,
+        classes: Classes | None = None,
+        channel_order: ChannelOrder | None = None,
+        images: bool | None = None,
+    ) -> list[FrameResult]:
+        """What is in every frame of a whole video.
+
+        Args:
+            frames: uint8 BGR arrays, or anything that `open_source` takes. What can be read once,
+                as a generator, is.
+            mode: "global" lets every frame learn from the whole video, "stream" from its past
+                alone, "frame" from nothing but itself.
+            conf: detections below it are dropped, in [0, 1]; the detector's own by default.
+            classes: names or numbers of the classes to show; all by default.
+            channel_order: of arrays ("bgr" by default) and tensors ("rgb" by default).
+            images: whether the results keep their pixels, which `plot` and `save` need; by default
+                those of one picture or of a list of them do.
+
+        Returns:
+            One result a frame, in order; `index`, `time` and `file` say which. A frame that cannot
+            be read has none.
+
+        Raises:
+            FaimError: a source, mode or option that is none.
+
+        Example:
+            >>> import numpy as np, faim
+            >>> frames = [np.full((64, 96, 3), grey, np.uint8) for grey in (0, 114, 255)]
+            >>> [(result.index, result.time, len(result)) for result in faim.load().predict(frames)]
+            [(0, 0.0, 0), (1, 0.04, 0), (2, 0.08, 0)]
+        """
+        kept = holds_pictures(frames) if images is None else images
+        results = self.stream(
+            frames, mode, conf=conf, classes=classes, channel_order=channel_order, images=kept
+        )
+        return [result if kept else result.without_pixels() for result in results]
+
+    def stream(
+        self,
+        source: Source,
+        mode: Mode = "stream",
+        *,
+        conf: float | None = None,
+        classes: Classes | None = None,
+        channel_order: ChannelOrder | None = None,
+        images: bool = True,
+        on_frame: Callable[[], None] = lambda: None,
+    ) -> Iterator[FrameResult]:
+        """Frames with their detections, one by one, as soon as they are known.
+
+        Args:
+            source: anything that `open_source` takes. Files, cameras and URLs are decoded ahead in
+                a thread; what the program itself gives is read as it is needed. A source is closed
+                at the end, but a capture or generator of the program's own.
+            mode: as in `predict`; "global" gives its first result after it has seen all frames.
+            conf, classes, channel_order: as in `predict`.
+            images: whether the results need pixels. Global mode keeps none and reads the source a
+                second time for them (of one that can be read once it keeps all frames in memory);
+                with False its frames come as `Frame.without_pixels`.
+            on_frame: called whenever a frame has passed the base detector, for progress.
+
+        Raises:
+            FaimError: at once for a source, mode or option that is none, or "global" on a live
+                source; while iterating when the source fails.
+
+        Example:
+            >>> import numpy as np, faim
+            >>> frames = (np.full((64, 96, 3), grey, np.uint8) for grey in (0, 114))
+            >>> for result in faim.load().stream(frames):  # or "video.mp4", 0 for a webcam
+            ...     print(result)
+            <FrameResult of generator, frame 0 at 0.00 s: nothing>
+            <FrameResult of generator, frame 1 at 0.04 s: nothing>
+        """
+        wanted = None if classes is None else class_ids_of(classes, self.class_names)
+        detector = self if conf is None else self._with(score_threshold=check_score(conf))
+        opened = open_ahead(source, channel_order)
+        return self._publish(
+            opened, detector.run(opened, mode, images=images, on_frame=on_frame), wanted
+        )
+
+    def _publish(
+        self,
+        source: FrameSource,
+        results: Iterator[TensorResult],
+        wanted: Sequence[int] | None,
+    ) -> Iterator[FrameResult]:
+        with source:
+            for found in results:
+                result = to_result(found, self.class_names, source.name)
+                yield result if wanted is None else result.of_classes(wanted)
+
+    def step(
+        self,
+        image: Picture,
+        state: StreamState,
+        *,
+        time: float | None = None,
+        channel_order: ChannelOrder | None = None,
+    ) -> FrameResult:
+        """One frame of a stream; changes `state`, and only on success.
+
+        Args:
+            image: (h, w, 3) uint8 BGR, or another picture that `to_image` takes.
+            state: from `new_state`, and then the same object for every frame of this stream.
+            time: of the frame, in seconds since the first; by default as at 25 frames a second.
+            channel_order: as in `predict`.
+
+        Returns:
+            What `stream` gives for this frame; `index` counts the frames that the state has seen.
+
+        Raises:
+            FaimError: the state is that of another model, or the picture is none.
+
+        Example:
+            >>> import numpy as np, faim
+            >>> detector = faim.load()
+            >>> state = detector.new_state()
+            >>> for grey in (0, 114):
+            ...     result = detector.step(np.full((64, 96, 3), grey, np.uint8), state)
+            >>> result
+            <FrameResult frame 1 at 0.04 s: nothing>
+        """
+        times = None if time is None else [time]
+        return self.step_many([image], [state], times=times, channel_order=channel_order)[0]
+
+    def step_many(
+        self,
+        images: Sequence[Picture],
+        states: Sequence[StreamState],
+        *,
+        times: Sequence[float] | None = None,
+        channel_order: ChannelOrder | None = None,
+    ) -> list[FrameResult]:
+        """`step` for one frame of each of several streams, through the base detector together.
+
+        A state changes only once the detections of its frame are known.
+        """
+        if times is None:
+            times = [state.frames_seen / IMAGE_FPS for state in states]
+        frames = [
+            Frame(
+                state.frames_seen,
+                time,
+                to_image(image, f"frame {state.frames_seen}", channel_order),
+            )
+            for image, state, time in zip(images, states, times, strict=True)
+        ]
+        found = self.advance([frame.image for frame in frames], states)
+        return [
+            to_result(TensorResult(frame, detections), self.class_names, "")
+            for frame, detections in zip(frames, found, strict=True)
+        ]
