@@ -3,11 +3,12 @@
 Example:
     >>> import faim, numpy as np
     >>> detector = faim.load()  # or a YOLOX, YOLOV or faim checkpoint
-    >>> video = [np.full((64, 96, 3), 114, np.uint8)] * 2  # or "video.mp4", 0 for a webcam, ...
-    >>> for result in detector.stream(video):
+    >>> picture = np.full((256, 256, 3), 114, np.uint8)
+    >>> picture[64:160, 64:160] = np.arange(96)[:, None] // 8 % 2 * 180 + 40
+    >>> for result in detector.stream([picture] * 2):  # or "video.mp4", 0 for a webcam, a folder
     ...     print(result.index, result.time, result.labels)
-    0 0.0 []
-    1 0.04 []
+    0 0.0 ['stripes']
+    1 0.04 ['stripes']
 """
 
 from __future__ import annotations

@@ -77,11 +77,14 @@ class Calls(ABC):
         Example:
             >>> import numpy as np, faim
             >>> detector = faim.load()
-            >>> picture = np.full((64, 96, 3), 114, np.uint8)
+            >>> picture = np.full((256, 256, 3), 114, np.uint8)
+            >>> picture[64:160, 64:160] = np.arange(96)[:, None] // 8 % 2 * 180 + 40
             >>> detector(picture).labels
-            []
-            >>> [result.index for result in detector([picture, picture])]
+            ['stripes']
+            >>> [result.index for result in detector([picture, picture], conf=0.5)]
             [0, 1]
+            >>> detector(picture, classes="dots, rings").labels
+            []
         """
         alone = self._with(post="none")
         found = alone.predict(

@@ -60,13 +60,17 @@ class FrameResult:
 
     Example:
         >>> import numpy as np, faim
-        >>> result = faim.load()(np.full((64, 96, 3), 114, np.uint8))
+        >>> picture = np.full((256, 256, 3), 114, np.uint8)
+        >>> picture[64:160, 64:160] = np.arange(96)[:, None] // 8 % 2 * 180 + 40
+        >>> result = faim.load()(picture)
         >>> result
-        <FrameResult of 1 arrays, frame 0 at 0.00 s: nothing>
-        >>> result.to_json()
-        '{"frame": 0, "time": 0.0, "width": 96, "height": 64, "detections": []}'
+        <FrameResult of 1 array, frame 0 at 0.00 s: 1 stripes>
+        >>> result.labels, result["class_name"].tolist(), result.xyxy.shape
+        (['stripes'], ['stripes'], (1, 4))
+        >>> {name: value for name, value in result.to_dict().items() if name != "detections"}
+        {'frame': 0, 'time': 0.0, 'width': 256, 'height': 256}
         >>> result.plot().shape
-        (64, 96, 3)
+        (256, 256, 3)
     """
 
     frame: Frame
