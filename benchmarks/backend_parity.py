@@ -15,7 +15,6 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import supervision as sv
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -25,6 +24,7 @@ import faim
 from faim.arguments import size
 from faim.errors import FaimError
 from faim.runtime.frames import Image
+from faim.runtime.results import FrameResult
 from faim.runtime.sources import open_source
 
 FRAMES = 50
@@ -88,7 +88,7 @@ def read_frames(root: Path) -> list[Image]:
 
 def detect(
     options: argparse.Namespace, frames: list[Image], tried: str
-) -> tuple[list[sv.Detections], str, float]:
+) -> tuple[list[FrameResult], str, float]:
     """Detections, the backend's name, and source pixels a pixel of the network input."""
     backend, _, precision = tried.partition(":")
     detector = faim.load(
@@ -103,7 +103,7 @@ def detect(
     return detector.predict(frames, "frame"), detector.backend, scale
 
 
-def differences(reference: sv.Detections, found: sv.Detections) -> list[tuple[float, float] | None]:
+def differences(reference: FrameResult, found: FrameResult) -> list[tuple[float, float] | None]:
     """Of every reference detection, how far its counterpart's score and box are off."""
     pairs: list[tuple[float, float] | None] = []
     for box, score, label in zip(

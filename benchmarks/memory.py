@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> None:
     sizes: dict[int, float] = {}
     started = time.perf_counter()
     for count, image in enumerate(frames(options.frames), start=1):
-        detector.step(image, state)
+        detector.advance([image], [state])
         if count == SETTLED or count % max(options.frames // REPORTS, 1) == 0:
             sizes[count] = resident_mb()
             print(f"{count:6d} frames  {sizes[count]:8.1f} MB", flush=True)

@@ -9,20 +9,19 @@ import sys
 from collections import Counter
 
 import faim
-from faim.weights import default_weights
 
 
 def main(source: str, weights: str | None = None) -> None:
     """Print a line for every second of the source."""
-    detector = faim.load(weights or default_weights())
+    detector = faim.load(weights)
     seen: Counter[str] = Counter()
     second = 0
     for result in detector.stream(source):
-        if int(result.frame.time) > second:
+        if int(result.time) > second:
             print(f"{second:4d} s  {', '.join(f'{n} x{c}' for n, c in seen.most_common())}")
-            second, seen = int(result.frame.time), Counter()
+            second, seen = int(result.time), Counter()
         # The most objects of each class that one frame of this second shows.
-        seen |= Counter(result.detections.data.get("class_name", []))
+        seen |= Counter(result.labels)
     print(f"{second:4d} s  {', '.join(f'{n} x{c}' for n, c in seen.most_common())}")
 
 

@@ -1,10 +1,14 @@
 """FAIM: video object detection by feature aggregation with instance masks, in real time.
 
 Example:
-    >>> import faim  # doctest: +SKIP
-    >>> detector = faim.load("yolox_nano_coco.pth")  # doctest: +SKIP
-    >>> for result in detector.stream("video.mp4"):  # doctest: +SKIP
-    ...     print(result.frame.index, result.detections["class_name"])
+    >>> import faim, numpy as np
+    >>> detector = faim.load()  # or a YOLOX, YOLOV or faim checkpoint
+    >>> picture = np.full((256, 256, 3), 114, np.uint8)
+    >>> picture[64:160, 64:160] = np.arange(96)[:, None] // 8 % 2 * 180 + 40
+    >>> for result in detector.stream([picture] * 2):  # or "video.mp4", 0 for a webcam, a folder
+    ...     print(result.index, result.time, result.labels)
+    0 0.0 ['stripes']
+    1 0.04 ['stripes']
 """
 
 from __future__ import annotations
@@ -31,7 +35,7 @@ __all__ = ["FaimError", "__version__", "load"]
 
 
 def load(
-    weights: str | Path,
+    weights: str | Path | None = None,
     *,
     aggregate: Literal["auto", "ticam", "affinity", "none"] = "auto",
     size: int | tuple[int, int] | None = None,
@@ -57,7 +61,7 @@ def load(
 
     Args:
         weights: a faim checkpoint (.safetensors), a plain YOLOX .pth, which then aggregates
-            without training, or a folder of exported files.
+            without training, or a folder of exported files; the embedded FAIM-Nano by default.
         aggregate: how frames help each other; "auto" takes the best that the weights allow.
         size: side, or (height, width), of the network input in pixels, multiples of 32; the
             model's own by default.
@@ -93,13 +97,14 @@ def load(
     from faim.runtime.backends.select import BackendOptions, open_detector
     from faim.runtime.checks import check_batch, check_iou, check_size
     from faim.runtime.pipeline import Detector
+    from faim.weights import default_weights
 
     check_batch(batch)
     if iou is not None:
         check_iou(iou)
     pair_model = None if post_model is None else PairModel.from_json(post_model)
     model = open_detector(
-        weights,
+        default_weights() if weights is None else weights,
         BackendOptions(backend, device, precision, threads, compile),
         aggregate=aggregate,
         size=None if size is None else check_size(size),

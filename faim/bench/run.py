@@ -21,9 +21,10 @@ from faim.runtime.backends.graph_detector import GraphDetector
 from faim.runtime.backends.select import BackendOptions, open_detector
 from faim.runtime.frames import Frame, Image
 from faim.runtime.memory import StreamState
-from faim.runtime.pipeline import Detector, open_ahead
+from faim.runtime.opening import open_ahead
+from faim.runtime.pipeline import Detector
 from faim.runtime.post import stream_aggregator
-from faim.runtime.results import FrameResult, Proposed, to_supervision
+from faim.runtime.results import Proposed, to_result
 from faim.runtime.sinks import JsonLinesSink
 from faim.runtime.sources import FirstFrames, open_source
 from faim.runtime.steps import frame_groups
@@ -138,7 +139,7 @@ class _Run:
     def _stream_step(
         self, timed: GraphDetector, batch: Tensor, image: Image, geometry: LetterboxGeometry
     ) -> None:
-        """What `Detector.step` does between letterboxing and detections."""
+        """What `Detector.advance` does between letterboxing and detections."""
         aggregator, bank = stream_aggregator("auto", timed.aggregator), self.state.bank
         with self.clock.time("stream"):
             with self.clock.time("propose"):
@@ -188,8 +189,7 @@ def _end_to_end(detector: Detector, video: str, limit: int) -> float:
     with tempfile.TemporaryDirectory() as folder, frames as source:
         sink = JsonLinesSink(Path(folder) / "out.jsonl")
         for result in detector.run(source, "stream"):
-            found = to_supervision(result.detections, detector.class_names)
-            sink.write(FrameResult(result.frame, found))
+            sink.write(to_result(result, detector.class_names, source.name))
             times.append(time.perf_counter())
         sink.close()
     # Of the whole run, so that frames decoded ahead during the start do not count as free.

@@ -11,10 +11,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image as Pillow
+from PIL import ImageOps
 from PIL.ImageFile import ImageFile
 
 from faim.errors import FaimError
-from faim.pictures.depth import spread
+from faim.pictures.depth import bits_by_variable, spread, to_8_bits
 from faim.pictures.limits import check_pixels
 from faim.pictures.orientation import ORIENTATION_TAG, QUARTER_TURNS, as_stored, upright
 from faim.text import printable
@@ -194,3 +195,29 @@ def _png_exif(stream: IO[bytes]) -> Pillow.Exif:
         stream.seek(length + 4, 1)
     stream.seek(here)
     return exif
+
+
+def from_pillow(image: Pillow.Image, name: str) -> npt.NDArray[np.uint8]:
+    """A Pillow image of a program as (h, w, 3) uint8 BGR, as it is to be seen.
+
+    EXIF's orientation is applied, alpha dropped; of 16 bits the upper 8 of those in use are taken
+    (`FAIM_SAMPLE_BITS`, or else all).
+
+    Raises:
+        FaimError: it cannot be decoded, or holds other samples; `name` says which it is.
+    """
+    try:
+        shown = ImageOps.exif_transpose(image)
+        if shown.mode == "I" or shown.mode == "F":
+            raise ValueError("32-bit samples")
+        if shown.mode.startswith("I;16"):
+            grey = to_8_bits(np.asarray(shown).astype(np.uint16), bits_by_variable() or 16)
+            return cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
+        return _to_bgr(shown)
+    except FaimError:
+        raise
+    except Exception as error:  # Pillow decodes only now, and raises whatever it likes
+        raise FaimError(
+            f"{name}: the PIL image of mode {image.mode} cannot be used "
+            f"({printable(str(error))[:120]}); expected an intact one of 8 or 16 bits a sample"
+        ) from error

@@ -47,6 +47,17 @@ def check_batch(batch: int) -> None:
         )
 
 
+def check_score(score: object) -> float:
+    """A score from which detections are shown.
+
+    Raises:
+        FaimError: not a number from 0 to 1.
+    """
+    if not (isinstance(score, (int, float)) and 0.0 <= score <= 1.0):
+        raise FaimError(f"conf: {score!r} given; expected a number from 0 to 1")
+    return score
+
+
 def resolve_device(device: str | torch.device) -> torch.device:
     """The device meant; "auto" is a GPU where there is one.
 

@@ -9,8 +9,7 @@ from faim.models.aggregation import NoAggregation
 from faim.runtime.frames import FrameSource
 from faim.runtime.global_mode import Seen, Watcher, link, results
 from faim.runtime.post import ScoredStore, WholeVideoPost
-from faim.runtime.results import FrameResult
-from faim.structures import Detections
+from faim.runtime.results import TensorResult
 
 if TYPE_CHECKING:
     from faim.runtime.pipeline import Detector
@@ -18,14 +17,14 @@ if TYPE_CHECKING:
 
 def run_frames(
     detector: Detector, source: FrameSource, on_frame: Callable[[], None]
-) -> Iterator[FrameResult[Detections]]:
+) -> Iterator[TensorResult]:
     """See `Detector.run`."""
     single = NoAggregation()
     for item in detector.propose_all(source):
         probabilities = single.refine(item.proposals)
         detections = detector.finish(item.proposals, probabilities, item.geometry)
         on_frame()
-        yield FrameResult(item.frame, detections)
+        yield TensorResult(item.frame, detections)
 
 
 def run_frames_linked(
@@ -34,7 +33,7 @@ def run_frames_linked(
     source: FrameSource,
     images: bool,
     on_frame: Callable[[], None],
-) -> Iterator[FrameResult[Detections]]:
+) -> Iterator[TensorResult]:
     """The same with post-processing, which gives its first result after all frames."""
     seen: list[Seen] = []
     watcher = Watcher(detector)

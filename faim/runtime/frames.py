@@ -52,6 +52,11 @@ class Frame:
     look: Look = Look()
     file: str | None = None
 
+    @property
+    def has_pixels(self) -> bool:
+        """Whether `image` is the picture, and not what `without_pixels` leaves of it."""
+        return any(self.image.strides)
+
     def without_pixels(self) -> Frame:
         """The same frame holding no memory: `image` keeps its shape, every pixel reads 0."""
         blank = np.broadcast_to(np.zeros((), np.uint8), self.image.shape)
@@ -113,7 +118,7 @@ class SourceBase:
 
 
 def to_bgr(array: NDArray[Any]) -> Image:
-    """A uint8 (h, w) grey, (h, w, 4) BGRA or (h, w, 3) BGR array as BGR; alpha is dropped."""
-    if array.ndim == 2:
+    """A uint8 grey (h, w) or (h, w, 1), BGRA or BGR array as BGR; alpha is dropped."""
+    if array.ndim == 2 or array.shape[2] == 1:
         return cv2.cvtColor(array, cv2.COLOR_GRAY2BGR)
     return cv2.cvtColor(array, cv2.COLOR_BGRA2BGR) if array.shape[2] == 4 else array

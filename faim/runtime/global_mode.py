@@ -13,12 +13,12 @@ from faim.data.transforms import LetterboxGeometry
 from faim.errors import FaimError
 from faim.runtime.frames import Frame, FrameSource, Image
 from faim.runtime.post import ScoredStore, WholeVideoPost
-from faim.runtime.results import FrameResult, Proposed
+from faim.runtime.results import Proposed, TensorResult
 from faim.runtime.scene_cut import is_scene_cut, thumbnail
 from faim.runtime.steps import detections_of, frame_groups
 from faim.runtime.store import DetectionStore, ProposalStore
 from faim.runtime.whole_video import ShotwisePost
-from faim.structures import Detections, Proposals
+from faim.structures import Proposals
 
 if TYPE_CHECKING:
     from faim.runtime.pipeline import Detector
@@ -50,7 +50,7 @@ class Watcher:
 
 def run_global(
     detector: Detector, source: FrameSource, images: bool, on_frame: Callable[[], None]
-) -> Iterator[FrameResult[Detections]]:
+) -> Iterator[TensorResult]:
     """See `Detector.run`. No frame goes through the base detector twice.
 
     What is kept of a frame is its proposals, in memory up to a limit and in a temporary file beyond
@@ -96,11 +96,11 @@ def link(
 
 def results(
     source: FrameSource, seen: list[Seen], found: DetectionStore, images: bool
-) -> Iterator[FrameResult[Detections]]:
+) -> Iterator[TensorResult]:
     """The frames, with their pixels where `images`, and their detections."""
     frames = _read_again(source, seen) if images else (item.frame for item in seen)
     for index, frame in enumerate(frames):
-        yield FrameResult(frame, found[index])
+        yield TensorResult(frame, found[index])
 
 
 def _refine_groups(

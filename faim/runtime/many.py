@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
-import supervision as sv
 import torch
 from loguru import logger
 
@@ -15,7 +14,7 @@ from faim.errors import FaimError
 from faim.runtime.decode_ahead import DecodeAhead
 from faim.runtime.frames import Frame, FrameSource
 from faim.runtime.pipeline import Detector
-from faim.runtime.results import FrameResult, to_supervision
+from faim.runtime.results import FrameResult, TensorResult, to_result
 from faim.runtime.sources import check_limit
 from faim.structures import Detections
 
@@ -26,7 +25,7 @@ def stream_many(
     *,
     limit: int | None = None,
     on_frame: Callable[[int], None] = lambda number: None,
-) -> Iterator[tuple[int, FrameResult[sv.Detections]]]:
+) -> Iterator[tuple[int, FrameResult]]:
     """The frames of several sources with their detections, each source a stream of its own.
 
     Every source is decoded in a thread of its own. A round takes one frame from each that has one
@@ -48,11 +47,14 @@ def stream_many(
             videos; while iterating, when all sources are done and one of them had failed.
 
     Example:
-        >>> import faim  # doctest: +SKIP
-        >>> from faim.runtime.sources import open_source  # doctest: +SKIP
-        >>> cameras = [open_source(0), open_source("rtsp://10.0.0.7/stream")]  # doctest: +SKIP
-        >>> for camera, result in stream_many(faim.load("yolox_s.pth"), cameras):  # doctest: +SKIP
-        ...     print(camera, result.detections["class_name"])
+        >>> import faim, numpy as np
+        >>> from faim.runtime.sources import open_source
+        >>> clips = [[np.full((64, 96, 3), grey, np.uint8)] for grey in (0, 114)]
+        >>> sources = [open_source(clip) for clip in clips]  # or cameras, files, URLs
+        >>> for number, result in stream_many(faim.load(), sources):
+        ...     print(number, result.index, result.labels)
+        0 0 []
+        1 0 []
     """
     check_limit(limit)
     detector.check_mode("stream")
@@ -68,7 +70,7 @@ def _rounds(
     readers: list[DecodeAhead],
     limit: int | None,
     on_frame: Callable[[int], None],
-) -> Iterator[tuple[int, FrameResult[sv.Detections]]]:
+) -> Iterator[tuple[int, FrameResult]]:
     changed = threading.Condition()
     states = [detector.new_state() for _ in readers]
     failures: list[FaimError] = []
@@ -83,14 +85,14 @@ def _rounds(
             turn = [number for number in running if readers[number].ready]
             frames = _next_frames(turn, running, failures)
             numbers = list(frames)
-            found = detector.step_many(
+            found = detector.advance(
                 [frames[k].image for k in numbers], [states[k] for k in numbers]
             )
             for number, detections in zip(numbers, found, strict=True):
                 on_frame(number)
-                detections = _numbered(detections, number, len(readers))
-                shown = to_supervision(detections, detector.class_names)
-                yield number, FrameResult(frames[number], shown)
+                numbered = _numbered(detections, number, len(readers))
+                result = TensorResult(frames[number], numbered)
+                yield number, to_result(result, detector.class_names, readers[number].name)
                 given[number] += 1
                 if given[number] == limit:
                     del running[number]

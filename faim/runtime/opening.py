@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from numpy.typing import NDArray
+import cv2
 
 from faim.errors import FaimError
 from faim.runtime.decode_ahead import JOIN_SECONDS, DecodeAhead
 from faim.runtime.excerpt import WHOLE, Span
 from faim.runtime.frames import Frame, FrameSource, SourceBase
+from faim.runtime.given import open_given
+from faim.runtime.images import ImageSource
 from faim.runtime.interrupt import interrupted_by
+from faim.runtime.pixels import ChannelOrder, Picture
 from faim.runtime.sources import is_live, open_source
 from faim.runtime.stream import masked
 
 Mode = Literal["stream", "global", "frame"]
-Source: TypeAlias = str | int | Path | Sequence[NDArray[Any]] | FrameSource
+#: What `open_source` takes.
+Source: TypeAlias = str | int | Path | Picture | Iterable[Any] | cv2.VideoCapture | FrameSource
 
 
 def no_end(source: FrameSource, mode: Mode = "global") -> FaimError:
@@ -34,8 +38,12 @@ def no_end(source: FrameSource, mode: Mode = "global") -> FaimError:
     )
 
 
-def open_ahead(source: Source, span: Span = WHOLE) -> FrameSource:
-    """The span of what `open_source` opens, decoded ahead by a thread; a `FrameSource` as it is.
+def open_ahead(
+    source: Source, span: Span = WHOLE, channel_order: ChannelOrder | None = None
+) -> FrameSource:
+    """The span of what `open_source` opens; what has to be decoded is, ahead, by a thread.
+
+    A `FrameSource` comes back as it is, and what a program hands over is read where it asks.
 
     Raises:
         FaimError: it cannot be opened, or is live and has no such span.
@@ -43,7 +51,14 @@ def open_ahead(source: Source, span: Span = WHOLE) -> FrameSource:
     if isinstance(source, FrameSource):
         span.check(source)
         return span.of(source)
-    [opened] = open_all([source], lambda each: span.of(open_source(each)))
+    given = open_given(source, channel_order=channel_order)
+    if given is None:
+        [opened] = open_all([source], lambda each: span.of(open_source(each)))
+    elif isinstance(given, ImageSource):
+        opened = DecodeAhead(span.of(given))
+    else:
+        span.check(given)
+        return span.of(given)
     try:
         span.check(opened)
     except FaimError:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Any, get_args
+from typing import Any, Self, get_args
 
-import supervision as sv
 import torch
 from loguru import logger
 from torch import Tensor
@@ -21,17 +21,18 @@ from faim.models.postprocess import detections_of
 from faim.postprocess.causal import CausalState
 from faim.postprocess.pairs import PairModel
 from faim.runtime.backends.sharing import check_not_forked
-from faim.runtime.checks import check_batch, check_size, resolve_device
+from faim.runtime.calls import Calls
+from faim.runtime.checks import check_batch, check_score, check_size, resolve_device
 from faim.runtime.choices import ModeName, PostName
 from faim.runtime.class_choice import Classes, class_ids_of
-from faim.runtime.excerpt import Span
 from faim.runtime.frame_mode import run_frames, run_frames_linked
 from faim.runtime.frames import Frame, FrameSource, Image
+from faim.runtime.given import read_twice
 from faim.runtime.global_mode import run_global
 from faim.runtime.known_things import knows_patterns_alone, patterns_alone
 from faim.runtime.memory import PolicyName, StreamState, make_policy
 from faim.runtime.modes import resolve_mode
-from faim.runtime.opening import Mode, Source, no_end, open_ahead
+from faim.runtime.opening import Mode, no_end
 from faim.runtime.post import (
     CausalPost,
     WholeVideoPost,
@@ -41,10 +42,9 @@ from faim.runtime.post import (
     what_joins,
 )
 from faim.runtime.region import make_region
-from faim.runtime.results import FrameResult, Proposed, to_supervision
+from faim.runtime.results import Proposed, TensorResult
 from faim.runtime.scene_cut import is_scene_cut, thumbnail
 from faim.runtime.selection import Selection
-from faim.runtime.sources import FirstFrames, check_limit
 from faim.runtime.steps import Sampling, check_sampling, to_detections, to_scored_boxes
 from faim.runtime.whole_video import whole_video_aggregator, whole_video_post
 from faim.structures import BankEntry, Detections, Proposals, ScoredBoxes, TensorRecord
@@ -53,7 +53,7 @@ from faim.structures import BankEntry, Detections, Proposals, ScoredBoxes, Tenso
 DISPLAY_THRESHOLD = 0.3
 
 
-class Detector:
+class Detector(Calls):
     """A model made ready for images and video: what `faim.load` returns.
 
     It holds no state of any video and may serve several, in turn or in threads at once. Pickled or
@@ -115,8 +115,6 @@ class Detector:
         roi: object = None,
     ) -> None:
         """See the class."""
-        if not (isinstance(score_threshold, (int, float)) and 0.0 <= score_threshold <= 1.0):
-            raise FaimError(f"conf: {score_threshold!r} given; expected a number from 0 to 1")
         check_not_forked()
         check_sampling(sampling, seed)
         check_batch(batch_size)
@@ -129,7 +127,7 @@ class Detector:
             max_det=max_det,
         )
         self.size = check_size(self.config.test_size if size is None else size)
-        self.score_threshold = score_threshold
+        self.score_threshold = check_score(score_threshold)
         self.batch_size = batch_size
         self.sampling, self.seed = sampling, seed
         self.bank_frames = self.config.test_frames - 1 if bank_frames is None else bank_frames
@@ -194,88 +192,23 @@ class Detector:
         """Names in the order of the class ids."""
         return self.config.class_names
 
-    def predict(
+    def _with(
         self,
-        frames: Source,
-        mode: ModeName = "global",
         *,
-        stride: int = 1,
-        start: str | float | None = None,
-        end: str | float | None = None,
-        limit: int | None = None,
-    ) -> list[sv.Detections]:
-        """Detections of every frame of a whole video.
-
-        Args:
-            frames: uint8 BGR arrays, or anything that `open_source` takes.
-            mode: "global" lets every frame learn from the whole video, "stream" from its past
-                alone, "frame" from nothing but itself; "auto" is "stream" for a live source (or
-                with post "causal"), and "global" for anything else.
-            stride, start, end, limit: which frames are looked at, see `stream`.
-
-        Returns:
-            One `supervision.Detections` a frame looked at, in order; boxes in its pixels, names in
-            `data["class_name"]`.
-
-        Raises:
-            FaimError: a source or mode that is none.
-
-        Example:
-            >>> import faim  # doctest: +SKIP
-            >>> detector = faim.load("faim_s.safetensors")  # doctest: +SKIP
-            >>> detector.predict("video.mp4")[0]["class_name"]  # doctest: +SKIP
-            array(['dog'], dtype='<U3')
-        """
-        results = self.stream(
-            frames, mode, images=False, stride=stride, start=start, end=end, limit=limit
-        )
-        return [result.detections for result in results]
-
-    def stream(
-        self,
-        source: Source,
-        mode: ModeName = "stream",
-        *,
-        images: bool = True,
-        on_frame: Callable[[], None] = lambda: None,
-        stride: int = 1,
-        start: str | float | None = None,
-        end: str | float | None = None,
-        limit: int | None = None,
-    ) -> Iterator[FrameResult[sv.Detections]]:
-        """Frames with their detections, one by one, as soon as they are known.
-
-        Args:
-            source: anything that `open_source` takes, which is then decoded ahead in a thread of
-                its own; a `FrameSource` is read as it is. It is closed at the end.
-            mode: as in `predict`; "global" gives its first result after it has seen all frames.
-            images: whether the results need pixels. Global mode keeps none and reads the source a
-                second time for them; with False its frames come as `Frame.without_pixels`.
-            on_frame: called whenever a frame has passed the base detector, for progress.
-            stride: look at every so many-th frame; all keep the numbers and times of the source.
-            start, end: times in the source, in seconds or as "H:MM:SS.5", from which on and before
-                which frames are looked at; not of a live source.
-            limit: most frames looked at.
-
-        Raises:
-            FaimError: at once for a source, mode, stride, time or limit that is none, or "global",
-                a start or an end on a live source; while iterating when the source fails, or has
-                no frame from `start` to `end`.
-        """
-        check_limit(limit)
-        opened = open_ahead(source, Span.parse(stride, start, end))
-        if limit is not None:
-            opened = FirstFrames(opened, limit)
-        self.warn_of_patterns()
-        return self._publish(opened, self.run(opened, mode, images=images, on_frame=on_frame))
-
-    def _publish(
-        self, source: FrameSource, results: Iterator[FrameResult[Detections]]
-    ) -> Iterator[FrameResult[sv.Detections]]:
-        with source:
-            for result in results:
-                found = to_supervision(result.detections, self.class_names)
-                yield FrameResult(result.frame, found)
+        score_threshold: float | None = None,
+        post: PostName | None = None,
+        class_ids: tuple[int, ...] | None = None,
+    ) -> Self:
+        """See `Calls`."""
+        other = copy.copy(self)
+        if class_ids is not None:
+            other.selection = replace(self.selection, class_ids=class_ids)
+        if score_threshold is not None:
+            other.score_threshold = score_threshold
+        if post is not None:
+            other.post_name, other.post = post, make_post(post, None, self.aggregation)
+            other._set_aggregators()
+        return other
 
     def run(
         self,
@@ -284,27 +217,25 @@ class Detector:
         *,
         images: bool = True,
         on_frame: Callable[[], None] = lambda: None,
-    ) -> Iterator[FrameResult[Detections]]:
-        """`stream` with tensors instead of `supervision.Detections`, on an open source.
-
-        The source is not closed; arguments and errors are those of `stream`.
-        """
+    ) -> Iterator[TensorResult]:
+        """See `Calls`."""
         mode = resolve_mode(mode, source.live, self.post_name)
         self.check_mode(mode)
         if mode == "stream":
             return self._run_stream(source, on_frame)
         return map(self._selected, self._run_batches(source, mode, images, on_frame))
 
-    def _selected(self, result: FrameResult[Detections]) -> FrameResult[Detections]:
+    def _selected(self, result: TensorResult) -> TensorResult:
         size = result.frame.image.shape[:2]
         return replace(result, detections=self.selection.of(result.detections, size))
 
     def _run_batches(
         self, source: FrameSource, mode: Mode, images: bool, on_frame: Callable[[], None]
-    ) -> Iterator[FrameResult[Detections]]:
+    ) -> Iterator[TensorResult]:
         post = self._whole_post_in(mode)
         if mode == "frame" and post is None:
             return run_frames(self, source, on_frame)
+        source = read_twice(source, images)
         if source.live:
             raise no_end(source, mode)
         if post is not None and self.aggregation_in(mode) == "none":
@@ -324,29 +255,11 @@ class Detector:
         self._warned = True
 
     def new_state(self) -> StreamState:
-        """The state of a stream that has not begun."""
+        """See `Calls`."""
         return StreamState.empty(self.bank_frames, self.bank_policy, self.fingerprint)
 
-    def step(self, image: Image, state: StreamState) -> Detections:
-        """One frame of a stream; changes `state`, and only on success.
-
-        Args:
-            image: (h, w, 3) uint8 BGR.
-            state: from `new_state`, and then the same object for every frame of this stream.
-
-        Returns:
-            Detections in pixels of `image`.
-
-        Raises:
-            FaimError: the state is that of another model.
-        """
-        return self.step_many([image], [state])[0]
-
-    def step_many(self, images: Sequence[Image], states: Sequence[StreamState]) -> list[Detections]:
-        """`step` for one frame of each of several streams, through the base detector together.
-
-        A state changes only once the detections of its frame are known.
-        """
+    def advance(self, images: Sequence[Image], states: Sequence[StreamState]) -> list[Detections]:
+        """See `Calls`."""
         self.check_mode("stream")
         items = self._propose([Frame(0, 0.0, image) for image in images]) if images else []
         return [
@@ -395,12 +308,12 @@ class Detector:
 
     def _run_stream(
         self, source: FrameSource, on_frame: Callable[[], None]
-    ) -> Iterator[FrameResult[Detections]]:
+    ) -> Iterator[TensorResult]:
         state = self.new_state()
         for frame in source:
-            detections = self.step(frame.image, state)
+            [detections] = self.advance([frame.image], [state])
             on_frame()
-            yield FrameResult(frame, detections)
+            yield TensorResult(frame, detections)
 
     def propose_all(self, source: FrameSource) -> Iterator[Proposed]:
         """Every frame of an open source after the part that looks at it alone."""

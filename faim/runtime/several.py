@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
-import supervision as sv
 from loguru import logger
 
 from faim.errors import FaimError
@@ -65,7 +64,7 @@ def run_sources(
     images: bool = True,
     on_frame: Callable[[int], None] = lambda number: None,
     on_end: Callable[[int], None] = lambda number: None,
-) -> Iterator[tuple[int, FrameResult[sv.Detections]]]:
+) -> Iterator[tuple[int, FrameResult]]:
     """The frames of one source or several with their detections, in one mode.
 
     Streams run at the same time (see `stream_many`): all of them where one is live, else up to
@@ -94,7 +93,7 @@ def run_sources(
         if source.live and mode == "global":
             raise no_end(source, mode)
 
-    def run_group(group: list[int]) -> Iterator[tuple[int, FrameResult[sv.Detections]]]:
+    def run_group(group: list[int]) -> Iterator[tuple[int, FrameResult]]:
         if len(group) > 1:
             together = [sources[number] for number in group]
             found = stream_many(
@@ -126,9 +125,9 @@ def _groups(sources: Sequence[DecodeAhead], mode: Mode) -> Iterator[list[int]]:
 
 def _in_turn(
     groups: Sequence[list[int]],
-    run_group: Callable[[list[int]], Iterator[tuple[int, FrameResult[sv.Detections]]]],
+    run_group: Callable[[list[int]], Iterator[tuple[int, FrameResult]]],
     on_end: Callable[[int], None],
-) -> Iterator[tuple[int, FrameResult[sv.Detections]]]:
+) -> Iterator[tuple[int, FrameResult]]:
     failure: FaimError | None = None
     for group in groups:
         try:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 import cv2
-import supervision as sv
 
 from faim.errors import FaimError
 from faim.files import is_special
@@ -23,7 +22,7 @@ from faim.runtime.results import FrameResult
 from faim.terminal import lead_nowhere, raise_failure
 from faim.text import printable
 
-Result: TypeAlias = FrameResult[sv.Detections]
+Result: TypeAlias = FrameResult
 
 
 class StopRun(Exception):  # noqa: N818 - not an error: somebody has seen enough
@@ -112,9 +111,9 @@ class JsonLinesSink:
         """See `Sink`."""
         record = to_record(result)
         if self._file is not None:
-            self._file.append(_to_line(record, "utf-8"))
+            self._file.append(to_line(record, "utf-8"))
             return
-        line = _to_line(record, sys.stdout.encoding or "utf-8")
+        line = to_line(record, sys.stdout.encoding or "utf-8")
         now(lambda: sys.stdout.write(line))
 
     def close(self) -> None:
@@ -123,8 +122,8 @@ class JsonLinesSink:
             self._file.close()
 
 
-def _to_line(record: dict[str, Any], encoding: str) -> str:
-    """The JSON of a record; names that the encoding cannot carry are written in escapes."""
+def to_line(record: dict[str, Any], encoding: str) -> str:
+    """A record as a line of JSON; names that the encoding cannot carry are written in escapes."""
     line = json.dumps(record, ensure_ascii=False)
     try:
         line.encode(encoding)

@@ -5,20 +5,18 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from faim.errors import FaimError
 from faim.pictures.files import IMAGE_EXTENSIONS, images_in, is_image_name, natural_key
 from faim.reading import is_whole
 from faim.runtime.camera import CameraSource
-from faim.runtime.frames import Frame, FrameSource, SourceBase, to_bgr
+from faim.runtime.frames import Frame, FrameSource, SourceBase
+from faim.runtime.given import ArraySource, open_given
 from faim.runtime.images import IMAGE_FPS, AnimationSource, ImageSource, open_image
+from faim.runtime.pixels import ChannelOrder
 from faim.runtime.source_list import mixed, videos_in
 
 __all__ = [
@@ -38,32 +36,6 @@ __all__ = [
 LONGEST_NAME = 200
 #: What is the number of a camera.
 _CAMERA = re.compile(r"[0-9]+")
-
-
-class ArraySource(SourceBase):
-    """Frames that are in memory already.
-
-    Args:
-        frames: uint8 arrays, (h, w, 3) BGR, (h, w, 4) BGRA or (h, w) grey.
-        fps: the clock given to them.
-
-    Raises:
-        FaimError: an element that is no such array; the message has its place.
-    """
-
-    def __init__(self, frames: Sequence[NDArray[Any]], fps: float = IMAGE_FPS) -> None:
-        """See the class."""
-        self.name = f"{len(frames)} arrays"
-        self.fps = fps
-        self.frame_count: int | None = len(frames)
-        for index, frame in enumerate(frames):
-            _check_array(frame, index)
-        self._frames = frames
-
-    def __iter__(self) -> Iterator[Frame]:
-        """Frames from the first."""
-        for index, frame in enumerate(self._frames):
-            yield Frame(index, index / self.fps, to_bgr(frame))
 
 
 class FirstFrames(SourceBase):
@@ -95,7 +67,7 @@ def check_limit(limit: int | None) -> None:
 
 
 def open_source(
-    source: str | int | Path | Sequence[NDArray[Any]] | FrameSource, *, fps: float = IMAGE_FPS
+    source: object, *, fps: float = IMAGE_FPS, channel_order: ChannelOrder | None = None
 ) -> FrameSource:
     """Whatever a person may name, as a `FrameSource`.
 
@@ -104,10 +76,14 @@ def open_source(
             are shown in turn; a folder of images, taken in natural order (`2` before `10`), hidden
             files left out, or of one video; a quoted glob of the same; the number of
             a camera, as int or digits (write `./0` for a folder of that name); an http(s), rtsp,
-            rtmp, udp or tcp URL; a named pipe, or "-" for the standard input; a sequence of uint8
-            arrays (BGR, BGRA or grey); or a `FrameSource`, which comes back as it is. A camera or
-            endless stream that is lost is tried again, see `LiveSource`.
+            rtmp, udp or tcp URL; a named pipe, or "-" for the standard input; one array, tensor or
+            PIL image, a list of them or of paths of images, or a batch of arrays or tensors
+            (n, ...), see `to_image`; a generator of such, see `IteratorSource`; each picture may
+            stand in a pair with its time, `(seconds, picture)`; an open `cv2.VideoCapture`; or a
+            `FrameSource`, which comes back as it is. A camera or endless stream that is lost is
+            tried again, see `LiveSource`.
         fps: frames a second of images and arrays.
+        channel_order: of arrays ("bgr" by default) and tensors ("rgb" by default).
 
     Raises:
         FaimError: there is nothing there, or it is no such thing.
@@ -124,13 +100,11 @@ def open_source(
         return CameraSource(source)
     if isinstance(source, (str, Path)):
         return _open_named(str(source), fps)
-    if isinstance(source, np.ndarray) and source.ndim == 4:
-        return ArraySource(list(source), fps)
-    if isinstance(source, Sequence) and not isinstance(source, (str, bytes, bytearray)):
-        return ArraySource(source, fps)
+    if (given := open_given(source, fps, channel_order)) is not None:
+        return given
     raise FaimError(
-        f"source: got {type(source).__name__}; expected a path, a glob, a camera number, a URL or "
-        "a sequence of uint8 (h, w, 3) arrays"
+        f"source: got {type(source).__name__}; expected a path, a glob, a camera number, a URL, "
+        "uint8 (h, w, 3) arrays, tensors, PIL images, or a generator or list of such"
     )
 
 
@@ -207,16 +181,3 @@ def _open_glob(pattern: str, fps: float) -> FrameSource:
         f"{pattern}: matches {len(files)} files and no image; expected images "
         f"({', '.join(IMAGE_EXTENSIONS)}) or exactly one video"
     )
-
-
-def _check_array(array: object, index: int) -> None:
-    if not isinstance(array, np.ndarray):
-        raise FaimError(
-            f"frame {index}: got {type(array).__name__}; expected a uint8 (h, w, 3) array"
-        )
-    fits = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
-    if array.dtype != np.uint8 or not fits or array.size == 0:
-        raise FaimError(
-            f"frame {index}: got a {array.dtype} array of shape {array.shape}; expected uint8, "
-            "(h, w, 3) BGR, (h, w, 4) BGRA or (h, w) grey"
-        )

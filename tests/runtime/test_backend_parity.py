@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import supervision as sv
 import torch
 from torchvision.ops import box_iou
 
@@ -17,6 +16,7 @@ from faim.data.synth import generate
 from faim.runtime.choices import BackendName, Precision
 from faim.runtime.frames import Image
 from faim.runtime.pipeline import Mode
+from faim.runtime.results import FrameResult
 from faim.runtime.sources import open_source
 from faim.weights import default_weights
 
@@ -79,7 +79,7 @@ def synthetic_frames(tmp_path_factory: pytest.TempPathFactory) -> list[Image]:
     return [read_frame(record) for record in CocoVid(path).frames]
 
 
-def differences(reference: sv.Detections, found: sv.Detections) -> list[tuple[float, float]]:
+def differences(reference: FrameResult, found: FrameResult) -> list[tuple[float, float]]:
     """Of every reference detection, how far its counterpart's sides and score are off."""
     pairs = []
     for box, score, label in zip(
@@ -119,7 +119,7 @@ def test_same_detections_as_torch(
     # What is just above the threshold in one may be just below it in the other.
     low = SHOWN - score
 
-    def detect(backend: BackendName, precision: Precision) -> list[sv.Detections]:
+    def detect(backend: BackendName, precision: Precision) -> list[FrameResult]:
         # Tubelets would carry one frame's rounding on to the next ones.
         detector = faim.load(weights, backend=backend, precision=precision, conf=low, post="none")
         return detector.predict(frames, mode)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pytest
-import supervision as sv
 from live_helpers import recorded_warnings
 from runtime_helpers import FakeModel, flat_frames
 from torch import Tensor
@@ -89,9 +88,9 @@ def clip(seed: int, count: int, size: tuple[int, int] = (40, 56)) -> list[np.nda
 
 
 def by_source(
-    results: Iterator[tuple[int, FrameResult[sv.Detections]]],
-) -> dict[int, list[FrameResult[sv.Detections]]]:
-    found: dict[int, list[FrameResult[sv.Detections]]] = {}
+    results: Iterator[tuple[int, FrameResult]],
+) -> dict[int, list[FrameResult]]:
+    found: dict[int, list[FrameResult]] = {}
     for number, result in results:
         found.setdefault(number, []).append(result)
     return found

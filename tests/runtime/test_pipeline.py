@@ -13,12 +13,13 @@ from runtime_helpers import FakeModel, flat_frames, write_lossless
 from faim.errors import FaimError
 from faim.runtime.decode_ahead import DecodeAhead
 from faim.runtime.pipeline import Detector, check_size, resolve_device
+from faim.runtime.results import FrameResult
 from faim.runtime.sources import ArraySource, Frame, open_source
 
 LEVELS = (51, 102, 153, 204, 255, 0, 51)  # 0.2, 0.4, 0.6, 0.8, 1.0, 0.0, 0.2 of 255
 
 
-def scores(found: list[sv.Detections]) -> list[float]:
+def scores(found: list[FrameResult]) -> list[float]:
     """The first class's score of the one box in each frame."""
     return [float(one.confidence[one.class_id == 0][0]) for one in found]
 
@@ -173,8 +174,9 @@ def test_boxes_come_back_in_pixels_of_each_frame(detector: Detector) -> None:
     np.testing.assert_allclose(flat.xyxy[0], [8, 16, 40, 32])
 
 
-def test_results_are_supervision_detections_with_names(model: FakeModel) -> None:
+def test_results_hold_supervision_detections_with_names(model: FakeModel) -> None:
     [found] = Detector(model, score_threshold=0.3).predict(flat_frames(204), mode="frame")
+    assert isinstance(found.detections, sv.Detections)
     assert found.data["class_name"].tolist() == ["dog"]  # class 1 scores 0, padding never counts
     assert found.class_id.tolist() == [0]
     [nothing] = Detector(model, score_threshold=0.3).predict(flat_frames(20), mode="frame")
@@ -189,7 +191,7 @@ def test_states_are_independent_copyable_and_forgettable(
 ) -> None:
     def score(level: int, state: object) -> float:
         found = detector.step(flat_frames(level)[0], state)  # type: ignore[arg-type]
-        return float(found.scores[found.class_ids == 0][0])
+        return float(found.confidence[found.class_id == 0][0])
 
     state, elsewhere = detector.new_state(), detector.new_state()
     assert score(51, state) == pytest.approx(0.2)

@@ -92,7 +92,7 @@ def test_streams_step_together(model: FakeModel, detector: Detector) -> None:
     assert detector.step_many([], []) == []
     for levels in ((51, 204), (102, 0)):
         found = detector.step_many(flat_frames(*levels), states)
-    assert [float(one.scores[one.class_ids == 0][0]) for one in found] == pytest.approx([0.3, 0.4])
+    assert [float(one.confidence[0]) for one in found] == pytest.approx([0.3, 0.4])
     assert model.batches == [2, 2]
     assert [state.frames_seen for state in states] == [2, 2]
 

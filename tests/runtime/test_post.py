@@ -8,7 +8,6 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
-import supervision as sv
 import torch
 from runtime_helpers import FakeModel, MeanBrightness, flat_frames, write_video
 from safetensors import safe_open
@@ -28,6 +27,7 @@ from faim.runtime.opening import Mode
 from faim.runtime.pipeline import Detector
 from faim.runtime.post import CausalPost, ScoredStore, WholeVideoPost
 from faim.runtime.predict import PredictOptions, run_predict
+from faim.runtime.results import FrameResult
 from faim.runtime.sources import ArraySource
 from faim.structures import Proposals, ScoredBoxes
 
@@ -39,7 +39,7 @@ def detector(post: Any, **options: Any) -> Detector:
     return Detector(FakeModel(), post=post, **options)  # type: ignore[arg-type]
 
 
-def scores(found: list[sv.Detections]) -> list[float]:
+def scores(found: list[FrameResult]) -> list[float]:
     return [float(one.confidence[0]) for one in found]
 
 
@@ -179,7 +179,7 @@ def test_auto_is_causal_in_the_place_of_affinity(aggregation: Any) -> None:
     if aggregation is Affinity:
         state = made.new_state()
         found = [made.step(frame, state) for frame in frames]
-        assert found[1].scores.tolist() == pytest.approx([mean(1, 0.2)], abs=1e-6)
+        assert found[1].confidence.tolist() == pytest.approx([mean(1, 0.2)], abs=1e-6)
         assert len(state.bank) == 0
     assert [len(made.predict(frames, mode)) for mode in ("frame", "global")] == [2, 2]
     asked = Detector(model, post="none", score_threshold=0.0, scene_cuts=False)  # type: ignore[arg-type]
@@ -198,10 +198,10 @@ def test_causal_streams_are_independent_and_resume(tmp_path: Path) -> None:
     first.save(tmp_path / "state")
     loaded, after = StreamState.load(tmp_path / "state"), mean(1, 0.2)
     for state, score in ((first, after), (second, shown(0.2)), (branch, after), (loaded, after)):
-        assert running.step(dark, state).scores.tolist() == pytest.approx([score], abs=1e-6)
+        assert running.step(dark, state).confidence.tolist() == pytest.approx([score], abs=1e-6)
     first.reset()
     assert first.post is None
-    assert running.step(dark, first).scores.tolist() == pytest.approx([UNSURE])
+    assert running.step(dark, first).confidence.tolist() == pytest.approx([UNSURE])
     assert branch.post is not None
     for name, value in vars(branch.post).items():
         np.testing.assert_array_equal(getattr(loaded.post, name), value)
@@ -218,9 +218,9 @@ def test_causal_begins_anew_at_a_cut() -> None:
 
 def test_causal_serves_several_sources() -> None:
     sources = [ArraySource(flat_frames(255, 51)), ArraySource(flat_frames(51, 153))]
-    found: dict[int, list[sv.Detections]] = {0: [], 1: []}
+    found: dict[int, list[FrameResult]] = {0: [], 1: []}
     for number, result in stream_many(detector("causal"), sources):
-        found[number].append(result.detections)
+        found[number].append(result)
     assert scores(found[0]) == pytest.approx([1, mean(1, 0.2)], abs=1e-6)
     assert scores(found[1]) == pytest.approx([UNSURE, mean(0.2, 0.6)], abs=1e-6)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib.util
+import multiprocessing
 import os
 import pickle
 import signal
@@ -115,6 +116,15 @@ def test_pickled_and_copied_detectors_find_the_same(detector: Detector) -> None:
         assert other.backend == detector.backend
         assert other.model.runner is not detector.model.runner
         assert found(other, clip) == expected
+
+
+def test_a_spawned_process_gets_a_detector_and_gives_results(checkpoint: Path) -> None:
+    detector = faim.load(checkpoint, backend="torch", device="cpu", conf=0.0, post="none")
+    clip = clips()[0]
+    expected = [result.to_json() for result in detector.predict(clip, "stream")]
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        results = pool.apply_async(detector.predict, (clip, "stream")).get(timeout=120)
+    assert [result.to_json() for result in results] == expected
 
 
 def test_a_model_in_memory_cannot_be_sent(checkpoint: Path) -> None:

@@ -40,7 +40,7 @@ def found(*boxes: tuple[float, ...], class_id: int = 0, score: float = 0.91237) 
     )
 
 
-def result(index: int, image: np.ndarray, *boxes: tuple[float, ...]) -> FrameResult[sv.Detections]:
+def result(index: int, image: np.ndarray, *boxes: tuple[float, ...]) -> FrameResult:
     return FrameResult(Frame(index, index / 25, image), found(*boxes))
 
 
