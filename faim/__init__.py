@@ -2,7 +2,7 @@
 
 Example:
     >>> import faim  # doctest: +SKIP
-    >>> detector = faim.load("yolox_nano_coco.pth")  # doctest: +SKIP
+    >>> detector = faim.load("yolox_nano")  # doctest: +SKIP
     >>> for result in detector.stream("video.mp4"):  # doctest: +SKIP
     ...     print(result.frame.index, result.detections["class_name"])
 """
@@ -46,11 +46,12 @@ def load(
     post: Literal["auto", "none", "repp", "causal"] = "auto",
     post_model: str | Path | None = None,
 ) -> Detector:
-    """A detector from a file of weights, or from a folder that `faim export` wrote.
+    """A detector from a file or name of weights, or from a folder that `faim export` wrote.
 
     Args:
         weights: a faim checkpoint (.safetensors), a plain YOLOX .pth, which then aggregates
-            without training, or a folder of exported files.
+            without training, a folder of exported files, or a name that `faim weights` lists, such
+            as "yolox_s", whose file is fetched once. What exists as a path is a path.
         aggregate: how frames help each other; "auto" takes the best that the weights allow.
         size: side, or (height, width), of the network input in pixels, multiples of 32; the
             model's own by default.
@@ -69,7 +70,8 @@ def load(
         post_model: its pair model, a file that `faim repp fit` wrote; the published one by default.
 
     Raises:
-        FaimError: no such file, no such checkpoint, or an option out of its range.
+        FaimError: no such file, no such checkpoint, weights that cannot be fetched, or an option
+            out of its range.
     """
     share_processors()
     # torch and the rest are imported here, so that `import faim` takes no time.

@@ -12,7 +12,7 @@ from faim.wording import counted
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add them to a parser, and `run`."""
-    parser.add_argument("source", type=Path, help="published YOLOX or YOLOV .pth")
+    parser.add_argument("source", type=Path, help="published YOLOX or YOLOV .pth, or its name")
     add_output(parser, "--out", type=path, required=True, help="safetensors file to write")
     parser.add_argument("--classes", help="class names, separated by commas")
     parser.add_argument(

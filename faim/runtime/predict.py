@@ -50,7 +50,7 @@ class PredictOptions:
     Attributes:
         source: what `open_source` takes; or a tuple of that, looked at together, each a stream of
             its own. The number of the source, from 0, is then part of the output files' names.
-        weights: a faim checkpoint, or a YOLOX or YOLOV .pth.
+        weights: what `faim.load` takes.
         mode: "stream", "global" or "frame".
         aggregate: how frames help each other; "auto" takes the best that the weights allow.
         size: side, or (height, width), of the network input; the model's own by default.
