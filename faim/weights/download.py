@@ -86,21 +86,14 @@ def download(release: Release, place: Path, name: str) -> None:
             if place.exists():
                 logger.warning("{}: is not the released file; fetched again", place)
             _Transfer(release, place, name, file).run()
-        _move(part, place, release)
+            if fcntl is None:
+                file.close()  # Windows renames no open file
+            part.replace(place)
     except OSError as error:
         raise FaimError(
             f"{part}: cannot be written ({error.strerror or error}); expected a writable folder "
             f"with space left, or another one in {CACHE_VARIABLE}"
         ) from error
-
-
-def _move(part: Path, place: Path, release: Release) -> None:
-    try:
-        part.replace(place)
-    except FileNotFoundError:
-        # A process that waited has moved it in this moment.
-        if not is_whole(place, release):
-            raise
 
 
 @contextmanager
@@ -113,7 +106,7 @@ def _held(part: Path) -> Iterator[FileIO]:
             try:
                 yield file
             finally:
-                if not os.fstat(file.fileno()).st_size:
+                if not file.closed and not os.fstat(file.fileno()).st_size:
                     part.unlink(missing_ok=True)
             return
 
@@ -151,6 +144,17 @@ class _Transfer:
 
     def run(self) -> None:
         """Have the whole file."""
+        try:
+            self._run()
+        except KeyboardInterrupt:
+            if self.have:
+                logger.warning(
+                    f"{self.name}: {megabytes(self.have)} of {megabytes(self.release.size)} "
+                    "have come; the next run goes on from there"
+                )
+            raise
+
+    def _run(self) -> None:
         if self.have > self.release.size:
             self.file.truncate(0)
         resumed = self.have
@@ -180,28 +184,24 @@ class _Transfer:
 
     def _fetch(self) -> None:
         """All that is missing, in as many requests as that takes."""
-        pauses = iter(PAUSES)
+        pauses, most = iter(PAUSES), self.have
         with _progress() as progress:
-            task = progress.add_task(self.name, total=self.release.size)
-            show = lambda: progress.update(task, completed=self.have)  # noqa: E731
-            while (before := self.have) < self.release.size:
+            task = progress.add_task(self.name, total=self.release.size, completed=self.have)
+
+            def show() -> None:
+                progress.update(task, completed=self.have)
+
+            while self.have < self.release.size:
                 try:
                     self._request(show)
                 except _BrokenError as broken:
-                    if self.have > before:
-                        pauses = iter(PAUSES)
+                    if self.have > most:
+                        pauses, most = iter(PAUSES), self.have
                     pause = next(pauses, None)
                     if pause is None:
                         raise self._error(f"cannot be fetched ({broken})") from broken
                     logger.warning("{}: {}; goes on in {:g} s", self.name, broken, pause)
                     time.sleep(pause)
-                except KeyboardInterrupt:
-                    logger.warning(
-                        f"{self.name}: {megabytes(self.have)} of {megabytes(self.release.size)} "
-                        "have come; the next run goes on from there"
-                    )
-                    raise
-            show()
 
     def _request(self, show: Callable[[], None]) -> None:
         """Append what one answer of the server holds.

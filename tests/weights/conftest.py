@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from loguru import logger
 from release_server import CONTENT, ReleaseServer, serving
 
 from faim.weights import download
@@ -40,3 +41,17 @@ def known(release: Release, monkeypatch: pytest.MonkeyPatch) -> KnownWeights:
     known = KnownWeights("YOLOX-S", "80 of COCO", "yolox_s.pth", release)
     monkeypatch.setitem(KNOWN, "yolox_s", known)
     return known
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    return tmp_path / "cache/weights/yolox_s.pth"
+
+
+@pytest.fixture
+def said() -> Iterator[list[str]]:
+    """What is logged."""
+    lines: list[str] = []
+    number = logger.add(lambda line: lines.append(str(line).strip()), format="{message}")
+    yield lines
+    logger.remove(number)
