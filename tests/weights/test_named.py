@@ -156,11 +156,19 @@ def test_names_that_are_near_are_told(given: str, told: str, capsys: pytest.Capt
     assert re.match(rf"faim: {given}: no known weights have this name; expected {told}", err)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["predict", "in.mp4", "--weights", "yolox_s", "--jsonl"],
+        ["convert", "yolox_s", "--out"],
+        ["eval", "-c", "yolox_s", "--data", "a.json", "--json"],
+    ],
+)
 def test_an_output_is_not_the_fetched_file(
-    known: KnownWeights, cache: Path, capsys: pytest.CaptureFixture
+    known: KnownWeights, line: list[str], capsys: pytest.CaptureFixture
 ) -> None:
     place = fetched("yolox_s")
-    assert main(["predict", "in.mp4", "--weights", "yolox_s", "--jsonl", str(place)]) == 2
+    assert main([*line, str(place)]) == 2
     assert capsys.readouterr().err.endswith(
         f"{place}: is what the run reads; expected another output\n"
     )
