@@ -57,11 +57,13 @@ def load(
     roi: object = None,
     batch: int = 8,
 ) -> Detector:
-    """A detector from a file of weights, or from a folder that `faim export` wrote.
+    """A detector from a file or name of weights, or from a folder that `faim export` wrote.
 
     Args:
         weights: a faim checkpoint (.safetensors), a plain YOLOX .pth, which then aggregates
-            without training, or a folder of exported files; the embedded FAIM-Nano by default.
+            without training, a folder of exported files, or a name that `faim weights` lists, such
+            as "yolox_s", whose file is fetched once. What exists as a path is a path. The embedded
+            FAIM-Nano by default.
         aggregate: how frames help each other; "auto" takes the best that the weights allow.
         size: side, or (height, width), of the network input in pixels, multiples of 32; the
             model's own by default.
@@ -89,7 +91,8 @@ def load(
         batch: frames that go through the base detector at once in the modes global and frame.
 
     Raises:
-        FaimError: no such file, no such checkpoint, or an option out of its range.
+        FaimError: no such file, no such checkpoint, weights that cannot be fetched, or an option
+            out of its range.
     """
     share_processors()
     # torch and the rest are imported here, so that `import faim` takes no time.

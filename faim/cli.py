@@ -37,6 +37,7 @@ _COMMANDS = {
     "masks": ("faim.masks.options", "make instance masks from boxes, and score them"),
     "bench": ("faim.bench.options", "time the base detector, streams, global mode"),
     "convert": ("faim.models.convert_options", "convert a public YOLOX or YOLOV checkpoint"),
+    "weights": ("faim.weights.options", "list the weights that have a name, and fetch them"),
     "repp": ("faim.postprocess.options", "learn the pair model of post-processing"),
 }
 

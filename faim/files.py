@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -103,6 +104,12 @@ def _hold(folder: Path, stack: ExitStack, *, wait: bool = True) -> bool:
     except OSError:
         return wait
     return os.fstat(descriptor).st_nlink > 0
+
+
+def sha256_of(path: Path) -> str:
+    """Of a file's content, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def is_special(path: str | Path) -> bool:

@@ -18,6 +18,7 @@ from typing import Any
 
 from faim.errors import FaimError
 from faim.files import is_special
+from faim.weights.named import place_of
 
 try:
     import fcntl
@@ -85,11 +86,11 @@ def read(parsed: argparse.Namespace) -> Iterator[Path]:
 def files_at(value: str | Path, parsed: argparse.Namespace) -> Iterator[Path]:
     """A file or folder, all files in that folder, and the images that an annotation file lists.
 
-    Of `key=value` it is the value that may be there.
+    Of `key=value` it is the value that may be there, of the name of weights their file.
     """
     path = Path(value)
     if not os.path.exists(path) and isinstance(value, str):  # noqa: PTH110 - no error for long names
-        path = Path(value.partition("=")[2] or value)
+        path = place_of(value.partition("=")[2] or value)
     yield path
     for folder, _, names in os.walk(path):
         yield from (Path(folder, name) for name in names)

@@ -11,10 +11,12 @@ import av
 import cv2
 import numpy as np
 import torch
+from loguru import logger
 
 from faim.config import PARTS, YOLOX_SCALES, FaimConfig
 from faim.models.checkpoint import save_checkpoint
 from faim.models.faim import build_model
+from faim.weights.known import KNOWN
 
 _NAME = re.compile(rf"({'|'.join(PARTS)})_({'|'.join(YOLOX_SCALES)})")
 #: ImageNet VID's number of classes, which the published models have.
@@ -33,6 +35,13 @@ def checkpoint_of(weights: str, folder: Path, num_proposals: int | None = None) 
     match = _NAME.fullmatch(weights)
     if match is None or Path(weights).exists():
         return Path(weights)
+    if weights in KNOWN:
+        logger.info(
+            "{}: timed with random weights; for the public ones give the path that `faim weights "
+            "{}` prints",
+            weights,
+            weights,
+        )
     architecture, variant = match.groups()
     small = variant in ("nano", "tiny")
     config = FaimConfig(

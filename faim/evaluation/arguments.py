@@ -20,7 +20,7 @@ from faim.postprocess.options import add_post_options
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add them to a parser, and `run`."""
     parser.add_argument("-f", "--exp-file", type=path, help="experiment file (for its data)")
-    parser.add_argument("-c", "--ckpt", "--weights", dest="weights", help="checkpoint")
+    parser.add_argument("-c", "--ckpt", "--weights", dest="weights", help="checkpoint or name")
     parser.add_argument("--data", type=path, help="CocoVID annotation file")
     parser.add_argument("--mode", choices=("frame", "stream", "global", "all"), default="all")
     add_network_options(parser)

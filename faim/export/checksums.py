@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 
 from faim.errors import FaimError
+from faim.files import sha256_of
 from faim.reading import read_json
 
 #: In every exported folder; those of earlier versions have none, and load unchecked.
@@ -49,9 +49,3 @@ def is_whole(folder: Path) -> bool:
     except (FaimError, OSError):
         return False
     return bool(names)
-
-
-def sha256_of(path: Path) -> str:
-    """Of a file's content, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -107,7 +107,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--ckpt",
         "--weights",
         dest="weights",
-        help="faim checkpoint, YOLOX or YOLOV .pth (default: the embedded FAIM-Nano)",
+        help="faim checkpoint, YOLOX or YOLOV .pth, or a name of faim weights (default: the "
+        "embedded FAIM-Nano)",
     )
     parser.add_argument("--format", choices=get_args(Format), required=True)
     add_output(parser, "--out", type=path, required=True, help="folder to write")

@@ -26,6 +26,7 @@ from faim.state_dicts import (
     read_safetensors,
     shapes_of,
 )
+from faim.weights.named import expected_weights, weights_file
 from faim.wording import counted
 
 Aggregate = Literal["auto", "ticam", "affinity", "none"]
@@ -46,14 +47,16 @@ def save_checkpoint(path: str | Path, model: VideoModel) -> None:
 def load_checkpoint(path: str | Path) -> tuple[FaimConfig, StateDict]:
     """Config and weights of a faim checkpoint, or of a public YOLOX or YOLOV `.pth`.
 
+    The path may also be a name of known weights, which are then fetched; see `weights_file`.
     Nothing is unpickled but tensors. Of a `.pth` architecture and variant are read off the
     weights; its class names are COCO's where it has 80 classes and ImageNet VID's where it has 30.
 
     Raises:
-        FaimError: no such file, no checkpoint of a known kind, or weights that are not finite.
+        FaimError: no such file or name, no checkpoint of a known kind, weights that cannot be
+            fetched or are not finite.
     """
-    path = Path(path)
-    check_is_there(path)
+    given, path = path, weights_file(path)
+    check_is_there(path, expected_weights(given))
     config, state = _read_ours(path) if path.suffix == ".safetensors" else read_public(path)
     check_finite(state, path)
     return config, state

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from faim.arguments import path
 from faim.outputs import add_output
@@ -12,7 +11,7 @@ from faim.wording import counted
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add them to a parser, and `run`."""
-    parser.add_argument("source", type=Path, help="published YOLOX or YOLOV .pth")
+    parser.add_argument("source", help="published YOLOX or YOLOV .pth, or its name")
     add_output(parser, "--out", type=path, required=True, help="safetensors file to write")
     parser.add_argument("--classes", help="class names, separated by commas")
     parser.add_argument(

@@ -62,7 +62,7 @@ class PredictOptions:
     Attributes:
         source: what `open_source` takes; or a tuple of that, see `listed_sources`. Of several
             sources the number of each, from 0, is part of the output files' names.
-        weights: a faim checkpoint, or a YOLOX or YOLOV .pth.
+        weights: what `faim.load` takes.
         mode: "stream", "global" or "frame"; or "auto": "global" for files, and "stream" for all
             where a source is live, where a window is all that is asked for, or with post "causal".
         aggregate: how frames help each other; "auto" takes the best that the weights allow.

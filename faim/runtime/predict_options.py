@@ -30,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--weights",
-        help="faim checkpoint, YOLOX or YOLOV .pth, or exported folder (default: the embedded "
-        "FAIM-Nano)",
+        help="faim checkpoint, YOLOX or YOLOV .pth, exported folder, or a name that faim weights "
+        "lists, such as yolox_s (default: the embedded FAIM-Nano)",
     )
     parser.add_argument(
         "--mode",

@@ -24,7 +24,7 @@ _FIELDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     ),
     (("-d", "--devices"), "devices", "number of devices"),
     (("--num-nodes",), "num_nodes", "number of machines"),
-    (("-c", "--ckpt"), "ckpt", "weights to start from, .safetensors or .pth"),
+    (("-c", "--ckpt"), "ckpt", "weights to start from, .safetensors, .pth or a name"),
     (("-n", "-expn", "--experiment-name"), "name", "name of the output folder"),
     (("--data",), "train_ann", "CocoVID annotation file of the training data"),
     (("--val",), "val_ann", "CocoVID annotation file to evaluate after every epoch"),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from torch import nn
 
 from faim.errors import FaimError
 from faim.masks.video.config import BoxVosConfig
 from faim.masks.video.network import BoxVos
 from faim.state_dicts import StateDict, load_weights, read_weights
+from faim.weights.named import weights_file
 
 #: Where a backbone's weights may lie in a checkpoint: a classifier of torchvision, a detector of
 #: its, a detector of YOLOX, one of ours.
@@ -24,8 +23,8 @@ def load_backbone(model: BoxVos, source: str) -> None:
     Args:
         model: its backbone gets the weights.
         source: a `.pth` or `.safetensors` of a classifier or detector with this backbone: of
-            torchvision (ResNet, MobileNetV3, Mask R-CNN), or YOLOX; or "coco-maskrcnn", which
-            lets torchvision download the paper's.
+            torchvision (ResNet, MobileNetV3, Mask R-CNN), or YOLOX; a name of known weights; or
+            "coco-maskrcnn", which lets torchvision download the paper's.
 
     Raises:
         FaimError: no such file, or no such backbone in it; the download fails.
@@ -33,7 +32,7 @@ def load_backbone(model: BoxVos, source: str) -> None:
     state = (
         _mask_rcnn(model.config)
         if source == MASK_RCNN
-        else read_weights(Path(source), "a checkpoint of tensors")
+        else read_weights(weights_file(source), "a checkpoint of tensors")
     )
     own = model.backbone.net.state_dict()
     # Statistics of batch norm need no counter, which some networks leave out.

@@ -16,32 +16,19 @@ import torch
 from loguru import logger
 
 from faim import __version__
+from faim.cache import CACHE_VARIABLE, cache_folder
 from faim.errors import FaimError
-from faim.export.checksums import is_whole, sha256_of, write_checksums
+from faim.export.checksums import is_whole, write_checksums
 from faim.export.info import LAYOUT, info_of
+from faim.files import sha256_of
 from faim.models.ticam_detector import VideoModel
 
-CACHE_VARIABLE = "FAIM_CACHE"
 #: Unfinished exports of processes that died; no export takes nearly as long.
 _PART, _PART_SECONDS = "part-", 24 * 3600.0
 
 
 class NoCacheError(FaimError):
     """Exported graphs can be kept nowhere."""
-
-
-def cache_folder() -> Path | None:
-    """Where exported graphs are kept: $FAIM_CACHE, else faim in the user's cache folder.
-
-    None for a user without a home.
-    """
-    chosen = os.environ.get(CACHE_VARIABLE)
-    if chosen:
-        return Path(chosen)
-    try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "faim"
-    except RuntimeError:
-        return None
 
 
 def cached_graphs(weights: Path, model: VideoModel, size: tuple[int, int]) -> Path:

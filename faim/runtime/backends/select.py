@@ -24,6 +24,7 @@ from faim.runtime.backends.graph_detector import GraphDetector
 from faim.runtime.backends.sharing import check_not_forked
 from faim.runtime.checks import resolve_device
 from faim.runtime.choices import MOST_THREADS, BackendName, Precision
+from faim.weights.named import place_of
 
 #: A folder's files, most specialised first, with the backends that read them, quickest first.
 _READERS: dict[str, tuple[BackendName, ...]] = {
@@ -81,7 +82,7 @@ def open_detector(
     takes about a quarter of a minute, and kept in the cache folder.
 
     Args:
-        weights: checkpoint or folder.
+        weights: checkpoint, name of known weights (see `weights_file`), or folder.
         options: what runs it.
         aggregate: see `load_model`.
         size: height and width of the network input; the model's own by default.
@@ -94,7 +95,7 @@ def open_detector(
     """
     check_not_forked()
     # Another process may have another working folder.
-    found = os.path.abspath(weights)  # noqa: PTH100 - links stay
+    found = os.path.abspath(place_of(weights))  # noqa: PTH100 - links stay
     detector = _open(weights, options, aggregate, size)
     if least_nms is not None:
         detector.loosen_nms(least_nms)
@@ -131,7 +132,7 @@ def _open(
     model = load_model(weights, aggregate=aggregate)
     if backend != "torch":
         try:
-            folder = cached_graphs(Path(weights), model, size or model.config.test_size)
+            folder = cached_graphs(place_of(weights), model, size or model.config.test_size)
             detector = GraphDetector(_runner(backend, folder, options))
             detector.warm_up()
             return detector
