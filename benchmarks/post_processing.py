@@ -26,7 +26,7 @@ from faim.data.coco_vid import CocoVid, VideoRecord, read_frame
 from faim.data.converters.davis import convert_davis
 from faim.errors import FaimError
 from faim.evaluation.average_precision import evaluate_ap
-from faim.evaluation.modes import match_classes
+from faim.evaluation.classes import match_classes
 from faim.evaluation.stability import stability
 from faim.models.postprocess import detections_of
 from faim.postprocess.causal import CausalRepp

@@ -38,7 +38,7 @@ from faim.data.coco_vid import CocoVid, VideoRecord, read_frame
 from faim.data.converters.davis import convert_davis
 from faim.errors import FaimError
 from faim.evaluation.average_precision import evaluate_ap
-from faim.evaluation.modes import match_classes
+from faim.evaluation.classes import match_classes
 from faim.evaluation.report import check_writable, machine, write_json
 from faim.evaluation.stability import IOU_FOUND, SCORE_FOUND, stability
 from faim.reading import read_json

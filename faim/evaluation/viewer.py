@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from faim.data.coco_vid import CocoVid
+from faim.evaluation.classes import OtherClasses
 from faim.evaluation.matching import is_first
 from faim.evaluation.stability import IOU_FOUND, SCORE_FOUND, covering, tracks
 from faim.evaluation.tables import Bools, Case, Floats, Ints, box_iou
@@ -21,19 +22,6 @@ IOU_DOUBLE = 0.7
 IOU_SAME_CLASS = 0.5
 #: Frames that a box may outlive its object.
 GHOST_FRAMES = 2
-
-
-@dataclass
-class OtherClasses:
-    """Detections of classes that the weights know and the dataset does not have.
-
-    Attributes:
-        names: the classes, of numbers from `len(data.classes)` on.
-        detections: by image id; those that are shown, as no figure asks for others.
-    """
-
-    names: tuple[str, ...] = ()
-    detections: dict[int, Detections] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -49,20 +37,21 @@ class ViewerFigures:
         double_boxes: those of one class with IoU > 0.5.
         unmatched_boxes: shown boxes a frame that cover no annotated object of their class, nor lie
             in a crowd of it. False boxes, where `labels_complete`; else unlabelled or false ones.
-        labels_complete: whether all objects of all classes that can be shown have a label.
+        labels_complete: whether all objects of all classes that are shown have a label, as the data
+            file says: no other class than the file's is shown.
         ghost_ends: objects that end while they are found and their video goes on; also where they
-            vanish for a while. None are known unless the file says that all objects have a label.
+            vanish for a while. 0 unless the file says that all objects have a label.
         ghost_median: frames that a shown box outlives such an object; NaN without any.
         ghost_mean: likewise.
         ghosts_over_2: percent of them whose box does so for more than 2 frames.
     """
 
-    wrong_labels: float
-    boxes_per_frame: float
-    double_names: float
-    double_boxes: float
-    unmatched_boxes: float
-    labels_complete: bool
+    wrong_labels: float = math.nan
+    boxes_per_frame: float = math.nan
+    double_names: float = math.nan
+    double_boxes: float = math.nan
+    unmatched_boxes: float = math.nan
+    labels_complete: bool = False
     ghost_ends: int = 0
     ghost_median: float = math.nan
     ghost_mean: float = math.nan
@@ -95,7 +84,7 @@ def viewer_figures(
         double_names=100 * names / frames,
         double_boxes=100 * boxes / frames,
         unmatched_boxes=int((~right & ~case.excused).sum()) / frames,
-        labels_complete=bool(data.exhaustive) and not others.names,
+        labels_complete=bool(data.exhaustive and (case.found.label < len(data.classes)).all()),
         ghost_ends=len(ghosts),
         ghost_median=float(np.median(ghosts)) if len(ghosts) else math.nan,
         ghost_mean=float(ghosts.mean()) if len(ghosts) else math.nan,

@@ -16,7 +16,8 @@ from evaluation_cases import BOXES, MakeData
 from faim.config import FaimConfig
 from faim.data.coco_vid import CocoVid
 from faim.errors import FaimError
-from faim.evaluation.modes import ModeRunner, match_classes, median_ms
+from faim.evaluation.classes import match_classes
+from faim.evaluation.modes import ModeRunner, median_ms
 from faim.evaluation.post import open_post
 from faim.models.affinity import Affinity
 from faim.models.faim import build_model
