@@ -17,6 +17,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,6 +35,7 @@ from faim.arguments import size, whole
 from faim.data.coco_vid import CocoVid, VideoRecord
 from faim.data.converters.davis import convert_davis
 from faim.evaluation.average_precision import evaluate_ap
+from faim.evaluation.figures import known
 from faim.evaluation.report import check_writable, machine, number, write_json
 from faim.evaluation.stability import stability
 from faim.evaluation.viewer import viewer_figures
@@ -42,14 +44,20 @@ from faim.postprocess.causal import CausalState
 from faim.reading import read_json
 from faim.runtime.choices import PostName
 from faim.runtime.frames import Frame
+from faim.runtime.opening import Mode
 from faim.runtime.pipeline import Detector
 from faim.runtime.post import WholeVideoPost
 from faim.runtime.results import Proposed
-from faim.runtime.steps import detections_of
+from faim.runtime.steps import detections_of, frame_groups
 from faim.structures import Detections
 
-#: Ways to run a detector by name, and the post-processing of each.
-MODES: dict[str, PostName] = {"frame": "none", "stream": "auto", "file + repp": "repp"}
+#: Ways to run a detector by name: the mode, and the post-processing.
+WAYS: dict[str, tuple[Mode, PostName]] = {
+    "frame": ("frame", "none"),
+    "stream": ("stream", "auto"),
+    "frame + repp": ("frame", "repp"),
+    "global + repp": ("global", "repp"),
+}
 #: Figures of a set and what they are called.
 FIGURES = {
     "found_share": "found %",
@@ -113,16 +121,16 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """
     console = Console(width=max(Console().width, _WIDTH))
     check_writable(options.out / "viewer.json")
-    detectors = {mode: _open(options, post) for mode, post in MODES.items()}
+    detectors = {way: _open(options, post) for way, (_, post) in WAYS.items()}
     sets: dict[str, DavisSet] = {}
-    found: dict[str, dict[int, Detections]] = {mode: {} for mode in MODES}
+    found: dict[str, dict[int, Detections]] = {way: {} for way in WAYS}
     for name, root in {"validation": options.davis, "training": options.davis_train}.items():
         if root is not None:
-            first = max((image for mode in found.values() for image in mode), default=0)
+            first = max(found["frame"], default=0)
             sets[name] = read_set(root, options.out / f"{name}.json", first)
             kept = KeptProposals(detectors["frame"], options.out / name)
-            for mode, detections in detect(detectors, kept, sets[name].data, console).items():
-                found[mode] |= detections
+            for way, detections in detect(detectors, kept, sets[name].data, console).items():
+                found[way] |= detections
     if len(sets) > 1:
         sets["both"] = _joined(list(sets.values()))
     report: dict[str, Any] = {"weights": str(options.weights), "sets": {}}
@@ -171,39 +179,47 @@ def _only(data: CocoVid, videos: list[VideoRecord]) -> CocoVid:
 def detect(
     detectors: Mapping[str, Detector], kept: KeptProposals, data: CocoVid, console: Console
 ) -> dict[str, dict[int, Detections]]:
-    """By mode and image id, what every mode makes of the proposals."""
-    found: dict[str, dict[int, Detections]] = {mode: {} for mode in detectors}
+    """By way and image id, what every way makes of the proposals."""
+    found: dict[str, dict[int, Detections]] = {way: {} for way in detectors}
     with Progress(console=console, transient=True) as progress, torch.inference_mode():
         task = progress.add_task("frames", total=len(data.frames))
         for video in data.videos:
             looked = kept.get(video, lambda: progress.advance(task))
-            for mode, detector in detectors.items():
-                for frame, one in zip(video.frames, _run(detector, looked), strict=True):
-                    found[mode][frame.image_id] = one
+            for way, detector in detectors.items():
+                run = _stream if way == "stream" else partial(_whole, WAYS[way][0])
+                for frame, one in zip(video.frames, run(detector, looked), strict=True):
+                    found[way][frame.image_id] = one
     return found
 
 
-def _run(detector: Detector, looked: LookedAt) -> Iterator[Detections]:
-    """As `Detector.run` in mode stream, or frame where the post-processing wants whole videos."""
+def _stream(detector: Detector, looked: LookedAt) -> Iterator[Detections]:
+    """As mode stream of `Detector.run`, where post-processing takes the place of affinity."""
     blank = Frame(0, 0.0, np.zeros((0, 0, 3), np.uint8))
-    frames = [
-        Proposed(blank, looked.geometry, looked.proposals[index])
-        for index in range(len(looked.cuts))
-    ]
-    single = [NoAggregation().refine(item.proposals) for item in frames]
-    if isinstance(detector.post, WholeVideoPost):
-        scored = [
-            detector.score(item.proposals, probabilities, item.geometry)
-            for item, probabilities in zip(frames, single, strict=True)
-        ]
-        sizes = [looked.geometry.source_size] * len(frames)
-        for boxes in detector.post.run(scored, sizes):
-            yield detections_of(boxes, detector.score_threshold)
-        return
     past: CausalState | None = None
-    for item, probabilities, cut in zip(frames, single, looked.cuts, strict=True):
+    for index, cut in enumerate(looked.cuts):
+        item = Proposed(blank, looked.geometry, looked.proposals[index])
+        probabilities = NoAggregation().refine(item.proposals)
         detections, past = detector.conclude(item, probabilities, None if cut else past)
         yield detections
+
+
+def _whole(mode: Mode, detector: Detector, looked: LookedAt) -> Iterator[Detections]:
+    """As modes frame and global of `Detector.run`."""
+    length, geometry = len(looked.cuts), looked.geometry
+    probabilities = looked.proposals.class_scores.clone()
+    if mode == "global":
+        for group in frame_groups(length, detector.config.test_frames, "uniform", 0):
+            probabilities[group] = detector.in_global.refine(looked.proposals[torch.tensor(group)])
+    if not isinstance(detector.post, WholeVideoPost):
+        for index in range(length):
+            yield detector.finish(looked.proposals[index], probabilities[index], geometry)
+        return
+    scored = [
+        detector.score(looked.proposals[index], probabilities[index], geometry)
+        for index in range(length)
+    ]
+    for boxes in detector.post.run(scored, [geometry.source_size] * length):
+        yield detections_of(boxes, detector.score_threshold)
 
 
 def figures(part: DavisSet, found: Mapping[int, Detections]) -> dict[str, float]:
@@ -225,39 +241,41 @@ def _report(
     found: Mapping[str, Mapping[int, Detections]],
     console: Console,
 ) -> dict[str, Any]:
-    """Figures by mode, and the bars; printed too."""
-    modes = {mode: figures(part, ran) for mode, ran in found.items()}
+    """Figures by way, and the bars; printed too."""
+    ways = {way: figures(part, ran) for way, ran in found.items()}
     table = _table(f"{title}: {len(part.data.frames)} frames")
-    for mode, values in modes.items():
-        table.add_row(mode, *_cells(values))
+    for way, values in ways.items():
+        table.add_row(way, *_cells(values))
     console.print(table)
     table = Table(title="stream against single frames")
     for name in ("", "bar", "reached", ""):
         table.add_column(name, justify="right")
     bars = {}
     for bar in BARS:
-        got, good = bar.reached(modes["frame"][bar.figure], modes["stream"][bar.figure])
-        bars[bar.figure] = {"reached": got, "good": good}
+        got, good = bar.reached(ways["frame"][bar.figure], ways["stream"][bar.figure])
+        bars[bar.figure] = known({"reached": got, "good": good})
         form = "{:.2f} times" if bar.kind == "times" else "{:+.1f}"
         wanted = ("<= " if bar.most else ">= ") + form.format(bar.value)
         table.add_row(FIGURES[bar.figure], wanted, form.format(got), "yes" if good else "no")
     console.print(table)
-    return {"frames": len(part.data.frames), "modes": modes, "bars": bars}
+    content = {way: known(values) for way, values in ways.items()}
+    return {"frames": len(part.data.frames), "ways": content, "bars": bars}
 
 
 def _by_sequence(
     part: DavisSet, found: Mapping[str, Mapping[int, Detections]], console: Console
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """Figures by sequence and mode but AP, which is a set's."""
+    """Figures by sequence and way but AP50, which is a set's."""
     table = _table("sequence by sequence")
     content: dict[str, dict[str, dict[str, float]]] = {}
     for video in part.data.videos:
         alone = DavisSet(_only(part.data, [video]), set())
-        content[video.name] = {mode: figures(alone, ran) for mode, ran in found.items()}
         table.add_section()
-        for mode, values in content[video.name].items():
-            table.add_row(f"{video.name}, {mode}", *_cells(values))
-            del values["ap50"]
+        content[video.name] = {}
+        for way, ran in found.items():
+            values = figures(alone, ran)
+            table.add_row(f"{video.name}, {way}", *_cells(values))
+            content[video.name][way] = known(values)
     console.print(table)
     return content
 

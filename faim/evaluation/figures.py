@@ -84,17 +84,17 @@ def _of_mode(figures: ModeFigures) -> dict[str, Any]:
     content: dict[str, Any] = {
         **levels(ap),
         "per_class": {name: levels(part) for name, part in ap.per_class.items()},
-        **_known(vars(figures.stability)),
-        **_known(vars(figures.viewer)),
+        **known(vars(figures.stability)),
+        **known(vars(figures.viewer)),
         "post": figures.post,
-        "ms_per_frame": _known(vars(figures))["ms_per_frame"],
+        "ms_per_frame": known(vars(figures))["ms_per_frame"],
     }
     if ap.by_size:
         content["by_size"] = {name: levels(part) for name, part in ap.by_size.items()}
     if figures.speeds is not None:
         content["by_speed"] = {
             name: {
-                **_known({"ap50": figures.speeds.ap50[name]}),
+                **known({"ap50": figures.speeds.ap50[name]}),
                 "objects": figures.speeds.objects[name],
             }
             for name in SPEEDS
@@ -104,16 +104,17 @@ def _of_mode(figures: ModeFigures) -> dict[str, Any]:
         if parts:
             content[key] = {name: levels(part) for name, part in parts.items()}
     if figures.errors:
-        content["errors"] = _known(figures.errors)
+        content["errors"] = known(figures.errors)
     return content
 
 
 def levels(ap: Levels) -> dict[str, Any]:
     """AP50, AP75 and AP50:95, ready for JSON."""
-    return _known({name: getattr(ap, name) for name in ("ap50", "ap75", "ap50_95")})
+    return known({name: getattr(ap, name) for name in ("ap50", "ap75", "ap50_95")})
 
 
-def _known(values: Mapping[str, Any]) -> dict[str, Any]:
+def known(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values ready for JSON: None for NaN."""
     return {
         name: None if isinstance(value, float) and math.isnan(value) else value
         for name, value in values.items()
