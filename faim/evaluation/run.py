@@ -159,6 +159,11 @@ def _report(
     """Write and print; returns what the JSON file holds."""
     title = Path(options.detections or options.weights or "").name
     notes = options.notes + missing_parts(figures)
+    if options.detections is not None and not found[FILE_MODE][1].names:
+        notes.append(
+            "the file has no detections of other classes than the data's: wrong labels and boxes "
+            "are those of the data's classes"
+        )
     report = {**about, "notes": notes, "modes": as_dictionary(figures)}
     report["base_ms"] = report["modes"].get("frame", {}).get("ms_per_frame")
     try:

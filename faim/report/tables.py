@@ -10,7 +10,8 @@ from typing import Any
 from faim.report.columns import Column
 from faim.report.run_folder import figure
 
-#: What a figure is called, its key in `run.json`, and whether more of it is better.
+#: What a figure is called, its key in `run.json`, and whether more of it is better; None if neither
+#: more nor less is.
 _SUMMARY = (
     ("AP50", "ap50", True),
     ("AP75", "ap75", True),
@@ -38,7 +39,7 @@ _VIEWER = (
 _VIEWER_COUNTS = (
     ("frames a box outlives its object, median", "ghost_median", False),
     ("frames a box outlives its object, mean", "ghost_mean", False),
-    ("boxes a frame", "boxes_per_frame", False),
+    ("boxes a frame", "boxes_per_frame", None),
     ("boxes a frame on no labelled object of their class", "unmatched_boxes", False),
 )
 _GROUPS = (
@@ -156,22 +157,23 @@ def machines(columns: Sequence[Column]) -> str:
 
 
 def numbers(
-    name: str, values: Iterable[float], more_is_better: bool, decimals: int = 1
+    name: str, values: Iterable[float], more_is_better: bool | None, decimals: int = 1
 ) -> tuple[str, list[Cell]]:
-    """A row: so many decimals each, a dash for NaN, the best marked unless all are equal.
+    """A row: so many decimals each, a dash for NaN, the best marked if there is a best.
 
     Values that read the same are equally good.
     """
     known = [round(value, decimals) for value in values]
     finite = [value for value in known if not math.isnan(value)]
     choose: Callable[[list[float]], float] = max if more_is_better else min
-    best = choose(finite) if len(set(finite)) > 1 else math.nan
+    differ = more_is_better is not None and len(set(finite)) > 1
+    best = choose(finite) if differ else math.nan
     texts = [UNKNOWN if math.isnan(v) else f"{v:.{decimals}f}" for v in known]
     return name, [Cell(text, v == best) for text, v in zip(texts, known, strict=True)]
 
 
 def _rows(
-    columns: Sequence[Column], wanted: Iterable[tuple[str, str, bool]], decimals: int = 1
+    columns: Sequence[Column], wanted: Iterable[tuple[str, str, bool | None]], decimals: int = 1
 ) -> list[tuple[str, list[Cell]]]:
     rows = []
     for name, key, more_is_better in wanted:
