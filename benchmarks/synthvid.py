@@ -61,6 +61,8 @@ COLUMNS = {
     "ghost_median": "ghost frames, median",
     "ghosts_over_2": "ghosts of over 2 frames %",
 }
+#: Columns of the table, also where no terminal says how wide it is.
+_WIDTH = 180
 
 
 class ExactTicam(TicamAggregator):
@@ -90,7 +92,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     Raises:
         FaimError: the weights or a set are not as expected.
     """
-    console = Console()
+    console = Console(width=max(Console().width, _WIDTH))
     if options.json:
         check_writable(options.json)
     weights = options.weights or default_weights()
