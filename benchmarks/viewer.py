@@ -6,7 +6,7 @@
 Every sequence with a COCO class in its folder's `labels.json` counts, whole, and all 80 classes are
 shown, at score 0.3. AP50 is over the sequences without unlabelled objects of the class. The frames
 pass the detector once; its proposals are kept in the folder, so that a change to what comes after
-them is measured in seconds by the same command.
+them is measured by the same command without the detector.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ import faim
 from faim.arguments import size, whole
 from faim.data.coco_vid import CocoVid, VideoRecord
 from faim.data.converters.davis import convert_davis
+from faim.errors import FaimError
 from faim.evaluation.average_precision import evaluate_ap
 from faim.evaluation.figures import known
 from faim.evaluation.report import check_writable, machine, number, write_json
@@ -119,6 +120,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     Raises:
         FaimError: the weights or DAVIS are not as expected, or the folder cannot be written.
     """
+    if not (options.davis or options.davis_train):
+        raise FaimError("--davis, --davis-train: neither given; expected a folder of DAVIS 2016")
     console = Console(width=max(Console().width, _WIDTH))
     check_writable(options.out / "viewer.json")
     detectors = {way: _open(options, post) for way, (_, post) in WAYS.items()}
@@ -137,8 +140,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     for name, part in sets.items():
         report["sets"][name] = _report(f"DAVIS 2016, {name}", part, found, console)
     if options.by_sequence:
-        whole = list(sets.values())[-1]
-        report["sequences"] = _by_sequence(whole, found, console)
+        widest = list(sets.values())[-1]
+        report["sequences"] = _by_sequence(widest, found, console)
     report["machine"] = machine()
     write_json(options.out / "viewer.json", report)
     return report
