@@ -27,7 +27,7 @@ from rich.progress import Progress
 from faim.arguments import path, share, whole
 from faim.data.coco_vid import CocoVid
 from faim.errors import EXIT_WRONG_INPUT, FaimError
-from faim.evaluation.modes import match_classes
+from faim.evaluation.classes import match_classes
 from faim.evaluation.report import check_writable, machine, write_json
 from faim.masks.preview import check_preview
 from faim.models.checkpoint import load_model

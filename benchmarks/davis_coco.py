@@ -37,6 +37,7 @@ from faim.evaluation.average_precision import evaluate_ap
 from faim.evaluation.modes import Mode, ModeRun, ModeRunner
 from faim.evaluation.report import check_writable, machine, number, write_json
 from faim.evaluation.stability import stability
+from faim.evaluation.viewer import viewer_figures
 from faim.models.checkpoint import load_model
 from faim.models.fspm import FSPM
 from faim.runtime.checks import check_size
@@ -129,6 +130,7 @@ def figures(data: CocoVid, run: ModeRun) -> dict[str, Any]:
         video.name: stability(_only(data, [video]), run.detections) for video in data.videos
     }
     everything = stability(data, run.detections)
+    shown = viewer_figures(data, run.detections, run.others)
     chosen = [video for video in data.videos if video.name in AP_SEQUENCES]
     pooled = _ap50(data, chosen, run.detections) if chosen else {}
     own: dict[str, float] = {}
@@ -146,6 +148,8 @@ def figures(data: CocoVid, run: ModeRun) -> dict[str, Any]:
         "found_share": everything.found_share,
         "flips_per_100": everything.flips_per_100,
         "flips_per_100_frames": everything.flips_per_100 * transitions / len(objects),
+        "wrong_labels": shown.wrong_labels,
+        "boxes_per_frame": shown.boxes_per_frame,
         "ap50": _mean(pooled),
         "ap50_own_frames": _mean(own),
         "ap50_per_class": pooled,
@@ -186,13 +190,16 @@ def _print(modes: Mapping[str, Mapping[str, Any]], console: Console) -> None:
         "found_share": "found %",
         "flips_per_100": "flips / 100 transitions",
         "flips_per_100_frames": "flips / 100 frames",
+        "wrong_labels": "wrong labels %",
+        "boxes_per_frame": "boxes / frame",
         "ap50": "AP50",
         "ap50_own_frames": "AP50, each class on its own frames",
         "ms_per_frame": "ms a frame",
     }
     for key, title in rows.items():
         values = (modes[mode][key] for mode in modes)
-        table.add_row(title, *("-" if value is None else number(value) for value in values))
+        decimals = 2 if key == "boxes_per_frame" else 1
+        table.add_row(title, *("-" if v is None else number(v, decimals) for v in values))
     console.print(table)
     detail = Table(title="found % (flips / 100 transitions)")
     detail.add_column("sequence")

@@ -26,8 +26,9 @@ from faim.data.coco_vid import CocoVid, VideoRecord, read_frame
 from faim.data.converters.davis import convert_davis
 from faim.errors import FaimError
 from faim.evaluation.average_precision import evaluate_ap
-from faim.evaluation.modes import match_classes
+from faim.evaluation.classes import ClassMatch, OtherClasses
 from faim.evaluation.stability import stability
+from faim.evaluation.viewer import viewer_figures
 from faim.models.postprocess import detections_of
 from faim.postprocess.causal import CausalRepp
 from faim.postprocess.pairs import PairModel
@@ -64,7 +65,17 @@ def run(options: argparse.Namespace) -> None:
         shown = track(data.videos, "videos", transient=True)
         scored = [look(detector, video) for video in shown]
     table = Table(title=f"{Path(options.weights).name}, {len(data.frames)} frames, mode frame")
-    for name in ("post-processing", "AP50", "AP75", "AP", "found %", "flips per 100", "ms a frame"):
+    for name in (
+        "post-processing",
+        "AP50",
+        "AP75",
+        "AP",
+        "found %",
+        "flips per 100",
+        "wrong labels %",
+        "boxes a frame",
+        "ms a frame",
+    ):
         table.add_column(name, justify="left" if name == "post-processing" else "right")
     posts: dict[str, Post] = {
         "none": lambda frames, size: frames,
@@ -88,8 +99,9 @@ def look(detector: Detector, video: VideoRecord) -> Video:
 def measure(
     detector: Detector, data: CocoVid, scored: Sequence[Video], post: Post
 ) -> tuple[float, ...]:
-    """AP50, AP75, AP, percent found, flips and milliseconds a frame."""
-    to_dataset = match_classes(detector.class_names, data)
+    """AP50, AP75, AP, percent found, flips, percent of wrong labels, boxes and ms a frame."""
+    classes = ClassMatch(detector.class_names, data)
+    others = OtherClasses(classes.others)
     detections: dict[int, Detections] = {}
     seconds = 0.0
     for video, frames in zip(data.videos, scored, strict=True):
@@ -98,11 +110,15 @@ def measure(
         seconds += time.perf_counter() - start
         for frame, boxes in zip(video.frames, result, strict=True):
             one = detections_of(boxes, detector.config.score_threshold)
-            labels = to_dataset[one.class_ids]
-            detections[frame.image_id] = Detections(one.boxes, one.scores, labels)[labels >= 0]
+            own, rest = classes.split(one)
+            detections[frame.image_id], others.detections[frame.image_id] = own, rest
     ap, steady = evaluate_ap(data, detections), stability(data, detections)
     ms = 1000 * seconds / len(data.frames)
-    return ap.ap50, ap.ap75, ap.ap50_95, steady.found_share, steady.flips_per_100, ms
+    shown = viewer_figures(data, detections, others)
+    return (
+        *(ap.ap50, ap.ap75, ap.ap50_95, steady.found_share, steady.flips_per_100),
+        *(shown.wrong_labels, shown.boxes_per_frame, ms),
+    )
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ detector alone.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -32,8 +33,9 @@ from faim.errors import FaimError
 from faim.evaluation.average_precision import evaluate_ap
 from faim.evaluation.modes import Mode, ModeRun, ModeRunner
 from faim.evaluation.post import VideoPost, open_post
-from faim.evaluation.report import check_writable, machine, write_json
+from faim.evaluation.report import check_writable, machine, number, write_json
 from faim.evaluation.stability import stability
+from faim.evaluation.viewer import viewer_figures
 from faim.models.aggregation import Aggregator, NoAggregation, TicamAggregator
 from faim.models.checkpoint import load_model
 from faim.models.faim import FAIM
@@ -46,6 +48,21 @@ DEFAULT = "stream, with tubelets (the default)"
 TUBELETS = "base detector, with tubelets"
 REPP = "global, with REPP"
 REPP_ALONE = "base detector, with REPP"
+#: Figures of a mode and what they are called.
+COLUMNS = {
+    "ap50": "AP50",
+    "ap75": "AP75",
+    "ap50_95": "AP50:95",
+    "found_share": "found %",
+    "flips_per_100": "flips / 100",
+    "wrong_labels": "wrong labels %",
+    "boxes_per_frame": "boxes / frame",
+    "unmatched_boxes": "false boxes / frame",
+    "ghost_median": "ghost frames, median",
+    "ghosts_over_2": "ghosts of over 2 frames %",
+}
+#: Columns of the table, also where no terminal says how wide it is.
+_WIDTH = 180
 
 
 class ExactTicam(TicamAggregator):
@@ -75,14 +92,14 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     Raises:
         FaimError: the weights or a set are not as expected.
     """
-    console = Console()
+    console = Console(width=max(Console().width, _WIDTH))
     if options.json:
         check_writable(options.json)
     weights = options.weights or default_weights()
     model = load_model(weights)
     if not isinstance(model, FAIM):
         raise FaimError(f"{weights}: a plain base detector; expected a FAIM checkpoint")
-    sets = [CocoVid(path) for path in options.data]
+    sets = [_read(path) for path in options.data]
     rows: dict[str, dict[str, dict[str, float]]] = {}
     with Progress(console=console) as progress:
         task = progress.add_task("frames", total=sum(len(data.frames) for data in sets))
@@ -92,8 +109,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     report = {
         "weights": str(weights),
         "sha256": digest(Path(weights)),
-        "sets": rows,
-        "mean": average,
+        "sets": {name: _known(set_rows) for name, set_rows in rows.items()},
+        "mean": _known(average),
         "machine": machine(),
     }
     for name, set_rows in {**rows, "mean": average}.items():
@@ -101,6 +118,13 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     if options.json:
         write_json(options.json, report)
     return report
+
+
+def _read(path: Path) -> CocoVid:
+    """A set; every object of SynthVID has a label, whether or not its file says so."""
+    data = CocoVid(path)
+    data.exhaustive = True
+    return data
 
 
 def evaluate(
@@ -140,15 +164,13 @@ def rows_of(model: FAIM) -> list[tuple[str, Mode, Aggregator, dict[Mode, VideoPo
 
 
 def figures(data: CocoVid, found: ModeRun) -> dict[str, float]:
-    """AP, and stability, of one mode on one set."""
-    ap, steady = evaluate_ap(data, found.detections), stability(data, found.detections)
-    return {
-        "ap50": ap.ap50,
-        "ap75": ap.ap75,
-        "ap50_95": ap.ap50_95,
-        "found_share": steady.found_share,
-        "flips_per_100": steady.flips_per_100,
+    """AP, stability and what a viewer sees, of one mode on one set."""
+    every = {
+        **vars(evaluate_ap(data, found.detections)),
+        **vars(stability(data, found.detections)),
+        **vars(viewer_figures(data, found.detections, found.others)),
     }
+    return {name: every[name] for name in COLUMNS}
 
 
 def mean(rows: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, dict[str, float]]:
@@ -160,12 +182,23 @@ def mean(rows: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, dic
     }
 
 
+def _known(rows: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """The rows without the figures that are not known, as where no object ends."""
+    return {
+        mode: {key: value for key, value in values.items() if not math.isnan(value)}
+        for mode, values in rows.items()
+    }
+
+
 def _print(title: str, rows: Mapping[str, Mapping[str, float]], console: Console) -> None:
     table = Table(title=title)
-    for name in ("", "AP50", "AP75", "AP50:95", "found %", "flips / 100"):
-        table.add_column(name, justify="right" if name else "left")
+    table.add_column("")
+    for name in COLUMNS.values():
+        table.add_column(name, justify="right")
     for mode, values in rows.items():
-        table.add_row(mode, *(f"{value:.1f}" for value in values.values()))
+        table.add_row(
+            mode, *(number(value, 2 if "boxes" in key else 1) for key, value in values.items())
+        )
     console.print(table)
 
 

@@ -38,9 +38,10 @@ from faim.data.coco_vid import CocoVid, VideoRecord, read_frame
 from faim.data.converters.davis import convert_davis
 from faim.errors import FaimError
 from faim.evaluation.average_precision import evaluate_ap
-from faim.evaluation.modes import match_classes
+from faim.evaluation.classes import ClassMatch, OtherClasses
 from faim.evaluation.report import check_writable, machine, write_json
 from faim.evaluation.stability import IOU_FOUND, SCORE_FOUND, stability
+from faim.evaluation.viewer import viewer_figures
 from faim.reading import read_json
 from faim.runtime.frames import Image
 from faim.runtime.pipeline import Detector
@@ -51,14 +52,18 @@ from faim.structures import Detections
 BLUR_LENGTHS = (9, 15, 21)
 KINDS = ("clean", "blurred")
 #: Columns of the widest table, also where no terminal says how wide it is.
-_WIDTH = 140
+_WIDTH = 160
 
 
 @dataclass
 class Outcome:
-    """What a method found: detections by image id, and seconds a frame of each video."""
+    """What a method found: detections by image id, and seconds a frame of each video.
+
+    `others` are those of classes that the dataset does not have.
+    """
 
     detections: dict[int, Detections] = field(default_factory=dict)
+    others: OtherClasses = field(default_factory=OtherClasses)
     seconds: list[float] = field(default_factory=list)
 
 
@@ -121,16 +126,16 @@ def compare(
     console: Console,
 ) -> tuple[float, dict[str, Outcome]]:
     """The base detector's seconds a frame, and what every method made of its proposals."""
-    to_dataset = match_classes(detector.class_names, data)
+    classes = ClassMatch(detector.class_names, data)
     base: list[float] = []
-    outcomes = {name: Outcome() for name in compared}
+    outcomes = {name: Outcome(others=OtherClasses(classes.others)) for name in compared}
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("videos", total=len(data.videos))
         for video in data.videos:
             frames, seconds = look(detector, video, seed)
             base.append(seconds)
             for name, method in compared.items():
-                _apply(method, video, frames, outcomes[name], to_dataset)
+                _apply(method, video, frames, outcomes[name], classes)
             progress.advance(task)
     return median(base), outcomes
 
@@ -164,15 +169,15 @@ def _apply(
     video: VideoRecord,
     frames: list[Proposed],
     outcome: Outcome,
-    to_dataset: torch.Tensor,
+    classes: ClassMatch,
 ) -> None:
     started = time.perf_counter()
     results = list(method(frames))
     outcome.seconds.append((time.perf_counter() - started) / len(frames))
     for record, found in zip(video.frames, results, strict=True):
-        labels = to_dataset[found.class_ids]
-        mapped = Detections(found.boxes, found.scores, labels)[labels >= 0]
-        outcome.detections[record.image_id] = mapped
+        own, others = classes.split(found)
+        outcome.detections[record.image_id] = own
+        outcome.others.detections[record.image_id] = others
 
 
 def figures(
@@ -187,6 +192,7 @@ def figures(
             for video in data.videos
         }
         all_of_it = stability(data, outcome.detections)
+        shown = viewer_figures(data, outcome.detections, outcome.others)
         scored = _part(data, [video for video in data.videos if video.name in clean])
         there = {frame.image_id: outcome.detections[frame.image_id] for frame in scored.frames}
         ap = evaluate_ap(scored, there)
@@ -196,6 +202,8 @@ def figures(
         found[name] = {
             "found_share": all_of_it.found_share,
             "flips_per_100": all_of_it.flips_per_100,
+            "wrong_labels": shown.wrong_labels,
+            "boxes_per_frame": shown.boxes_per_frame,
             "ap50": ap.ap50,
             "ap75": ap.ap75,
             "false_alarms": false_alarms(scored, there),
@@ -232,13 +240,21 @@ def _part(data: CocoVid, videos: list[VideoRecord]) -> CocoVid:
 def _print(kind: str, report: dict[str, Any], console: Console) -> None:
     table = Table(title=f"DAVIS 2016, {kind}; base detector {report['base_ms']:.1f} ms a frame")
     table.add_column("")
-    titles = ("found %", "flips / 100", "AP50", "AP75", "false alarms", "worst", "ms", "% of base")
-    for title in titles:
+    shares = {
+        "found_share": "found %",
+        "flips_per_100": "flips / 100",
+        "wrong_labels": "wrong labels %",
+        "ap50": "AP50",
+        "ap75": "AP75",
+    }
+    rest = ("boxes / frame", "false alarms", "worst", "ms", "% of base")
+    for title in (*shares.values(), *rest):
         table.add_column(title, justify="right")
     for name, row in report["methods"].items():
         table.add_row(
             name,
-            *(f"{row[key]:.1f}" for key in ("found_share", "flips_per_100", "ap50", "ap75")),
+            *(f"{row[key]:.1f}" for key in shares),
+            f"{row['boxes_per_frame']:.2f}",
             f"{row['false_alarms']:.2f}",
             f"{row['worst']:+.1f} {row['worst_sequence']}" if row["worst"] else "0",
             f"{row['more_ms']:+.2f}",

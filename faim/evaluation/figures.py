@@ -15,10 +15,12 @@ from faim.evaluation.average_precision import (
     ap_of_degradations,
     ap_of_splits,
 )
+from faim.evaluation.classes import OtherClasses
 from faim.evaluation.error_split import error_split
 from faim.evaluation.motion import SPEEDS, SpeedResult, by_speed
 from faim.evaluation.stability import Stability, stability_of
 from faim.evaluation.tables import Case
+from faim.evaluation.viewer import ViewerFigures, viewer_figures
 from faim.runtime.choices import PostName
 from faim.structures import Detections
 
@@ -36,6 +38,7 @@ class ModeFigures:
         degradations: average precision of the frames of each kind of degradation alone.
         errors: see `error_split`.
         post: the post-processing that ran, None where that is not known.
+        viewer: wrong labels, boxes a frame, doubles, ghosts and false boxes.
     """
 
     ap: ApResult
@@ -46,6 +49,7 @@ class ModeFigures:
     degradations: dict[str, ApResult] = field(default_factory=dict)
     errors: dict[str, float] = field(default_factory=dict)
     post: PostName | None = None
+    viewer: ViewerFigures = field(default_factory=ViewerFigures)
 
 
 def measure(
@@ -53,12 +57,14 @@ def measure(
     detections: Mapping[int, Detections],
     ms_per_frame: float = math.nan,
     post: PostName | None = None,
+    others: OtherClasses | None = None,
 ) -> ModeFigures:
-    """All figures; errors and the other arguments as `evaluate_ap`."""
+    """All figures; errors and the other arguments as `evaluate_ap` and `viewer_figures`."""
     case = Case(data, detections)
     return ModeFigures(
         ap=ap_of(case),
         stability=stability_of(case),
+        viewer=viewer_figures(data, detections, others),
         ms_per_frame=ms_per_frame,
         speeds=by_speed(case),
         splits=ap_of_splits(data, detections),
@@ -78,16 +84,17 @@ def _of_mode(figures: ModeFigures) -> dict[str, Any]:
     content: dict[str, Any] = {
         **levels(ap),
         "per_class": {name: levels(part) for name, part in ap.per_class.items()},
-        **_known(vars(figures.stability)),
+        **known(vars(figures.stability)),
+        **known(vars(figures.viewer)),
         "post": figures.post,
-        "ms_per_frame": _known(vars(figures))["ms_per_frame"],
+        "ms_per_frame": known(vars(figures))["ms_per_frame"],
     }
     if ap.by_size:
         content["by_size"] = {name: levels(part) for name, part in ap.by_size.items()}
     if figures.speeds is not None:
         content["by_speed"] = {
             name: {
-                **_known({"ap50": figures.speeds.ap50[name]}),
+                **known({"ap50": figures.speeds.ap50[name]}),
                 "objects": figures.speeds.objects[name],
             }
             for name in SPEEDS
@@ -97,16 +104,17 @@ def _of_mode(figures: ModeFigures) -> dict[str, Any]:
         if parts:
             content[key] = {name: levels(part) for name, part in parts.items()}
     if figures.errors:
-        content["errors"] = _known(figures.errors)
+        content["errors"] = known(figures.errors)
     return content
 
 
 def levels(ap: Levels) -> dict[str, Any]:
     """AP50, AP75 and AP50:95, ready for JSON."""
-    return _known({name: getattr(ap, name) for name in ("ap50", "ap75", "ap50_95")})
+    return known({name: getattr(ap, name) for name in ("ap50", "ap75", "ap50_95")})
 
 
-def _known(values: Mapping[str, Any]) -> dict[str, Any]:
+def known(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values ready for JSON: None for NaN."""
     return {
         name: None if isinstance(value, float) and math.isnan(value) else value
         for name, value in values.items()

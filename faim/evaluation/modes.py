@@ -13,7 +13,7 @@ from torch import Tensor
 
 from faim.data.coco_vid import CocoVid, FrameRecord, VideoRecord, read_frame
 from faim.data.transforms import LetterboxGeometry, letterbox, to_batch
-from faim.errors import FaimError
+from faim.evaluation.classes import ClassMatch, OtherClasses
 from faim.evaluation.features import FeatureSample
 from faim.evaluation.post import VideoPost
 from faim.models.aggregation import Aggregator, NoAggregation
@@ -46,11 +46,13 @@ class ModeRun:
         detections: by image id, in source pixels, class ids of the dataset.
         seconds: a frame's time from network input to detections, in order; NaN where not taken.
         post: what is done to every video's boxes in the end.
+        others: what is shown of classes that the dataset does not have.
     """
 
     detections: dict[int, Detections] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
     post: VideoPost | None = None
+    others: OtherClasses = field(default_factory=OtherClasses)
 
     @property
     def ms(self) -> float:
@@ -85,22 +87,6 @@ def median_ms(seconds: Sequence[float]) -> float:
     return 1000 * float(np.nanmedian(taken)) if np.isfinite(taken).any() else float("nan")
 
 
-def match_classes(model_names: Sequence[str], data: CocoVid) -> Tensor:
-    """Dataset class of every model class, by name: (C,) long, -1 where the dataset has none.
-
-    Raises:
-        FaimError: the dataset has a class that the model does not have.
-    """
-    unknown = [name for name in data.classes if name not in model_names]
-    if unknown:
-        raise FaimError(
-            f"{data.annotation_file}: {len(unknown)} of {len(data.classes)} classes are unknown to "
-            f"the weights ({_some(unknown)}); expected some of {_some(model_names)}"
-        )
-    place = {name: index for index, name in enumerate(data.classes)}
-    return torch.tensor([place.get(name, -1) for name in model_names])
-
-
 class ModeRunner:
     """Runs a model over the videos of a dataset in several modes at once.
 
@@ -128,7 +114,7 @@ class ModeRunner:
         features: where the proposals that belong to objects go; those of global mode if it is run.
 
     Raises:
-        FaimError: no such sampling; see `match_classes` too.
+        FaimError: no such sampling; see `ClassMatch` too.
     """
 
     def __init__(
@@ -162,7 +148,7 @@ class ModeRunner:
         self.in_stream = model.aggregator if in_stream is None else in_stream
         self.in_global = model.aggregator if in_global is None else in_global
         self.post, self.features = dict(post or {}), features
-        self._to_dataset = match_classes(model.config.class_names, data)
+        self._classes = ClassMatch(model.config.class_names, data)
 
     @torch.inference_mode()
     def run(self, on_frame: Callable[[], None] = lambda: None) -> dict[Mode, ModeRun]:
@@ -178,7 +164,11 @@ class ModeRunner:
 
     def start(self) -> dict[Mode, ModeRun]:
         """Runs of the modes that have seen no video yet."""
-        return {mode: ModeRun(post=self.post.get(mode)) for mode in self.modes}
+        names = self._classes.others
+        return {
+            mode: ModeRun(post=self.post.get(mode), others=OtherClasses(names))
+            for mode in self.modes
+        }
 
     @torch.inference_mode()
     def add(self, video: LookedVideo, runs: Mapping[Mode, ModeRun]) -> None:
@@ -267,8 +257,8 @@ class ModeRunner:
         """Keep a frame's detections, or what post-processing makes them of."""
         proposals, geometry = video.proposals[index], video.geometries[index]
         if run.post is None:
-            found = self.detections(proposals, probabilities, geometry)
-            run.detections[video.frames[index].image_id] = found
+            found = self._detect(proposals, probabilities, geometry)
+            self._keep(run, video.frames[index], found)
             return
         config = self.model.config
         video.scored[index] = to_scored_boxes(
@@ -283,15 +273,20 @@ class ModeRunner:
         self, proposals: Proposals, probabilities: Tensor, geometry: LetterboxGeometry
     ) -> Detections:
         """A frame's detections without post-processing, class ids of the dataset."""
+        return self._classes.split(self._detect(proposals, probabilities, geometry))[0]
+
+    def _detect(
+        self, proposals: Proposals, probabilities: Tensor, geometry: LetterboxGeometry
+    ) -> Detections:
+        """The same, class ids of the model."""
         config = self.model.config
-        found = to_detections(
+        return to_detections(
             proposals,
             probabilities,
             geometry,
             score_threshold=config.score_threshold,
             nms_threshold=config.nms_final,
         )
-        return self._of_dataset(found)
 
     def _post(self, video: LookedVideo, run: ModeRun) -> None:
         if run.post is None:
@@ -300,23 +295,20 @@ class ModeRunner:
         sizes = [(frame.height, frame.width) for frame in video.frames]
         scored = [video.scored[index] for index in range(len(video.frames))]
         for frame, boxes in zip(video.frames, run.post.run(scored, sizes), strict=True):
-            found = detections_of(boxes, self.model.config.score_threshold)
-            run.detections[frame.image_id] = self._of_dataset(found)
+            self._keep(run, frame, detections_of(boxes, self.model.config.score_threshold))
         share = (self._now() - started) / len(video.frames)
         run.seconds[-len(video.frames) :] = [
             seconds + share for seconds in run.seconds[-len(video.frames) :]
         ]
         video.scored.clear()
 
-    def _of_dataset(self, found: Detections) -> Detections:
-        labels = self._to_dataset[found.class_ids]
-        return Detections(found.boxes, found.scores, labels)[labels >= 0]
+    def _keep(self, run: ModeRun, frame: FrameRecord, found: Detections) -> None:
+        own, others = self._classes.split(found)
+        run.detections[frame.image_id] = own
+        if len(others.scores):
+            run.others.detections[frame.image_id] = others
 
     def _now(self) -> float:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return time.perf_counter()
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

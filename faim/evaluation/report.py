@@ -59,6 +59,8 @@ def print_modes(
     _section(table, _ap_rows(every))
     _section(table, _part_rows(every))
     _section(table, _stability_rows(every))
+    _section(table, _known_rows(_viewer_shares(every)))
+    _add(table, _known_rows(_viewer_counts(every)), decimals=2)
     _section(table, [("ms a frame", [f.ms_per_frame for f in every])])
     console.print(table)
     if all(f.errors for f in every):
@@ -100,8 +102,12 @@ def _table(
 def _section(table: Table, rows: Sequence[Row]) -> None:
     if rows:
         table.add_section()
+    _add(table, rows)
+
+
+def _add(table: Table, rows: Sequence[Row], decimals: int = 1) -> None:
     for name, values in rows:
-        table.add_row(Text(printable(name)), *map(number, values))
+        table.add_row(Text(printable(name)), *(number(value, decimals) for value in values))
 
 
 def _ap_rows(every: Sequence[ModeFigures]) -> list[Row]:
@@ -133,6 +139,10 @@ def _part_rows(every: Sequence[ModeFigures]) -> list[Row]:
         (f"AP50 {kind.replace('_', ' ')}", [f.degradations[kind].ap50 for f in every])
         for kind in first.degradations
     ]
+    return _known_rows(rows)
+
+
+def _known_rows(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if not all(map(math.isnan, row[1]))]
 
 
@@ -146,6 +156,27 @@ def _stability_rows(every: Sequence[ModeFigures]) -> list[Row]:
         "size_jitter": "size jitter %",
     }
     return [(text, [getattr(f.stability, name) for f in every]) for name, text in names.items()]
+
+
+def _viewer_shares(every: Sequence[ModeFigures]) -> list[Row]:
+    names = {
+        "wrong_labels": "wrong labels %",
+        "double_names": "double names / 100 frames",
+        "double_boxes": "double boxes / 100 frames",
+        "ghosts_over_2": "ghosts of over 2 frames %",
+    }
+    return [(text, [getattr(f.viewer, name) for f in every]) for name, text in names.items()]
+
+
+def _viewer_counts(every: Sequence[ModeFigures]) -> list[Row]:
+    complete = all(f.viewer.labels_complete for f in every)
+    names = {
+        "ghost_median": "ghost frames, median",
+        "ghost_mean": "ghost frames, mean",
+        "boxes_per_frame": "boxes / frame",
+        "unmatched_boxes": f"{'' if complete else 'unlabelled or '}false boxes / frame",
+    }
+    return [(text, [getattr(f.viewer, name) for f in every]) for name, text in names.items()]
 
 
 def _class_cell(part: Levels) -> str:
@@ -183,9 +214,9 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
 
 
-def number(value: float) -> str:
-    """One decimal, or a dash where there is no value."""
-    return "-" if math.isnan(value) else f"{value:.1f}"
+def number(value: float, decimals: int = 1) -> str:
+    """So many decimals, or a dash where there is no value."""
+    return "-" if math.isnan(value) else f"{value:.{decimals}f}"
 
 
 def _version(package: str) -> str | None:

@@ -14,6 +14,7 @@ from rich.text import Text
 from faim.config import FaimConfig
 from faim.data.coco_vid import CocoVid
 from faim.errors import FaimError
+from faim.evaluation.classes import OtherClasses
 from faim.evaluation.features import FeatureSample
 from faim.evaluation.figures import ModeFigures, as_dictionary, levels, measure
 from faim.evaluation.modes import Mode, ModeRunner
@@ -27,7 +28,7 @@ from faim.evaluation.report import (
     print_probe,
     write_json,
 )
-from faim.evaluation.results_file import read_detections
+from faim.evaluation.results_file import read_results
 from faim.evaluation.run_folder import prepare_run_folder, write_run_folder
 from faim.evaluation.subject import open_models
 from faim.evaluation.time_probe import TimeProbe
@@ -119,11 +120,11 @@ def _evaluate_model(
     caption = _caption(data, model.config.num_classes, runner.size)
     caption += "".join(f"\n{mode}: {text}" for mode, text in about["joined_by"].items())
     figures = {
-        str(mode): measure(data, run.detections, run.ms, post=options.post_of(mode))
+        str(mode): measure(data, run.detections, run.ms, options.post_of(mode), run.others)
         for mode, run in runs.items()
     }
-    detections = {str(mode): run.detections for mode, run in runs.items()}
-    return _report(options, data, figures, detections, about, caption, console, features)
+    found = {str(mode): (run.detections, run.others) for mode, run in runs.items()}
+    return _report(options, data, figures, found, about, caption, console, features)
 
 
 def _evaluate_file(
@@ -131,8 +132,8 @@ def _evaluate_file(
 ) -> dict[str, Any]:
     """Detections of whatever origin: no model, no images, no times."""
     data.check(num_classes=None, masks_required=False, images_required=False)
-    detections = {FILE_MODE: read_detections(file, data)}
-    figures = {FILE_MODE: measure(data, detections[FILE_MODE])}
+    detections, others = read_results(file, data)
+    figures = {FILE_MODE: measure(data, detections, others=others)}
     about = {
         "weights": None,
         "detections": str(file),
@@ -141,14 +142,15 @@ def _evaluate_file(
         "device": None,
     }
     caption = f"{data.annotation_file}: {counted(len(data.frames), 'frame')}"
-    return _report(options, data, figures, detections, about, caption, console)
+    found = {FILE_MODE: (detections, others)}
+    return _report(options, data, figures, found, about, caption, console)
 
 
 def _report(
     options: EvalOptions,
     data: CocoVid,
     figures: Mapping[str, ModeFigures],
-    detections: Mapping[str, Mapping[int, Detections]],
+    found: Mapping[str, tuple[Mapping[int, Detections], OtherClasses]],
     about: dict[str, Any],
     caption: str,
     console: Console,
@@ -157,11 +159,16 @@ def _report(
     """Write and print; returns what the JSON file holds."""
     title = Path(options.detections or options.weights or "").name
     notes = options.notes + missing_parts(figures)
+    if options.detections is not None and not found[FILE_MODE][1].names:
+        notes.append(
+            "the file has no detections of other classes than the data's: wrong labels and boxes "
+            "are those of the data's classes"
+        )
     report = {**about, "notes": notes, "modes": as_dictionary(figures)}
     report["base_ms"] = report["modes"].get("frame", {}).get("ms_per_frame")
     try:
         if options.out:
-            write_run_folder(options.out, data, report, detections, features)
+            write_run_folder(options.out, data, report, found, features)
             notes = [*notes, f"wrote {options.out}"]
         if options.json:
             write_json(options.json, report)

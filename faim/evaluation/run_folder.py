@@ -14,6 +14,7 @@ from typing import Any
 
 from faim.data.coco_vid import CocoVid
 from faim.errors import FaimError
+from faim.evaluation.classes import OtherClasses
 from faim.evaluation.features import FeatureSample
 from faim.evaluation.report import check_writable, write_json
 from faim.evaluation.results_file import write_detections
@@ -33,7 +34,7 @@ def write_run_folder(
     folder: Path,
     data: CocoVid,
     report: Mapping[str, Any],
-    detections: Mapping[str, Mapping[int, Detections]],
+    found: Mapping[str, tuple[Mapping[int, Detections], OtherClasses]],
     features: FeatureSample | None = None,
 ) -> None:
     """Write a run folder; what an earlier run left in it is replaced, or stays where this fails.
@@ -42,7 +43,7 @@ def write_run_folder(
         folder: see `prepare_run_folder`; its name is the run's.
         data: what was evaluated on.
         report: the figures, see `run_eval`.
-        detections: by mode and image id.
+        found: by mode the detections, by image id, and what is shown beyond the dataset's classes.
         features: of proposals.
 
     Raises:
@@ -50,8 +51,8 @@ def write_run_folder(
     """
     try:
         with scratch_folder(folder) as part:
-            for mode, found in detections.items():
-                write_detections(part / f"detections_{mode}.json", data, found)
+            for mode, (detections, others) in found.items():
+                write_detections(part / f"detections_{mode}.json", data, detections, others)
             if features is not None:
                 features.write(part / FEATURES_FILE)
             write_json(part / RUN_FILE, {"name": folder.resolve().name, **report})

@@ -57,10 +57,10 @@ def stability(data: CocoVid, detections: Mapping[int, Detections]) -> Stability:
 
 def stability_of(case: Case) -> Stability:
     """As `stability`."""
-    order, begins = _tracks(case)
+    order, begins = tracks(case)
     if not len(order):
         return Stability(math.nan, math.nan)
-    best = _covering(case, same_class=True)[order]
+    best = covering(case, same_class=True)[order]
     hits = best >= 0
     track = np.cumsum(begins) - 1
     shares = np.bincount(track, hits) / np.bincount(track)
@@ -77,7 +77,7 @@ def stability_of(case: Case) -> Stability:
     )
 
 
-def _tracks(case: Case) -> tuple[Ints, Bools]:
+def tracks(case: Case) -> tuple[Ints, Bools]:
     """Rows of the objects, object by object in time, and where each object begins."""
     instance = case.objects.instance
     known = instance >= 0
@@ -87,7 +87,7 @@ def _tracks(case: Case) -> tuple[Ints, Bools]:
     return order, is_first(track[order])
 
 
-def _covering(case: Case, *, same_class: bool) -> Ints:
+def covering(case: Case, *, same_class: bool) -> Ints:
     """(g,) the detection of best score (then IoU) that covers each object, -1 for none."""
     pairs = case.pairs
     chosen = (pairs.iou >= IOU_FOUND) & (case.found.score[pairs.found] >= SCORE_FOUND)
@@ -112,7 +112,7 @@ def _class_switches(case: Case, order: Ints) -> float:
     objects = len(np.unique(instance[instance >= 0]))
     if not objects:
         return math.nan
-    best = _covering(case, same_class=False)[order]
+    best = covering(case, same_class=False)[order]
     covered = (best >= 0) & (instance >= 0)
     label, instance = case.found.label[best[covered]], instance[covered]
     switches = (label[1:] != label[:-1]) & (instance[1:] == instance[:-1])

@@ -126,7 +126,7 @@ class Case:
         found, objects = self.found, self.objects
         least = np.minimum(IOU_BACKGROUND, lenient_iou(objects.box))
         parts = [Pairs(_none(), _none(), np.zeros(0))]
-        for left, right in self._together(objects):
+        for left, right in self.together(objects.frame):
             iou = box_iou(found.box[left], objects.box[right])
             near = (iou >= least[right]) & (iou > 0)
             parts.append(Pairs(left[near], right[near], iou[near]))
@@ -144,18 +144,22 @@ class Case:
         """
         found, crowds = self.found, self.crowds
         inside: Bools = np.zeros(len(found.frame), bool)
-        for left, right in self._together(crowds):
+        for left, right in self.together(crowds.frame):
             area = _area(found.box[left])
             share = _shared(found.box[left], crowds.box[right]) / np.maximum(area, _TINY)
             own = found.label[left] == crowds.label[right]
             inside[left[own & (share >= IOU_EXCUSED)]] = True
         return inside
 
-    def _together(self, objects: Objects) -> Iterator[tuple[Ints, Ints]]:
-        """Rows of detections and of `objects` in the same image: all pairs, a chunk at a time."""
+    def together(self, others: Ints) -> Iterator[tuple[Ints, Ints]]:
+        """Rows of detections and of a table in the same image: all pairs, a chunk at a time.
+
+        Args:
+            others: (n,) `frame` of the table, ascending.
+        """
         found, frames = self.found, np.arange(len(self.image_ids))
-        first = np.searchsorted(objects.frame, frames)
-        count = np.searchsorted(objects.frame, frames, side="right") - first
+        first = np.searchsorted(others, frames)
+        count = np.searchsorted(others, frames, side="right") - first
         for start in range(0, len(found.frame), _CHUNK):
             frame = found.frame[start : start + _CHUNK]
             number = count[frame]

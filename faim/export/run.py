@@ -15,7 +15,7 @@ from rich.console import Console
 from faim import __version__
 from faim.data.coco_vid import CocoVid
 from faim.errors import FaimError
-from faim.evaluation.modes import match_classes
+from faim.evaluation.classes import match_classes
 from faim.export import openvino, quantize
 from faim.export.accuracy import AccuracyLoss, agreement, loss_on_data
 from faim.export.graphs import Graph, graphs_of

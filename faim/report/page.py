@@ -142,7 +142,8 @@ def _charts(columns: Sequence[Column], cases: Mapping[Column, Case]) -> dict[str
 
 
 def _tables(columns: Sequence[Column]) -> dict[str, Any]:
-    details = [*tables.groups(columns), tables.stability(columns), tables.errors(columns)]
+    parts = (tables.stability, tables.viewer, tables.errors)
+    details = [*tables.groups(columns), *(part(columns) for part in parts)]
     return {
         "summary": tables.summary(columns),
         "details": [table for table in details if table.rows],

@@ -10,13 +10,15 @@ from typing import Any
 from faim.report.columns import Column
 from faim.report.run_folder import figure
 
-#: What a figure is called, its key in `run.json`, and whether more of it is better.
+#: What a figure is called, its key in `run.json`, and whether more of it is better; None if neither
+#: more nor less is.
 _SUMMARY = (
     ("AP50", "ap50", True),
     ("AP75", "ap75", True),
     ("AP50:95", "ap50_95", True),
     ("objects found, %", "found_share", True),
     ("flips in 100 transitions", "flips_per_100", False),
+    ("objects with a wrong label, %", "wrong_labels", False),
     ("ms a frame", "ms_per_frame", False),
 )
 _STABILITY = (
@@ -26,6 +28,19 @@ _STABILITY = (
     ("class switches", "class_switches", False),
     ("jitter of the centre, %", "centre_jitter", False),
     ("jitter of the size, %", "size_jitter", False),
+)
+_VIEWER = (
+    ("objects with a wrong label, %", "wrong_labels", False),
+    ("pairs of boxes of different classes in one place, in 100 frames", "double_names", False),
+    ("pairs of boxes of one class in one place, in 100 frames", "double_boxes", False),
+    ("ghosts of more than 2 frames, %", "ghosts_over_2", False),
+)
+#: Numbers so small that they want a second decimal.
+_VIEWER_COUNTS = (
+    ("frames a box outlives its object, median", "ghost_median", False),
+    ("frames a box outlives its object, mean", "ghost_mean", False),
+    ("boxes a frame", "boxes_per_frame", None),
+    ("boxes a frame on no labelled object of their class", "unmatched_boxes", False),
 )
 _GROUPS = (
     ("By speed of motion", "by_speed"),
@@ -88,6 +103,16 @@ def stability(columns: Sequence[Column]) -> Table:
     return Table("Stability", columns, _rows(columns, _STABILITY))
 
 
+def viewer(columns: Sequence[Column]) -> Table:
+    """What a viewer sees, as far as the runs say."""
+    rows = [*_rows(columns, _VIEWER), *_rows(columns, _VIEWER_COUNTS, decimals=2)]
+    note = (
+        "Of all classes that the weights know, at score 0.3. Boxes on no labelled object are false "
+        "where all objects have a label."
+    )
+    return Table("What a viewer sees", columns, rows, note)
+
+
 def errors(columns: Sequence[Column]) -> Table:
     """AP50 that each kind of error costs."""
     kinds = _keys(columns, "errors")
@@ -131,26 +156,30 @@ def machines(columns: Sequence[Column]) -> str:
     return f"Measured on different machines, so that times cannot be compared: {places}."
 
 
-def numbers(name: str, values: Iterable[float], more_is_better: bool) -> tuple[str, list[Cell]]:
-    """A row: one decimal each, a dash for NaN, the best marked unless all are equal.
+def numbers(
+    name: str, values: Iterable[float], more_is_better: bool | None, decimals: int = 1
+) -> tuple[str, list[Cell]]:
+    """A row: so many decimals each, a dash for NaN, the best marked if there is a best.
 
     Values that read the same are equally good.
     """
-    known = [round(value, 1) for value in values]
+    known = [round(value, decimals) for value in values]
     finite = [value for value in known if not math.isnan(value)]
     choose: Callable[[list[float]], float] = max if more_is_better else min
-    best = choose(finite) if len(set(finite)) > 1 else math.nan
-    return name, [Cell(UNKNOWN if math.isnan(v) else f"{v:.1f}", v == best) for v in known]
+    differ = more_is_better is not None and len(set(finite)) > 1
+    best = choose(finite) if differ else math.nan
+    texts = [UNKNOWN if math.isnan(v) else f"{v:.{decimals}f}" for v in known]
+    return name, [Cell(text, v == best) for text, v in zip(texts, known, strict=True)]
 
 
 def _rows(
-    columns: Sequence[Column], wanted: Iterable[tuple[str, str, bool]]
+    columns: Sequence[Column], wanted: Iterable[tuple[str, str, bool | None]], decimals: int = 1
 ) -> list[tuple[str, list[Cell]]]:
     rows = []
     for name, key, more_is_better in wanted:
         values = [figure(column.figures, key) for column in columns]
         if not all(map(math.isnan, values)):
-            rows.append(numbers(name, values, more_is_better))
+            rows.append(numbers(name, values, more_is_better, decimals))
     return rows
 
 

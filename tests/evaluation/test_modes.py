@@ -16,10 +16,13 @@ from evaluation_cases import BOXES, MakeData
 from faim.config import FaimConfig
 from faim.data.coco_vid import CocoVid
 from faim.errors import FaimError
-from faim.evaluation.modes import ModeRunner, match_classes, median_ms
+from faim.evaluation.classes import match_classes
+from faim.evaluation.modes import ModeRunner, median_ms
 from faim.evaluation.post import open_post
+from faim.evaluation.viewer import viewer_figures
 from faim.models.affinity import Affinity
 from faim.models.faim import build_model
+from faim.runtime.choices import PostName
 from faim.runtime.pipeline import Detector
 from faim.runtime.sources import open_source
 from faim.structures import Proposals, ScoredBoxes
@@ -234,6 +237,26 @@ def test_median_without_the_warm_up() -> None:
     assert median_ms([9, 9, 9, 0.001, nan, 0.002, 0.003]) == pytest.approx(2)
     assert median_ms([0.001, 0.003]) == pytest.approx(2)
     assert np.isnan(median_ms([]))
+
+
+@pytest.mark.parametrize("post", ["none", "causal"])
+def test_what_is_shown_of_other_classes_is_kept_apart(
+    make_data: MakeData, data: CocoVid, post: PostName
+) -> None:
+    # Of the model's cow, dog and cat the file knows the cat alone; the dog is not shown in frame 3.
+    few = make_data([[(0, box, 7)] for box in BOXES], classes=("cat",))
+    posts = {"stream": made} if (made := open_post(post, None)) else {}
+    run = ModeRunner(Scripted(), few, ("stream",), past=0, post=posts).run()["stream"]
+    assert all(set(found.class_ids.tolist()) <= {0} for found in run.detections.values())
+    assert run.others.names == ("cow", "dog")
+    shown = [1, 2, 3, 5, 6] if post == "none" else [1, 2, 3, 4, 5, 6]
+    assert sorted(run.others.detections) == shown
+    first = run.others.detections[1]
+    assert first.class_ids.tolist() == [2]  # cow 1, dog 2
+    assert first.scores[0] == pytest.approx(0.81, abs=1e-4)
+    seen = viewer_figures(few, run.detections, run.others)
+    assert seen.wrong_labels == pytest.approx(100 * len(shown) / 6)
+    assert seen.boxes_per_frame == pytest.approx(len(shown) / 6)
 
 
 def test_a_class_the_weights_do_not_know(data: CocoVid) -> None:

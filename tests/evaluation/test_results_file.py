@@ -9,7 +9,8 @@ import torch
 from evaluation_cases import MakeData, detections
 
 from faim.errors import FaimError
-from faim.evaluation.results_file import read_detections, write_detections
+from faim.evaluation.classes import OtherClasses
+from faim.evaluation.results_file import read_detections, read_results, write_detections
 
 BOX = (10.004, 10.0, 30.0, 30.0)
 ENTRY = {"image_id": 1, "category_id": 5, "bbox": [1, 2, 3, 4], "score": 0.5}
@@ -38,6 +39,36 @@ def test_best_first_whatever_the_order(make_data: MakeData, tmp_path: Path) -> N
     found = read_detections(file, data)[1]
     assert found.scores.tolist() == [0.9, 0.5, 0.1]
     assert torch.equal(found.boxes[0], torch.tensor([1, 2, 4, 6], dtype=torch.float64))
+
+
+def test_other_classes_stand_beside_by_name(make_data: MakeData, tmp_path: Path) -> None:
+    data = make_data([[(0, BOX, 1)], []])
+    file = tmp_path / "found.json"
+    own = {1: detections((2, 0.5, BOX))}
+    strange = {2: detections((4, 0.4, BOX), (3, 0.9, BOX))}
+    write_detections(file, data, own, OtherClasses(("bear", "boat"), strange))
+    names = [(row["category_id"], row.get("category_name")) for row in json.loads(file.read_text())]
+    # The dataset's categories are 5, 6 and 7.
+    assert names == [(7, None), (9, "boat"), (8, "bear")]
+    found, others = read_results(file, data)
+    assert list(found) == list(read_detections(file, data)) == [1]
+    assert others.names == ("boat", "bear")
+    assert list(others.detections) == [2]
+    back = others.detections[2]
+    # Numbered as they come: boat is 3, bear is 4; best first.
+    assert (back.class_ids.tolist(), back.scores.tolist()) == ([4, 3], [0.9, 0.4])
+    write_detections(file, data, own)
+    assert read_results(file, data)[1] == OtherClasses()
+
+
+@pytest.mark.parametrize("name", [3, None, "cat"])
+def test_a_strange_category_needs_a_name_of_its_own(
+    make_data: MakeData, tmp_path: Path, name: object
+) -> None:
+    file = tmp_path / "found.json"
+    file.write_text(json.dumps([{**ENTRY, "category_id": 9, "category_name": name}]))
+    with pytest.raises(FaimError, match="entry 0 has category_id 9; expected one of"):
+        read_results(file, make_data([[(0, BOX, 1)]]))
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from faim.report.tables import (
     per_class,
     stability,
     summary,
+    viewer,
 )
 
 
@@ -41,6 +42,22 @@ def read(table: Table) -> dict[str, list[str]]:
         name: [cell.text + ("*" if cell.best else "") for cell in cells]
         for name, cells in table.rows
     }
+
+
+def test_what_a_viewer_sees_by_hand() -> None:
+    table = viewer(
+        columns(
+            {"wrong_labels": 14.44, "boxes_per_frame": 2.704, "ghost_median": None},
+            {"wrong_labels": 9.96, "boxes_per_frame": 2.776, "unmatched_boxes": 1.5},
+            {"found_share": 70.0},  # of a run before there were these figures
+        )
+    )
+    assert read(table) == {
+        "objects with a wrong label, %": ["14.4", "10.0*", UNKNOWN],
+        "boxes a frame": ["2.70", "2.78", UNKNOWN],
+        "boxes a frame on no labelled object of their class": [UNKNOWN, "1.50", UNKNOWN],
+    }
+    assert read(viewer(columns({"found_share": 70.0}))) == {}
 
 
 def test_summary_by_hand() -> None:

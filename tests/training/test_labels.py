@@ -222,7 +222,7 @@ def test_the_option_comes_before_the_file_and_that_before_what_is_found(
 @pytest.fixture(scope="module")
 def synth(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four videos of four frames, of classes that the embedded weights know."""
-    return generate(
+    path = generate(
         tmp_path_factory.mktemp("synth"),
         videos=4,
         frames=4,
@@ -232,6 +232,10 @@ def synth(tmp_path_factory: pytest.TempPathFactory) -> Path:
         seed=1,
         progress=False,
     )
+    content = json.loads(path.read_text())
+    del content["info"]["exhaustive"]  # the labels speak for themselves
+    path.write_text(json.dumps(content))
+    return path
 
 
 @pytest.fixture(scope="module")

@@ -131,6 +131,7 @@ class _Ledger:
                 "version": VERSIONS[recipe.edition],
                 "arguments": {"videos": videos, **recipe.arguments},
                 "seed": recipe.seed,
+                "exhaustive": True,
             },
             "categories": [
                 {"id": i + 1, "name": name} for i, name in enumerate(CLASS_NAMES[: recipe.classes])
