@@ -134,8 +134,8 @@ class Calls(ABC):
             stride, start, end, limit: which frames are looked at, see `stream`.
 
         Returns:
-            One result a frame looked at, in order; `index`, `time` and `file` say which. A frame that cannot
-            be read has none.
+            One result a frame looked at, in order; `index`, `time` and `file` say which. A frame
+            that cannot be read has none.
 
         Raises:
             FaimError: a source, mode or option that is none.
