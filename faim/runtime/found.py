@@ -20,6 +20,14 @@ def names_of(found: sv.Detections) -> Sequence[str]:
     return found.data["class_name"] if len(found) else ()
 
 
+def tracks_apart(found: sv.Detections, place: int, count: int) -> sv.Detections:
+    """The same detections with ids that none of `count` runs has but that of this `place`."""
+    if found.tracker_id is None or count == 1:
+        return found
+    tracks = found.tracker_id
+    return replace(found, tracker_id=np.where(tracks < 0, tracks, (tracks - 1) * count + place + 1))
+
+
 def without_tracks(found: sv.Detections) -> sv.Detections:
     """The same detections as if nothing linked the frames."""
     return replace(found, tracker_id=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 
 from loguru import logger
@@ -11,6 +12,7 @@ from loguru import logger
 from faim.errors import FaimError
 from faim.runtime.decode_ahead import DecodeAhead
 from faim.runtime.excerpt import WHOLE, Span
+from faim.runtime.found import tracks_apart
 from faim.runtime.frames import FrameSource
 from faim.runtime.images import ImageSource
 from faim.runtime.many import stream_many
@@ -81,7 +83,8 @@ def run_sources(
         on_end: called with a source's number after its last result.
 
     Returns:
-        Number of the source, counted from 0, and the result of its next frame.
+        Number of the source, counted from 0, and the result of its next frame. Track ids are
+        unique over all sources.
 
     Raises:
         FaimError: at once for a mode that cannot be, or a limit below 1; while iterating, when all
@@ -129,9 +132,11 @@ def _in_turn(
     on_end: Callable[[int], None],
 ) -> Iterator[tuple[int, FrameResult]]:
     failure: FaimError | None = None
-    for group in groups:
+    for place, group in enumerate(groups):
         try:
-            yield from run_group(group)
+            for number, result in run_group(group):
+                found = tracks_apart(result.detections, place, len(groups))
+                yield number, replace(result, detections=found)
         except FaimError as error:
             if len(groups) == 1:
                 raise
