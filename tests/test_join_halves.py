@@ -3,6 +3,7 @@
 import importlib
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from faim.evaluation.modes import ModeRunner
 from faim.models.aggregation import TicamAggregator
 from faim.models.checkpoint import load_model
 from faim.models.join import Join
+from faim.structures import Detections
 from faim.weights import default_weights
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
@@ -56,26 +58,56 @@ def test_each_half_has_half_of_a_class():
 
 
 def rows(base, **settings):
-    """Figures of a half; of each setting found, AP50, and found in two videos."""
+    """Figures of a half; of each setting found, AP50, F1, and found in two videos."""
     named = {halves.BASE: base, **settings}
     return {
-        name: {"found_share": found, "ap50": ap50, "ap75": 50.0, "found": {"a": a, "b": b}}
-        for name, (found, ap50, a, b) in named.items()
+        name: {
+            **{"found_share": found, "ap50": ap50, "ap75": 50.0, "f1": f1},
+            "found": {"a": a, "b": b},
+        }
+        for name, (found, ap50, f1, a, b) in named.items()
     }
 
 
 def test_no_video_may_lose_and_then_the_most_wins():
-    base = (50.0, 60.0, 40.0, 60.0)
-    one = rows(base, mild=(51.0, 60.5, 41.0, 61.0), bold=(58.0, 68.0, 37.9, 78.0))
-    two = rows(base, mild=(50.0, 61.5, 38.0, 62.0), bold=(58.0, 68.0, 60.0, 60.0))
+    base = (50.0, 60.0, 70.0, 40.0, 60.0)
+    one = rows(
+        base,
+        mild=(51.0, 60.5, 71.0, 41.0, 61.0),
+        bold=(58.0, 68.0, 78.0, 37.9, 78.0),
+        shows_all=(55.0, 64.0, 60.0, 45.0, 65.0),
+    )
+    two = rows(
+        base,
+        mild=(50.0, 61.5, 69.0, 38.0, 62.0),
+        bold=(58.0, 68.0, 78.0, 60.0, 60.0),
+        shows_all=(55.0, 64.0, 60.0, 45.0, 65.0),
+    )
     pooled = halves.pooled([one, two])
     assert pooled["mild"] == {
-        **{"found_share": 0.5, "ap50": 1.0, "ap75": 0.0},
+        **{"found_share": 0.5, "ap50": 1.0, "ap75": 0.0, "f1": 0.0},
         **{"worst": -2.0, "video": "a"},
     }
     assert pooled["bold"]["worst"] == pytest.approx(-2.1)
     assert halves.choose(pooled) == "mild"
     assert halves.choose({name: pooled[name] for name in (halves.BASE, "bold")}) == halves.BASE
+
+
+def test_boxes_shown(synth):
+    """An object found twice, a box beside it, one too weak: 1 of 3 shown is right, of 2 objects."""
+    data = CocoVid(synth)
+    frame = next(f for f in data.frames if len(f.annotations) > 1)
+    (video,) = (v for v in data.videos if frame in v.frames)
+    first = frame.annotations[0]
+    second = replace(frame.annotations[1], category_id=first.category_id)
+    data.videos = [replace(video, frames=(replace(frame, annotations=(first, second)),))]
+    boxes = torch.tensor([first.box, first.box, (0.0, 0.0, 1.0, 1.0), second.box])
+    found = Detections(
+        boxes, torch.tensor([0.9, 0.8, 0.3, 0.29]), torch.full((4,), first.category_id)
+    )
+    score = halves.shown_f1(data, {frame.image_id: found}, {video.name})
+    assert score == pytest.approx(200 * 1 / (2 + 3))
+    assert halves.shown_f1(data, {frame.image_id: found}, set()) == 0
 
 
 def test_what_there_is_to_choose():
