@@ -51,12 +51,17 @@ def read_scores(job: Job, scoring: Scoring, places: Places) -> dict[str, Any]:
             group: figures(data, found, scoring.clean, classes)
             for group, classes in scoring.groups.items()
         }
-        alone = {video.name: _only(data, [video]) for video in data.videos}
-        each = {sequence: stability(part, found).found_share for sequence, part in alone.items()}
+        each = found_by_video(data, found)
         modes[name] = {**scores["shared"], "unseen": scores["unseen"], "found": each}
     for folder in {folder for folder, _ in places.values()}:
         shutil.rmtree(job.run / folder)
     return {"modes": modes}
+
+
+def found_by_video(data: CocoVid, detections: Mapping[int, Detections]) -> dict[str, float]:
+    """The share of objects found in each video, in percent; NaN without objects."""
+    alone = {video.name: _only(data, [video]) for video in data.videos}
+    return {name: stability(part, detections).found_share for name, part in alone.items()}
 
 
 def figures(

@@ -36,11 +36,13 @@ PARTS: dict[str, tuple[TrainablePart, ...]] = {
     "yolov_ifem": ("base", *NEW_PARTS),
 }
 #: Fields that say how TICAM's decision and the base detector's scores become one.
-JOINING = ("join", "base_share")
+JOINING = ("join", "base_share", "correction_up", "correction_down")
 #: IoU threshold of FSPM's NMS at inference, where none is named.
 NMS_TEST: dict[str, float] = {"yolox": 0.5, "faim": 0.5, "yolov": 0.75, "yolov_ifem": 0.75}
 #: What files without these fields mean, written before there was a choice.
-_BEFORE: dict[str, Any] = {"guide_ins": False}
+_BEFORE: dict[str, Any] = {
+    **{"guide_ins": False, "base_share": 0.5, "correction_up": 1.0, "correction_down": 1.0},
+}
 #: Bounds of what a file may claim: far above any use, and within the memory of a machine.
 MOST_CLASSES, LONGEST_CLASS_NAME = 10_000, 1000
 MOST_PROPOSALS_TOGETHER = 16_384
@@ -92,7 +94,12 @@ class FaimConfig:
         join: how TICAM's decision and the base detector's class scores become one, see
             `faim.models.join`: "replace" is the paper's, "correction" and "mean" are for training
             data whose objects are few, or not all labelled.
-        base_share: the base detector's share in a "mean", from 0 to 1.
+        base_share: the base detector's share in a "mean", from 0 to 1; the least bad on halves of
+            training videos with partial labels (docs/results.md).
+        correction_up: factor on a "correction" where it raises a score. This and the next were
+            chosen on halves of training videos (docs/results.md); training learns with 1 and 1.
+        correction_down: factor where it lowers one. Partial labels hardly teach that: an object of
+            another kind is no proof that what looks like it is none of the class.
         affinity_average: whether TICAM has a second round, which averages over references alike
             (YOLOV's affinity average); without it, the first round decides.
         affinity_threshold: cosine similarity above which training-free aggregation averages.
@@ -151,7 +158,9 @@ class FaimConfig:
     scale: Scale | None = None
     refined_classes: tuple[str, ...] = ()
     join: JoinKind = "replace"
-    base_share: float = 0.5
+    base_share: float = 0.9
+    correction_up: float = 2.0
+    correction_down: float = 0.0
     retention_weight: float = 0.0
     identity_weight: float = 0.0
 
@@ -239,6 +248,8 @@ class FaimConfig:
         _in_range("mask_weight", self.mask_weight, 0.0, 1e4)
         _in_range("retention_weight", self.retention_weight, 0.0, 1e4)
         _in_range("identity_weight", self.identity_weight, 0.0, 1e4)
+        for name in ("correction_up", "correction_down"):
+            _in_range(name, getattr(self, name), 0.0, 100.0)
         if self.feature_dim % self.num_heads:
             raise FaimError(
                 f"config: num_heads is {self.num_heads}; expected a divisor of the feature "

@@ -26,6 +26,8 @@ BEFORE: dict[str, Any] = {
     "model.refined_classes": (),
     "model.join": "replace",
     "model.base_share": 0.5,
+    "model.correction_up": 1.0,
+    "model.correction_down": 1.0,
     "model.retention_weight": 0.0,
     "model.identity_weight": 0.0,
     "live_norms": True,

@@ -13,6 +13,7 @@ from faim.config import JOINING, PARTS, Architecture, FaimConfig
 from faim.data.coco_vid import CocoVid
 from faim.data.datasets import MULTI_SCALE_SIZES, VideoDataset
 from faim.errors import FaimError
+from faim.models.join import Join
 from faim.structures import VideoSample
 from faim.training.common import at_least, share, sides
 from faim.training.detector_experiment import Experiment
@@ -152,7 +153,7 @@ class FaimExperiment(Experiment):
         return replace(self.config(data.classes), refined_classes=refined)
 
     def starting_model(self, data: CocoVid) -> VideoModel:
-        """As in `Experiment`; says where TICAM does not decide all classes, and of folded norms."""
+        """As in `Experiment`; says what TICAM does not decide alone, and of folded norms."""
         from faim.training.unfolding import IMAGES, has_folded_norms
 
         model = super().starting_model(data)
@@ -167,6 +168,8 @@ class FaimExperiment(Experiment):
                 f"{len(refined)} of {len(data.classes)} classes are refined "
                 f"({', '.join(refined)}); the others keep the base detector's scores"
             )
+        if text := Join.of(model.config).describe():
+            logger.info(text)
         return model
 
     def settled(self, model: VideoModel) -> dict[str, Any]:

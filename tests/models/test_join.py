@@ -40,6 +40,22 @@ def test_correction_by_hand():
     assert torch.equal(kept[:, ~marks], scores[:, ~marks])
 
 
+def test_a_correction_by_hand_where_it_raises_and_where_it_lowers():
+    """Odds of 1 : 1 times 3 squared, and over 3 to the power of a half; with 0 they stay."""
+    scores, log3 = torch.full((1, 2), 0.5), 1.0986123
+    corrections = torch.tensor([[log3, -log3]])
+    found = Join("correction", up=2, down=0.5).probabilities(corrections, scores, None)
+    torch.testing.assert_close(found, torch.tensor([[0.9, 1 / (1 + 3**0.5)]]))
+    found = Join("correction", up=2, down=0).probabilities(corrections, scores, None)
+    torch.testing.assert_close(found, torch.tensor([[0.9, 0.5]]))
+    plain = Join("correction")
+    assert (plain.up, plain.down) == (1, 1)
+    expected = plain.logits(corrections, scores).sigmoid()
+    assert torch.equal(plain.probabilities(corrections, scores, None), expected)
+    # Training judges the whole of it.
+    assert torch.equal(Join("correction", up=2, down=0).logits(corrections, scores), corrections)
+
+
 def test_mean_by_hand():
     """The root of 0.25 · 0.81; with no share TICAM decides alone, with all the base detector."""
     logits, scores = torch.tensor([[-1.0986123, 2.0]]), torch.tensor([[0.81, 0.0]])
@@ -69,13 +85,17 @@ def test_graphs_correct_as_the_model_does(untrained):
     torch.nn.init.normal_(trained.ticam.classifier.weight, std=0.3)
     with torch.inference_mode():
         proposals = trained.propose(pictures(3))
-        expected = trained.aggregator.refine(proposals)
-        found = GraphDetector(TorchRunner(trained)).aggregator.refine(proposals)
-    assert (expected - proposals.class_scores).abs().max() > 0.05
-    torch.testing.assert_close(found, expected)
-    with torch.inference_mode():
+        refined = trained.aggregator.refine(proposals)
+        graphs = GraphDetector(TorchRunner(trained)).aggregator.refine(proposals)
+        corrections = trained.ticam(proposals)
         logits = trained(pictures(3))
-    torch.testing.assert_close(logits.sigmoid(), expected)
+    base = proposals.class_scores.logit(eps=1e-4)
+    torch.testing.assert_close(logits, base + corrections)
+    up, down = trained.config.correction_up, trained.config.correction_down
+    expected = (base + torch.where(corrections > 0, up * corrections, down * corrections)).sigmoid()
+    assert (expected - proposals.class_scores).abs().max() > 0.05
+    for found in (refined, graphs):
+        torch.testing.assert_close(found, expected)
 
 
 def test_a_training_step_corrects():
@@ -110,17 +130,24 @@ def test_a_mean_of_the_embedded_weights():
 def test_checkpoint_and_config(tmp_path):
     config = FaimConfig(variant="nano", class_names=("a", "b"), join="mean", base_share=0.7)
     save_checkpoint(tmp_path / "w.safetensors", FAIM(config))
-    assert load_model(tmp_path / "w.safetensors").join == Join("mean", 0.7)
+    assert load_model(tmp_path / "w.safetensors").join == Join.of(config)
     with pytest.raises(FaimError, match="config: join is 'sum'; expected one of replace, correct"):
         replace(config, join="sum")
     with pytest.raises(FaimError, match="config: base_share is 2; expected a number from 0 to 1"):
         replace(config, base_share=2)
+    corrects = replace(config, join="correction", correction_up=3, correction_down=0.25)
+    save_checkpoint(tmp_path / "w.safetensors", FAIM(corrects))
+    assert load_model(tmp_path / "w.safetensors").join == Join("correction", 0.7, 3, 0.25)
+    with pytest.raises(FaimError, match="correction_down is -1; expected a number from 0 to 100"):
+        replace(config, correction_down=-1)
 
 
 @pytest.mark.parametrize(("residual", "kind"), [(True, "correction"), (False, "replace")])
 def test_files_from_when_there_were_two_rules(residual, kind):
     values = json.loads(FaimConfig(class_names=("a",)).to_json())
-    del values["join"], values["base_share"], values["guide_ins"]
+    for name in ("join", "base_share", "guide_ins", "correction_up", "correction_down"):
+        del values[name]
     config = FaimConfig.from_json(json.dumps(values | {"residual": residual}))
     assert config.join == kind
     assert config.guide_ins is False
+    assert (config.correction_up, config.correction_down) == (1, 1)  # all of it, as then

@@ -287,8 +287,18 @@ def test_all_labels_replace_and_half_of_them_correct(
         "labels look partial: 11 of 24 confident detections of the base detector (46 %) have no "
         f"label, {CORRECTS}"
     )
+    up, down = corrects.config.correction_up, corrects.config.correction_down
+    assert (up, down) == (FaimConfig.correction_up, FaimConfig.correction_down)
+    counts = (
+        f"of TICAM's corrections those that raise a score count {up:g} times (model.correction_up)"
+        ", those that lower one 0 times (model.correction_down), as partial labels hardly teach "
+        "what an object is not; training itself takes all of them"
+    )
+    assert counts in logged
+    logged.clear()
     named = on(joined(experiment, "correction"), half)
     assert corrects.config == named.config
+    assert logged[-1] == counts
     for name, tensor in named.state_dict().items():
         assert torch.equal(corrects.state_dict()[name], tensor), name
 
@@ -334,9 +344,11 @@ def test_a_checkpoint_that_is_gone_on_with_keeps_its_join(
     path = tmp_path / "faim.safetensors"
     going_on = replace(experiment, ckpt=str(path))
     for join in ("replace", "correction", "mean"):
-        save_checkpoint(path, build_model(replace(config, join=join, base_share=0.3)))
+        own = replace(config, join=join, base_share=0.3, correction_up=1.5, correction_down=0.5)
+        save_checkpoint(path, build_model(own))
         found = on(going_on, half).config
         assert (found.join, found.base_share) == (join, 0.3)
+        assert (found.correction_up, found.correction_down) == (1.5, 0.5)
         sentence = f"TICAM's scores join the base detector's as in {path} (model.join={join})"
         assert sentence in logged
     with pytest.raises(FaimError, match=r"trained with model\.join=mean; expected the same"):
@@ -382,7 +394,11 @@ def test_a_checkpoint_from_before_there_was_a_choice(
 ) -> None:
     last = tmp_path / "last.ckpt"
     torch.save({SETTINGS: before}, last)
-    assert experiment.settled_as(stored_settings(last)).model.get("join") == join
+    kept = experiment.settled_as(stored_settings(last)).model
+    assert kept.get("join") == join
+    # All of a correction counted then.
+    counted = None if join is None else 1
+    assert (kept.get("correction_up"), kept.get("correction_down")) == (counted, counted)
 
 
 @pytest.mark.parametrize("labels", ["none", True, None])
