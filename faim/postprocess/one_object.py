@@ -11,16 +11,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from torchvision.ops import box_iou
 
 from faim.errors import FaimError
 from faim.postprocess.causal_state import Bools, FollowedBoxes, Ints
 from faim.postprocess.evidence import top_class
 from faim.postprocess.linking import is_number
-from faim.postprocess.pairs import Array, pair_features
+from faim.postprocess.pairs import Array
 from faim.structures import ScoredBoxes
 
-#: Place of the IoU among the features of a pair.
-_IOU = 2
 _TINY = 1e-9
 #: What is weaker leads nowhere.
 _FAINT = 0.1
@@ -43,7 +42,7 @@ class OneObjectConfig:
             where it grows to 1; in [0, 1].
         slope, shift: a score is shown with `slope` times its log odds, and `shift` more. A mean is
             lower than the best of what it is of; with these values 0.3 shows about as many boxes as
-            in single frames, and as many objects once reach 0.7, which starts a track in trackers.
+            in single frames, and as many objects once reach 0.7, where trackers begin a track.
 
     Raises:
         FaimError: a value out of its range.
@@ -56,8 +55,8 @@ class OneObjectConfig:
     confirmed: int = 2
     certain: float = 0.6
     doubt: float = 0.8
-    slope: float = 1.28
-    shift: float = 0.165
+    slope: float = 2.0
+    shift: float = 0.734
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -134,12 +133,14 @@ def rivals(boxes: Array, decided: Ints, strength: Array, config: OneObjectConfig
     winner = np.arange(len(boxes))
     if len(boxes) < 2:
         return winner
-    overlap = pair_features(boxes[:, None], boxes[None], (1, 1))[..., _IOU]
+    placed = torch.from_numpy(boxes)
+    overlap = box_iou(placed, placed).numpy()
     same = decided[:, None] == decided
     close = overlap > np.where(same, config.same_iou, config.other_iou)
     np.fill_diagonal(close, False)
-    for row in np.argsort(-strength, kind="stable"):
-        if winner[row] == row and strength[row] > 0:
+    contested = np.flatnonzero(close.any(axis=1) & (strength > 0))
+    for row in contested[np.argsort(-strength[contested], kind="stable")]:
+        if winner[row] == row:
             weaker = close[row] & (strength <= strength[row]) & (winner == np.arange(len(boxes)))
             winner[weaker] = row
     return winner
@@ -155,9 +156,11 @@ def calibrated(scores: Array, config: OneObjectConfig) -> Array:
     """Scores in [0, 1] of any shape as they are shown; 0 stays 0."""
     if config.slope == 1 and config.shift == 0:
         return scores
-    inside = np.clip(scores, _TINY, 1 - _TINY)
+    shown = np.zeros_like(scores)
+    inside = np.clip(scores[scores > 0], _TINY, 1 - _TINY)
     odds = config.slope * np.log(inside / (1 - inside)) + config.shift
-    return np.where(scores > 0, 1 / (1 + np.exp(-odds)), 0.0)
+    shown[scores > 0] = 1 / (1 + np.exp(-odds))
+    return shown
 
 
 def _hand_over(ids: Ints, rows: Ints, winner: Ints) -> None:
