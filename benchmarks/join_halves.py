@@ -23,6 +23,7 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
+from functools import partial
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -46,10 +47,11 @@ from faim.evaluation.report import check_writable, write_json
 from faim.evaluation.stability import IOU_FOUND, SCORE_FOUND
 from faim.models.checkpoint import load_model
 from faim.models.join import Join
+from faim.models.ticam import TicamEntry
 from faim.models.ticam_detector import TicamDetector
 from faim.reading import read_json
 from faim.runtime.memory import MemoryBank
-from faim.structures import Detections, TensorRecord
+from faim.structures import Detections
 
 #: Points of found that no video may lose.
 MOST_LOST = 2.0
@@ -77,7 +79,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     kept = Kept(options.out)
     halves = write_halves(options)
     found = [
-        kept.get(f"scores_{k}", _recipe(options, k), lambda k=k: score_half(options, k))
+        kept.get(f"scores_{k}", _recipe(options, k), partial(score_half, options, k))
         for k in range(2)
     ]
     rows = pooled([half["rows"] for half in found])
@@ -205,7 +207,7 @@ def detections(model: Any, data: CocoVid, names: Sequence[str]) -> dict[str, dic
 
 def stream_logits(model: TicamDetector, video: LookedVideo, runner: ModeRunner) -> list[Tensor]:
     """TICAM's of each frame of a video, (n, C), as it comes."""
-    bank: MemoryBank[TensorRecord] = MemoryBank(runner.past, runner.policy)
+    bank: MemoryBank[TicamEntry] = MemoryBank(runner.past, runner.policy)
     logits = []
     for proposals in video.proposals:
         found, entry = model.ticam.step(proposals, bank.stacked())

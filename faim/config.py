@@ -41,7 +41,10 @@ JOINING = ("join", "base_share", "correction_up", "correction_down")
 NMS_TEST: dict[str, float] = {"yolox": 0.5, "faim": 0.5, "yolov": 0.75, "yolov_ifem": 0.75}
 #: What files without these fields mean, written before there was a choice.
 _BEFORE: dict[str, Any] = {
-    **{"guide_ins": False, "base_share": 0.5, "correction_up": 1.0, "correction_down": 1.0},
+    "guide_ins": False,
+    "base_share": 0.5,
+    "correction_up": 1.0,
+    "correction_down": 1.0,
 }
 #: Bounds of what a file may claim: far above any use, and within the memory of a machine.
 MOST_CLASSES, LONGEST_CLASS_NAME = 10_000, 1000

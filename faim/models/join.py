@@ -46,11 +46,11 @@ class Join:
                 "benchmarks/join_halves.py chooses it on halves of the training videos"
             )
         if self.kind == "correction":
+            why = ", as partial labels hardly teach what an object is not" if self.down < 1 else ""
             return (
                 f"of TICAM's corrections those that raise a score count {self.up:g} times "
                 f"(model.correction_up), those that lower one {self.down:g} times "
-                "(model.correction_down), as partial labels hardly teach what an object is not; "
-                "training itself takes all of them"
+                f"(model.correction_down){why}; training itself takes all of them"
             )
         return ""
 

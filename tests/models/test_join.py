@@ -52,6 +52,12 @@ def test_a_correction_by_hand_where_it_raises_and_where_it_lowers():
     assert (plain.up, plain.down) == (1, 1)
     expected = plain.logits(corrections, scores).sigmoid()
     assert torch.equal(plain.probabilities(corrections, scores, None), expected)
+    assert (
+        "lower one 0 times (model.correction_down), as partial labels"
+        in Join("correction", up=2, down=0).describe()
+    )
+    assert "lower one 1 times (model.correction_down); training" in plain.describe()
+    assert Join().describe() == ""
     # Training judges the whole of it.
     assert torch.equal(Join("correction", up=2, down=0).logits(corrections, scores), corrections)
 
