@@ -19,6 +19,7 @@ from faim.models.aggregation import name_of
 from faim.models.faim import VideoDetector
 from faim.models.postprocess import detections_of
 from faim.postprocess.causal import CausalState
+from faim.postprocess.one_object import OneObjectConfig
 from faim.postprocess.pairs import PairModel
 from faim.runtime.backends.sharing import check_not_forked
 from faim.runtime.calls import Calls
@@ -136,12 +137,16 @@ class Detector(Calls):
         self.device = resolve_device(device)
         self.model = model.to(self.device) if isinstance(model, torch.nn.Module) else model
         self.fingerprint = fingerprint_of(self.model)
-        self.post_name = post
-        self.post = make_post(post, post_model, self.aggregation)
-        self.whole_post = whole_video_post(post, post_model, self.aggregation)
-        self._set_aggregators()
+        self._set_post(post, post_model)
         self._warned = False
         self.new_state()  # refuses a number of frames that no bank can have
+
+    def _set_post(self, name: PostName, model: PairModel | None = None) -> None:
+        shown = OneObjectConfig(same_iou=float(self.selection.iou))
+        self.post_name = name
+        self.post = make_post(name, model, self.aggregation, shown)
+        self.whole_post = whole_video_post(name, model, self.aggregation, shown)
+        self._set_aggregators()
 
     def _set_aggregators(self) -> None:
         self._in_stream = stream_aggregator(self.post_name, self.model.aggregator)
@@ -206,8 +211,7 @@ class Detector(Calls):
         if score_threshold is not None:
             other.score_threshold = score_threshold
         if post is not None:
-            other.post_name, other.post = post, make_post(post, None, self.aggregation)
-            other._set_aggregators()
+            other._set_post(post)
         return other
 
     def run(

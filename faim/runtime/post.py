@@ -170,7 +170,10 @@ class CausalPost:
 
 
 def make_post(
-    name: PostName, model: PairModel | None = None, aggregation: str = "none"
+    name: PostName,
+    model: PairModel | None = None,
+    aggregation: str = "none",
+    shown: OneObjectConfig | None = None,
 ) -> WholeVideoPost | CausalPost | None:
     """Post-processing by name, None for "none"; beside an aggregation of this name.
 
@@ -183,7 +186,7 @@ def make_post(
         if model is not None:
             raise FaimError("post model: given without post-processing; expected post repp, causal")
         return None
-    return WholeVideoPost(model) if name == "repp" else CausalPost(model)
+    return WholeVideoPost(model, shown) if name == "repp" else CausalPost(model, shown)
 
 
 def _check_name(name: str) -> None:

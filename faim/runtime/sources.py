@@ -17,7 +17,7 @@ from faim.runtime.frames import Frame, FrameSource, SourceBase
 from faim.runtime.given import ArraySource, open_given
 from faim.runtime.images import IMAGE_FPS, AnimationSource, ImageSource, open_image
 from faim.runtime.pixels import ChannelOrder
-from faim.runtime.source_list import mixed, videos_in
+from faim.runtime.source_list import videos_in
 
 __all__ = [
     "IMAGE_EXTENSIONS",
@@ -150,9 +150,8 @@ def _open_named(name: str, fps: float) -> FrameSource:
 def _open_folder(path: Path, name: str, fps: float) -> FrameSource:
     from faim.runtime.video import VideoSource
 
-    images, videos = images_in(path), videos_in(path)
-    if images and videos:
-        raise mixed(name, len(images), len(videos))
+    images = images_in(path)
+    videos = [] if images else videos_in(path)
     if len(videos) > 1:
         raise FaimError(
             f"{name}: holds {len(videos)} videos; expected one source, as each of them is"

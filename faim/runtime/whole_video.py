@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import overload
 
 from faim.models.aggregation import Aggregator, NoAggregation, name_of
-from faim.postprocess.one_object import WholeVideo
+from faim.postprocess.one_object import OneObjectConfig, WholeVideo
 from faim.postprocess.pairs import PairModel
 from faim.postprocess.repp import Repp
 from faim.runtime.choices import PostName
@@ -17,7 +17,10 @@ from faim.structures import ScoredBoxes
 
 
 def whole_video_post(
-    name: PostName, model: PairModel | None, aggregation: str
+    name: PostName,
+    model: PairModel | None,
+    aggregation: str,
+    shown: OneObjectConfig | None = None,
 ) -> WholeVideoPost | None:
     """What links whole videos, None for nothing; "auto" does where it links streams too.
 
@@ -25,11 +28,12 @@ def whole_video_post(
         name: post-processing by name.
         model: the pair model; the published one if None.
         aggregation: what joins the model's frames, by name.
+        shown: how one box an object is left.
     """
     if name == "repp":
-        return WholeVideoPost(model)
+        return WholeVideoPost(model, shown)
     links = name == "auto" and resolve_post(name, aggregation) == "causal"
-    return ShotwisePost(model) if links else None
+    return ShotwisePost(model, shown) if links else None
 
 
 def whole_video_aggregator(name: PostName, aggregator: Aggregator) -> Aggregator:
@@ -51,9 +55,11 @@ class ShotwisePost(WholeVideoPost):
     confirm its boxes: they stay as they are.
     """
 
-    def __init__(self, model: PairModel | None = None) -> None:
+    def __init__(
+        self, model: PairModel | None = None, shown: OneObjectConfig | None = None
+    ) -> None:
         """See `WholeVideoPost`."""
-        super().__init__(model)
+        super().__init__(model, shown)
         self._alone = Repp(replace(self._repp.config, add_unmatched=True), self.model)
 
     def run_shots(

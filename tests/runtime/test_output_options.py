@@ -44,14 +44,14 @@ def video(tmp_path: Path) -> Path:
 @pytest.fixture
 def fake_load(monkeypatch: pytest.MonkeyPatch) -> FakeModel:
     """`faim.load` gives the fake model, whose one object is track 7 of every stream."""
-    from faim.runtime import pipeline
+    from faim.runtime import results
 
     model = FakeModel()
 
     def load(weights: Path, *, size: Any, conf: float, device: str, **rest: Any) -> Detector:
         return Detector(model, size=size, score_threshold=conf, device=device)  # type: ignore[arg-type]
 
-    to_supervision = pipeline.to_supervision
+    to_supervision = results.to_supervision
 
     def tracked(*arguments: Any) -> sv.Detections:
         found = to_supervision(*arguments)
@@ -59,8 +59,7 @@ def fake_load(monkeypatch: pytest.MonkeyPatch) -> FakeModel:
         return found
 
     monkeypatch.setattr(faim, "load", load)
-    monkeypatch.setattr(pipeline, "to_supervision", tracked)
-    monkeypatch.setattr("faim.runtime.many.to_supervision", tracked)
+    monkeypatch.setattr(results, "to_supervision", tracked)
     return model
 
 

@@ -197,7 +197,9 @@ def test_classes_of_one_call() -> None:
         assert found.labels == labels
     [nothing] = made.predict(flat_frames(204), "frame", conf=0.5, classes="cat")
     assert nothing.to_dict()["detections"] == []
-    with pytest.raises(FaimError, match="classes: 'dgo' is none of the weights' 2 classes"):
+    with pytest.raises(
+        FaimError, match="classes: 'dgo' given; expected a class of the weights, such as dog"
+    ):
         made.stream(flat_frames(204), classes="dgo")
 
 
@@ -215,11 +217,11 @@ def test_class_ids(classes: Any, ids: tuple[int, ...]) -> None:
 @pytest.mark.parametrize(
     ("classes", "sentence"),
     [
-        ("persn", "'persn' is none of the weights' 3 classes; expected one of them (person, ...)"),
-        (3, "classes: 3 given; expected names of the weights' 3 classes, or numbers from 0 to 2"),
-        (-1, "classes: -1 given"), ("9", "classes: 9 given"), (True, "classes: True given"),
+        ("persn", "classes: 'persn' given; expected a class of the weights, such as person"),
+        (3, "classes: 3 given; expected one of the 3 classes of the weights, by name"),
+        (-1, "classes: -1 given"), ("9", "classes: '9' given"), (True, "classes: True given"),
         (1.0, "classes: 1.0 given"), ([None], "classes: None given"), ([], "classes: none given"),
-        ("", "classes: '' is none"),
+        ("", "classes: '' given"),
     ],
 )  # fmt: skip
 def test_wrong_classes_are_one_sentence(classes: Any, sentence: str) -> None:

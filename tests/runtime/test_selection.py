@@ -121,7 +121,7 @@ def test_an_object_that_walks_through_the_region(mode: Any, post: Any) -> None:
 def test_a_step_and_several_streams() -> None:
     detector = Detector(Model(), classes="cat", max_det=1, post="causal")  # type: ignore[arg-type]
     [frame] = flat_frames(0)
-    assert detector.step(frame, detector.new_state()).boxes.tolist() == [list(Model.boxes[1])]
+    assert detector.step(frame, detector.new_state()).xyxy.tolist() == [list(Model.boxes[1])]
     sources = [ArraySource([frame] * 2), ArraySource([frame] * 3)]
     found = [result.detections.xyxy.tolist() for _, result in stream_many(detector, sources)]
     assert found == [[list(Model.boxes[1])]] * 5
