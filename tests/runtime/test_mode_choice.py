@@ -12,6 +12,7 @@ from runtime_helpers import FakeModel, flat_frames
 from faim.errors import FaimError
 from faim.models.affinity import Affinity
 from faim.models.aggregation import NoAggregation
+from faim.postprocess.one_object import OneObjectConfig, calibrated
 from faim.runtime.modes import resolve_mode
 from faim.runtime.pipeline import Detector
 from faim.runtime.sources import ArraySource
@@ -66,7 +67,10 @@ def test_a_file_learns_from_all_of_it_and_a_live_source_from_its_past() -> None:
     assert whole == pytest.approx(scores(running.predict(frames, "global")))
     live = ArraySource(frames)
     live.live = True
-    past = [mean(levels[: count + 1]) for count in range(3)]
+    past = [
+        float(calibrated(np.array(mean(levels[: count + 1])), OneObjectConfig()))
+        for count in range(3)
+    ]
     found = [result.detections for result in running.stream(live, "auto")]
     assert scores(found)[:2] == pytest.approx(past[:2], abs=0.02)
     assert scores(found) == pytest.approx(scores(running.predict(frames, "stream")))

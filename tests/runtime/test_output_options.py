@@ -142,7 +142,7 @@ def test_ctrl_c_leaves_whole_documents(
         return propose(images)
 
     monkeypatch.setattr(fake_load, "propose", interrupted)
-    assert run_predict(options(video, **in_folder(tmp_path))).interrupted
+    assert run_predict(options(video, mode="stream", **in_folder(tmp_path))).interrupted
     assert len(json.loads((tmp_path / "coco.json").read_text())["images"]) == 3
     [track] = ElementTree.parse(tmp_path / "a.xml").getroot().iterfind("track")
     # The video goes on: there the track is not known to be.

@@ -198,7 +198,7 @@ def test_classes_of_one_call() -> None:
     [nothing] = made.predict(flat_frames(204), "frame", conf=0.5, classes="cat")
     assert nothing.to_dict()["detections"] == []
     with pytest.raises(
-        FaimError, match="classes: 'dgo' given; expected a class of the weights, such as dog"
+        FaimError, match="'dgo' given; expected a class of the weights, such as dog"
     ):
         made.stream(flat_frames(204), classes="dgo")
 
