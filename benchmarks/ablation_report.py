@@ -282,7 +282,8 @@ def _draw_components(panel: Any, report: Report) -> None:
         panel.bar(0, 0, color=f"C{place}", alpha=0.5, label=mode)
     low = min(min(report["summary"][n][m]["ap50"]["each"]) for n in names for m in MODES[1:])
     panel.set(ylim=(min(low, report["summary"][BASE]["frame"]["ap50"]["mean"]) - 3, None))
-    panel.set(title="AP50, a dot a training", xticks=range(len(names)), xticklabels=names)
+    labels = [name.replace(" + ", " +\n").replace(", ", ",\n") for name in names]
+    panel.set(title="AP50, a dot a training", xticks=range(len(names)), xticklabels=labels)
     panel.legend(fontsize=8, loc="lower right", framealpha=0.9)
     panel.grid(axis="y", alpha=0.3)
 
