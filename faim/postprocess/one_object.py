@@ -171,34 +171,10 @@ def _hand_over(ids: Ints, rows: Ints, winner: Ints) -> None:
             ids[taker], ids[loser] = ids[loser], -1
 
 
-class Numbering:
-    """Numbers of a whole video's tubelets by when they are first seen, from 1 on."""
-
-    def __init__(self) -> None:
-        """Before the first frame."""
-        self._called: dict[int, int] = {}
-        self._count = 0
-
-    def next_shot(self) -> None:
-        """What comes is of other tubelets; no number is given again."""
-        self._called.clear()
-
-    def of(self, tubelets: Ints, seen: Bools) -> Ints:
-        """(k,) the numbers of a frame's boxes, -1 of those not seen so far.
-
-        Args:
-            tubelets: (k,) of which tubelet each is; below 0 for none.
-            seen: (k,) whether the frame shows it.
-        """
-        for tubelet in tubelets[seen & (tubelets >= 0)].tolist():
-            if tubelet not in self._called:
-                self._count += 1
-                self._called[tubelet] = self._count
-        return np.array([self._called.get(each, -1) for each in tubelets.tolist()], np.int64)
-
-
 class WholeVideo:
     """`show` for frames after REPP, whose tubelets are known as a whole.
+
+    They are numbered from 1 on, by when they are first seen.
 
     Args:
         config: the settings; scores stay REPP's, which are means over all of a tubelet.
@@ -207,11 +183,13 @@ class WholeVideo:
 
     def __init__(self, config: OneObjectConfig, least: float = 0.0) -> None:
         """See the class."""
-        self._config, self._least, self._numbers = config, least, Numbering()
+        self._config, self._least = config, least
+        self._called: dict[int, int] = {}
+        self._count = 0
 
     def next_shot(self) -> None:
         """The next frame begins a shot, whose tubelets REPP numbers anew."""
-        self._numbers.next_shot()
+        self._called.clear()
 
     def show(self, scored: ScoredBoxes) -> ScoredBoxes:
         """The next frame; its `track_ids` are those of REPP."""
@@ -223,7 +201,20 @@ class WholeVideo:
         top = scores[np.arange(len(scores)), decided]
         alone = rivals(boxes, decided, top, self._config) == np.arange(len(boxes))
         shown = one_class(scores, decided, alone, self._config.rest)
-        ids = self._numbers.of(tubelets, alone & (top >= max(self._least, _TINY)))
+        ids = self._numbers_of(tubelets, alone & (top >= max(self._least, _TINY)))
         return ScoredBoxes(
             scored.boxes, torch.from_numpy(shown).to(scored.scores), torch.from_numpy(ids)
         )
+
+    def _numbers_of(self, tubelets: Ints, seen: Bools) -> Ints:
+        """(k,) the numbers of a frame's boxes, -1 of tubelets that were not seen so far.
+
+        Args:
+            tubelets: (k,) of which tubelet each is; below 0 for none.
+            seen: (k,) whether the frame shows it.
+        """
+        for tubelet in tubelets[seen & (tubelets >= 0)].tolist():
+            if tubelet not in self._called:
+                self._count += 1
+                self._called[tubelet] = self._count
+        return np.array([self._called.get(each, -1) for each in tubelets.tolist()], np.int64)

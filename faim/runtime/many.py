@@ -7,16 +7,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
-import torch
 from loguru import logger
 
 from faim.errors import FaimError
 from faim.runtime.decode_ahead import DecodeAhead
+from faim.runtime.found import tracks_apart
 from faim.runtime.frames import Frame, FrameSource
 from faim.runtime.pipeline import Detector
 from faim.runtime.results import FrameResult, TensorResult, to_result
 from faim.runtime.sources import check_limit
-from faim.structures import Detections
 
 
 def stream_many(
@@ -90,24 +89,15 @@ def _rounds(
             )
             for number, detections in zip(numbers, found, strict=True):
                 on_frame(number)
-                numbered = _numbered(detections, number, len(readers))
-                result = TensorResult(frames[number], numbered)
-                yield number, to_result(result, detector.class_names, readers[number].name)
+                found_here = TensorResult(frames[number], detections)
+                result = to_result(found_here, detector.class_names, readers[number].name)
+                apart = tracks_apart(result.detections, number, len(readers))
+                yield number, replace(result, detections=apart)
                 given[number] += 1
                 if given[number] == limit:
                     del running[number]
     if failures:
         raise failures[0]
-
-
-def _numbered(detections: Detections, number: int, sources: int) -> Detections:
-    """Detections of one of several sources, whose track ids no other source has."""
-    tracks = detections.track_ids
-    if tracks is None:
-        return detections
-    return replace(
-        detections, track_ids=torch.where(tracks < 0, tracks, (tracks - 1) * sources + number + 1)
-    )
 
 
 def _next_frames(

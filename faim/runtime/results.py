@@ -186,11 +186,6 @@ class FrameResult:
 
         return to_line(self.to_dict(), "utf-8").removesuffix("\n")
 
-    def of_classes(self, class_ids: Sequence[int]) -> FrameResult:
-        """The same result with the detections of these classes alone."""
-        kept = np.isin(self.class_id, class_ids)
-        return replace(self, detections=self.detections[kept])
-
     def without_pixels(self) -> FrameResult:
         """The same result holding no picture; see `Frame.without_pixels`."""
         return replace(self, frame=self.frame.without_pixels())
