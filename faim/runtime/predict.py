@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from loguru import logger
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    SpinnerColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
 
 from faim.errors import FaimError, interrupted_status
 from faim.runtime.choices import BackendName, ColorBy, ModeName, PostName, Precision
@@ -41,13 +29,12 @@ from faim.runtime.outputs import (
 )
 from faim.runtime.pipeline import DISPLAY_THRESHOLD, Detector
 from faim.runtime.post import check_post
+from faim.runtime.predict_terminal import TerminalConsole, open_progress, print_summary
 from faim.runtime.several import open_listed, run_sources
 from faim.runtime.sinks import Result, Sink, StopRun, now
 from faim.runtime.source_list import ImageFiles, Named, listed_sources
 from faim.runtime.sources import open_source
-from faim.terminal import lead_nowhere
 from faim.text import printable
-from faim.wording import counted
 
 Aggregate = Literal["auto", "ticam", "affinity", "none"]
 
@@ -216,7 +203,7 @@ def run_predict(options: PredictOptions) -> PredictSummary:
     # `faim.load` is the one place that knows how a Detector is made.
     import faim
 
-    console = _Console(stderr=str(options.jsonl) == "-", highlight=False, soft_wrap=True)
+    console = TerminalConsole(stderr=str(options.jsonl) == "-", highlight=False, soft_wrap=True)
     with ExitStack() as stack:
         listed, sources = _open_sources(options, stack)
         summary = PredictSummary(
@@ -245,7 +232,7 @@ def run_predict(options: PredictOptions) -> PredictSummary:
             roi=options.roi,
             batch=options.batch,
         )
-        progress = _progress(console, options)
+        progress = open_progress(console, quiet=str(options.jsonl) == "-")
         tasks = [progress.add_task(printable(one.name), total=one.frame_count) for one in sources]
         sinks: list[list[Sink]] = []
         results = run_sources(
@@ -271,7 +258,7 @@ def run_predict(options: PredictOptions) -> PredictSummary:
             _deliver(results, sinks, summary, track=options.track)
         summary.dropped = sum(source.dropped for source in sources)
         summary.unread = sum(source.unread for source in sources)
-    _print_summary(console, options, detector, summary)
+    print_summary(console, options, detector, summary)
     for source in sources:
         if source.lost and not summary.interrupted:
             raise FaimError(
@@ -358,72 +345,3 @@ def _deliver(
         summary.status = interrupted_status(interrupt)
     finally:
         summary.seconds = time.perf_counter() - start
-
-
-class _Console(Console):
-    """A console whose reader may leave, as in `faim predict … | head`."""
-
-    def on_broken_pipe(self) -> None:
-        """Not an error: the run ends, and nothing more is said."""
-        self.quiet = True
-        lead_nowhere(self.file)
-        raise StopRun
-
-
-class _Rate(ProgressColumn):
-    """Frames a second."""
-
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:.1f} fps" if task.speed else "")
-
-
-def _progress(console: Console, options: PredictOptions) -> Progress:
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _Rate(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=str(options.jsonl) == "-" or not console.is_terminal,
-    )
-
-
-def _print_summary(
-    console: Console,
-    options: PredictOptions,
-    detector: Detector,
-    summary: PredictSummary,
-) -> None:
-    height, width = detector.size
-    sources = len(summary.sources)
-    ran = f"mode {summary.mode}: {detector.what_joins(summary.mode)}"
-    lines = [
-        f"{counted(summary.frames, 'frame')}, {counted(summary.detections, 'detection')} from "
-        f"score {options.conf:g}, "
-        f"{summary.ms_per_frame:.1f} ms a frame ({summary.fps:.1f} frames a second)"
-        + (f", {summary.dropped} dropped to keep up" if summary.dropped else "")
-        + (f", {summary.unread} more could not be read" if summary.unread else "")
-        + (", interrupted" if summary.interrupted else ""),
-        f"weights {options.weights}, {ran}; size {height}x{width}, "
-        f"{detector.backend} on {detector.device}",
-    ]
-    if sources > 1:
-        lines += [
-            f"{one.name}: {counted(one.frames, 'frame')}, "
-            f"{counted(one.detections, 'detection')}, {ran}, {detector.backend}"
-            for one in summary.sources
-        ]
-    written = list(outputs_of(options, sources))
-    if summary.frames:
-        files = ((output.words, output.files(paths)) for output, paths in written)
-        lines += [f"{words} in {_listed(paths)}" for words, paths in files if paths]
-    if not written and not options.show:
-        lines.append("to keep the results: --jsonl FILE, --save-video FILE; to watch: --show")
-    for line in lines:
-        console.print(printable(line), markup=False)
-
-
-def _listed(paths: Sequence[str | Path]) -> str:
-    return ", ".join(str(path) for path in paths)
