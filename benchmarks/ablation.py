@@ -43,7 +43,7 @@ from training_jobs import Job, command, digest, generation, results
 
 from faim.arguments import path, whole
 from faim.evaluation.report import check_writable, machine, write_json
-from faim.models.checkpoint import load_model, save_checkpoint
+from faim.families.yolox.checkpoint import load_model, save_checkpoint
 from faim.weights import default_weights
 
 

@@ -25,15 +25,15 @@ from rich.console import Console
 from rich.progress import Progress
 
 from faim.arguments import path, share, whole
+from faim.checks import resolve_device
 from faim.data.coco_vid import CocoVid
 from faim.errors import EXIT_WRONG_INPUT, FaimError
 from faim.evaluation.classes import match_classes
 from faim.evaluation.report import check_writable, machine, write_json
+from faim.families.yolox.checkpoint import load_model
+from faim.families.yolox.ticam_detector import TicamDetector
 from faim.masks.preview import check_preview
-from faim.models.checkpoint import load_model
-from faim.models.ticam_detector import TicamDetector
 from faim.pictures.writing import write_image
-from faim.runtime.checks import resolve_device
 
 #: FSPM's at inference (FAIM, Sec. 4).
 NMS = 0.5

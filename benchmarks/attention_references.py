@@ -13,8 +13,8 @@ from torchvision.ops import box_iou
 
 from faim.data.coco_vid import FrameRecord, VideoRecord, read_frame
 from faim.data.transforms import letterbox, to_batch
-from faim.models.ticam_detector import TicamDetector
-from faim.runtime.steps import frame_groups
+from faim.families.yolox.ticam_detector import TicamDetector
+from faim.stream.steps import frame_groups
 from faim.structures import Proposals
 
 #: Which weights of TICAM: those of a round, or of one of the two maps that are the first.

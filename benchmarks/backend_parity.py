@@ -23,9 +23,9 @@ from torchvision.ops import box_iou
 import faim
 from faim.arguments import size
 from faim.errors import FaimError
-from faim.runtime.frames import Image
 from faim.runtime.results import FrameResult
 from faim.runtime.sources import open_source
+from faim.stream.frames import Image
 
 FRAMES = 50
 SHOWN = 0.3

@@ -30,6 +30,7 @@ from rich.progress import Progress
 from rich.table import Table
 from torch import Tensor
 
+from faim.checks import check_size
 from faim.data.coco_vid import CocoVid, VideoRecord
 from faim.data.converters.davis import convert_davis
 from faim.errors import FaimError
@@ -38,9 +39,8 @@ from faim.evaluation.modes import Mode, ModeRun, ModeRunner
 from faim.evaluation.report import check_writable, machine, number, write_json
 from faim.evaluation.stability import stability
 from faim.evaluation.viewer import viewer_figures
-from faim.models.checkpoint import load_model
-from faim.models.fspm import FSPM
-from faim.runtime.checks import check_size
+from faim.families.yolox.checkpoint import load_model
+from faim.families.yolox.fspm import FSPM
 from faim.structures import Detections, RawPredictions
 
 #: COCO class of each sequence's object.

@@ -26,10 +26,10 @@ from faim.data.converters.davis import convert_davis
 from faim.data.datasets import VideoDataset
 from faim.errors import FaimError
 from faim.evaluation.report import check_writable, machine, write_json
-from faim.models.faim import FAIM
+from faim.families.yolox.faim import FAIM
+from faim.families.yolox.starting_weights import starting_model
 from faim.structures import VideoSample
 from faim.training.experiment import FaimExperiment
-from faim.training.starting_weights import starting_model
 
 #: Sequences of DAVIS 2016's training set, and the COCO class of their object.
 SEQUENCES = {"bear": "bear", "car-turn": "car", "dog-agility": "dog"}

@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from faim.config import FaimConfig
-from faim.export.engine_file import EngineTensor, write_engine_file
-from faim.export.info import KEY, ExportInfo
-from faim.models.affinity import AffinityEntry
-from faim.models.checkpoint import save_checkpoint
-from faim.models.faim import FAIM, YoloxVideo
+from faim.backends.engine_file import EngineTensor, write_engine_file
+from faim.backends.info import KEY, ExportInfo
+from faim.families.yolox.checkpoint import save_checkpoint
+from faim.families.yolox.config import FaimConfig
+from faim.families.yolox.faim import FAIM, YoloxVideo
+from faim.nn.affinity import AffinityEntry
 from faim.postprocess.causal_state import CausalState
-from faim.runtime.memory import StreamState
+from faim.stream.memory import StreamState
 
 WIDTH, HEIGHT, FRAMES = 64, 48, 4
 _ANCHORS = 8 * 8 + 4 * 4 + 2 * 2

@@ -61,28 +61,28 @@ class Subject:
 
 
 def _weights(folder: Path) -> object:
-    from faim.models.checkpoint import load_model
+    from faim.families.yolox.checkpoint import load_model
 
     (path,) = folder.iterdir()
     return load_model(path)
 
 
 def _state(folder: Path) -> object:
-    from faim.runtime.memory import StreamState
+    from faim.stream.memory import StreamState
 
     return StreamState.load(folder / "stream.state").copy()
 
 
 def _engine(folder: Path) -> object:
-    from faim.export.engine_file import read_engine_file
+    from faim.backends.engine_file import read_engine_file
 
     return read_engine_file(folder / "frame.engine")
 
 
 def _exported(backend: Any) -> Loader:
     def read(folder: Path) -> object:
-        from faim.runtime.backends.select import BackendOptions, open_detector
         from faim.runtime.pipeline import Detector
+        from faim.runtime.select import BackendOptions, open_detector
 
         model = open_detector(folder, BackendOptions(backend, threads=1))
         return Detector(model).predict([inputs.picture()])

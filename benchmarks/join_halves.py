@@ -39,18 +39,18 @@ from torchvision.ops import box_iou
 from training_jobs import command, digest
 
 from faim.arguments import path, whole
-from faim.config import FaimConfig
 from faim.data.coco_vid import CocoVid, VideoRecord
 from faim.errors import FaimError
 from faim.evaluation.modes import LookedVideo, ModeRunner
 from faim.evaluation.report import check_writable, write_json
 from faim.evaluation.stability import IOU_FOUND, SCORE_FOUND
-from faim.models.checkpoint import load_model
-from faim.models.join import Join
-from faim.models.ticam import TicamEntry
-from faim.models.ticam_detector import TicamDetector
+from faim.families.yolox.checkpoint import load_model
+from faim.families.yolox.config import FaimConfig
+from faim.families.yolox.ticam_detector import TicamDetector
+from faim.nn.join import Join
+from faim.nn.ticam import TicamEntry
 from faim.reading import read_json
-from faim.runtime.memory import MemoryBank
+from faim.stream.memory import MemoryBank
 from faim.structures import Detections
 
 #: Points of found that no video may lose.

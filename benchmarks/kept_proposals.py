@@ -14,8 +14,8 @@ from faim.data.transforms import LetterboxGeometry
 from faim.errors import FaimError
 from faim.files import write_whole
 from faim.runtime.pipeline import Detector
-from faim.runtime.scene_cut import is_scene_cut, thumbnail
 from faim.runtime.sources import ArraySource
+from faim.stream.scene_cut import is_scene_cut, thumbnail
 from faim.structures import Proposals
 
 

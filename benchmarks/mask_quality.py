@@ -48,8 +48,8 @@ from training_jobs import (
 
 from faim.arguments import path, whole
 from faim.evaluation.report import check_writable, machine, write_json
+from faim.families.yolox.checkpoint import load_model, save_checkpoint
 from faim.masks.evaluation.evaluate import evaluate_masks
-from faim.models.checkpoint import load_model, save_checkpoint
 from faim.reading import read_json
 from faim.weights import default_weights
 

@@ -20,7 +20,7 @@ from faim.arguments import add_backend_options, add_bank_options, size, whole
 from faim.bench.result import processor
 from faim.errors import FaimError
 from faim.evaluation.report import check_writable, write_json
-from faim.runtime.frames import Image
+from faim.stream.frames import Image
 from faim.weights import default_weights
 
 SETTLED = 500

@@ -29,7 +29,7 @@ from faim.evaluation.average_precision import evaluate_ap
 from faim.evaluation.classes import ClassMatch, OtherClasses
 from faim.evaluation.stability import stability
 from faim.evaluation.viewer import viewer_figures
-from faim.models.postprocess import detections_of
+from faim.nn.nms import detections_of
 from faim.postprocess.causal import CausalRepp
 from faim.postprocess.pairs import PairModel
 from faim.postprocess.repp import Repp

@@ -51,7 +51,7 @@ from faim.arguments import path, whole
 from faim.data.coco_vid import CocoVid
 from faim.data.converters.davis import convert_davis
 from faim.evaluation.report import check_writable, machine, write_json
-from faim.models.checkpoint import load_checkpoint
+from faim.families.yolox.checkpoint import load_checkpoint
 from faim.reading import read_json
 
 #: Characters that the tables take.

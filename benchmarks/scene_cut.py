@@ -33,7 +33,7 @@ from rich.table import Table
 
 from faim.errors import FaimError
 from faim.evaluation.report import check_writable, machine, write_json
-from faim.runtime.scene_cut import MEASURE, THRESHOLD, dissimilarity, thumbnail
+from faim.stream.scene_cut import MEASURE, THRESHOLD, dissimilarity, thumbnail
 
 Image: TypeAlias = NDArray[np.uint8]
 #: thumbnails of a version's sequences.

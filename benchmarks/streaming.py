@@ -31,9 +31,9 @@ from faim.bench.subjects import checkpoint_of
 from faim.data.transforms import to_batch
 from faim.errors import FaimError
 from faim.evaluation.report import check_writable, write_json
-from faim.runtime.backends.graph_detector import GraphDetector
-from faim.runtime.backends.select import BackendOptions, open_detector
-from faim.runtime.memory import MemoryBank
+from faim.families.yolox.graph_detector import GraphDetector
+from faim.runtime.select import BackendOptions, open_detector
+from faim.stream.memory import MemoryBank
 from faim.structures import TensorRecord
 
 BANKS = (8, 16, 31, 64, 127)

@@ -36,10 +36,10 @@ from faim.evaluation.post import VideoPost, open_post
 from faim.evaluation.report import check_writable, machine, number, write_json
 from faim.evaluation.stability import stability
 from faim.evaluation.viewer import viewer_figures
-from faim.models.aggregation import Aggregator, NoAggregation, TicamAggregator
-from faim.models.checkpoint import load_model
-from faim.models.faim import FAIM
-from faim.runtime.post import global_aggregator, stream_aggregator
+from faim.families.yolox.aggregation import Aggregator, NoAggregation, TicamAggregator
+from faim.families.yolox.checkpoint import load_model
+from faim.families.yolox.faim import FAIM
+from faim.postprocess.post import global_aggregator, stream_aggregator
 from faim.structures import Proposals, TensorRecord
 from faim.weights import default_weights
 

@@ -43,10 +43,10 @@ from faim.evaluation.report import check_writable, machine, write_json
 from faim.evaluation.stability import IOU_FOUND, SCORE_FOUND, stability
 from faim.evaluation.viewer import viewer_figures
 from faim.reading import read_json
-from faim.runtime.frames import Image
 from faim.runtime.pipeline import Detector
 from faim.runtime.results import Proposed
 from faim.runtime.sources import ArraySource
+from faim.stream.frames import Image
 from faim.structures import Detections
 
 BLUR_LENGTHS = (9, 15, 21)

@@ -12,13 +12,13 @@ from torchvision.ops import batched_nms
 
 from faim.errors import FaimError
 from faim.extras import how_to_install
-from faim.models.aggregation import Aggregator, NoAggregation
-from faim.models.postprocess import detections_of
+from faim.families.yolox.aggregation import Aggregator, NoAggregation
+from faim.nn.nms import detections_of
 from faim.postprocess.causal import CausalConfig, CausalRepp, CausalState
 from faim.postprocess.repp import Repp
-from faim.runtime.memory import MemoryBank
 from faim.runtime.pipeline import Detector
 from faim.runtime.results import Proposed
+from faim.stream.memory import MemoryBank
 from faim.structures import Detections, ScoredBoxes, TensorRecord
 
 #: Scores of ByteTrack: what it sees, what its first round takes, what begins a track. They suit a

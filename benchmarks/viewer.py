@@ -32,6 +32,7 @@ from yolox.data.datasets import COCO_CLASSES
 
 import faim
 from faim.arguments import size, whole
+from faim.choices import PostName
 from faim.data.coco_vid import CocoVid, VideoRecord
 from faim.data.converters.davis import convert_davis
 from faim.errors import FaimError
@@ -40,16 +41,15 @@ from faim.evaluation.figures import known
 from faim.evaluation.report import check_writable, machine, number, write_json
 from faim.evaluation.stability import stability
 from faim.evaluation.viewer import viewer_figures
-from faim.models.aggregation import NoAggregation
+from faim.families.yolox.aggregation import NoAggregation
 from faim.postprocess.causal import CausalState
+from faim.postprocess.post import WholeVideoPost
 from faim.reading import read_json
-from faim.runtime.choices import PostName
-from faim.runtime.frames import Frame
 from faim.runtime.opening import Mode
 from faim.runtime.pipeline import Detector
-from faim.runtime.post import WholeVideoPost
 from faim.runtime.results import Proposed
-from faim.runtime.steps import detections_of, frame_groups
+from faim.stream.frames import Frame
+from faim.stream.steps import detections_of, frame_groups
 from faim.structures import Detections
 
 #: Ways to run a detector by name: the mode, and the post-processing.

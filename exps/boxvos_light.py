@@ -1,6 +1,6 @@
 """The box-to-mask network for two CPU cores: from scratch, on SynthVID and DAVIS 2016."""
 
-from faim.masks.video.experiment import BoxVosExperiment
+from faim.families.boxvos.experiment import BoxVosExperiment
 
 exp = BoxVosExperiment(
     model={

@@ -4,7 +4,7 @@ F starts from the embedded weights, which saw synthetic video alone. A YOLOX che
 the better start, with F frozen as in the paper: `backbone_weights=yolox_nano.pth backbone_rate=0`.
 """
 
-from faim.masks.video.experiment import BoxVosExperiment
+from faim.families.boxvos.experiment import BoxVosExperiment
 from faim.weights import default_weights
 
 exp = BoxVosExperiment(

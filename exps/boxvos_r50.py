@@ -1,5 +1,5 @@
 """The box-to-mask network of Zhao et al., 2021, on YouTube-VOS and DAVIS 2017."""
 
-from faim.masks.video.experiment import BoxVosExperiment
+from faim.families.boxvos.experiment import BoxVosExperiment
 
 exp = BoxVosExperiment()

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
+from faim.choices import LONGEST_SIDE, MOST_THREADS, BackendName, PolicyName, Precision
 from faim.errors import EXIT_WRONG_INPUT
-from faim.runtime.choices import LONGEST_SIDE, MOST_THREADS, BackendName, PolicyName, Precision
 from faim.text import printable
 
 #: Past frames; each takes about 0.1 MB in FAIM-S.

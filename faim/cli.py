@@ -36,7 +36,7 @@ _COMMANDS = {
     "data": ("faim.data.options", "convert datasets to CocoVID, and check them"),
     "masks": ("faim.masks.options", "make instance masks from boxes, and score them"),
     "bench": ("faim.bench.options", "time the base detector, streams, global mode"),
-    "convert": ("faim.models.convert_options", "convert a public YOLOX or YOLOV checkpoint"),
+    "convert": ("faim.convert_options", "convert a public YOLOX or YOLOV checkpoint"),
     "weights": ("faim.weights.options", "list the weights that have a name, and fetch them"),
     "repp": ("faim.postprocess.options", "learn the pair model of post-processing"),
 }
@@ -143,7 +143,7 @@ def _log_plainly() -> None:
 
 def build_parser() -> argparse.ArgumentParser:
     """All commands and their options."""
-    from faim import __version__
+    from faim.version import __version__
 
     parser = CommandParser(prog="faim", description="Video object detection with FAIM.")
     parser.add_argument("--version", action="version", version=f"faim {__version__}")

@@ -23,14 +23,14 @@ from faim.evaluation.modes import Mode, ModeRun, ModeRunner
 from faim.evaluation.post import VideoPost, open_post
 from faim.evaluation.report import number
 from faim.evaluation.stability import IOU_FOUND, SCORE_FOUND, stability
-from faim.models.aggregation import NoAggregation, name_of
-from faim.models.faim import VideoDetector
+from faim.families.yolox.aggregation import NoAggregation, name_of
+from faim.families.yolox.faim import VideoDetector
 from faim.pictures.writing import write_image
-from faim.runtime.backends.select import open_detector
-from faim.runtime.frames import Frame, Image
-from faim.runtime.post import global_aggregator, resolve_post, stream_aggregator
+from faim.postprocess.post import global_aggregator, resolve_post, stream_aggregator
 from faim.runtime.results import FrameResult
+from faim.runtime.select import open_detector
 from faim.runtime.video_sink import VideoSink
+from faim.stream.frames import Frame, Image
 from faim.structures import Detections
 from faim.weights import default_weights
 from faim.wording import counted

@@ -15,8 +15,8 @@ import torch
 from faim.data.coco_vid import Annotation, CocoVid, FrameRecord, VideoRecord
 from faim.data.synth import generate
 from faim.errors import FaimError
-from faim.models.checkpoint import load_model, save_checkpoint
-from faim.models.faim import build_model
+from faim.families.yolox.checkpoint import load_model, save_checkpoint
+from faim.families.yolox.faim import build_model
 from faim.weights import default_weights
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"

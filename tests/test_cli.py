@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from faim.cli import main
-from faim.config import FaimConfig
-from faim.models.checkpoint import save_checkpoint
-from faim.models.faim import FAIM
+from faim.families.yolox.checkpoint import save_checkpoint
+from faim.families.yolox.config import FaimConfig
+from faim.families.yolox.faim import FAIM
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +141,7 @@ def test_convert(tmp_path, capsys):
     convert = ["convert", tmp_path / "yolox.pth", "--out", tmp_path / "w.safetensors"]
     refused([*convert, "--classes", "a,b,c"], capsys, "2 classes")
     assert main([str(a) for a in [*convert, "--classes", "cat,dog"]]) == 0
-    from faim.models.checkpoint import load_checkpoint
+    from faim.families.yolox.checkpoint import load_checkpoint
 
     config, _ = load_checkpoint(tmp_path / "w.safetensors")
     assert config.class_names == ("cat", "dog")

@@ -7,7 +7,7 @@ import torch
 
 from faim.cli import main
 from faim.demo import _which_are_right
-from faim.models.checkpoint import load_model
+from faim.families.yolox.checkpoint import load_model
 from faim.runtime.sources import open_source
 from faim.structures import Detections
 from faim.weights import default_weights

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from faim.config import FaimConfig
-from faim.models.checkpoint import save_checkpoint
-from faim.models.faim import YoloxVideo
+from faim.families.yolox.checkpoint import save_checkpoint
+from faim.families.yolox.config import FaimConfig
+from faim.families.yolox.faim import YoloxVideo
 
 ROOT = Path(__file__).resolve().parents[1]
 GUIDE = (ROOT / "docs/from_ultralytics.md").read_text(encoding="utf-8")

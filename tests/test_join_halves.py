@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from faim.config import FaimConfig
 from faim.data.coco_vid import CocoVid
 from faim.data.synth import generate
 from faim.errors import FaimError
 from faim.evaluation.modes import ModeRunner
-from faim.models.aggregation import TicamAggregator
-from faim.models.checkpoint import load_model
-from faim.models.join import Join
+from faim.families.yolox.aggregation import TicamAggregator
+from faim.families.yolox.checkpoint import load_model
+from faim.families.yolox.config import FaimConfig
+from faim.nn.join import Join
 from faim.structures import Detections
 from faim.weights import default_weights
 

@@ -12,8 +12,8 @@ import pytest
 import torch
 from yolox.data.datasets import COCO_CLASSES
 
-from faim.config import FaimConfig
-from faim.models.faim import YoloxVideo
+from faim.families.yolox.config import FaimConfig
+from faim.families.yolox.faim import YoloxVideo
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()

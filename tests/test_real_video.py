@@ -12,9 +12,9 @@ import pytest
 import torch
 from rich.console import Console
 
-from faim.config import FaimConfig
 from faim.data.coco_vid import CocoVid
 from faim.errors import FaimError
+from faim.families.yolox.config import FaimConfig
 from faim.structures import Detections
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"

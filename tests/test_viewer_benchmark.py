@@ -12,10 +12,10 @@ import pytest
 import torch
 
 import faim
+from faim.choices import PostName
 from faim.data.coco_vid import CocoVid, VideoRecord, read_frame
 from faim.data.synth import generate
 from faim.errors import FaimError
-from faim.runtime.choices import PostName
 from faim.runtime.opening import Mode
 from faim.runtime.pipeline import Detector
 from faim.runtime.sources import ArraySource

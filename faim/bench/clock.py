@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from faim.export.info import GraphName
-from faim.runtime.backends.base import GraphRunner
+from faim.backends.base import GraphRunner
+from faim.backends.info import GraphName
 
 
 class Clock:

@@ -17,18 +17,18 @@ from faim.bench.result import BenchResult, peak_memory_mb, processor
 from faim.bench.subjects import checkpoint_of, write_clip
 from faim.data.transforms import LetterboxGeometry, letterbox, to_batch
 from faim.errors import FaimError
-from faim.runtime.backends.graph_detector import GraphDetector
-from faim.runtime.backends.select import BackendOptions, open_detector
-from faim.runtime.frames import Frame, Image
-from faim.runtime.memory import StreamState
+from faim.families.yolox.graph_detector import GraphDetector
+from faim.postprocess.post import stream_aggregator
 from faim.runtime.opening import open_ahead
 from faim.runtime.pipeline import Detector
-from faim.runtime.post import stream_aggregator
 from faim.runtime.results import Proposed, to_result
+from faim.runtime.select import BackendOptions, open_detector
 from faim.runtime.sinks import JsonLinesSink
 from faim.runtime.sources import FirstFrames, open_source
-from faim.runtime.steps import frame_groups
-from faim.runtime.store import ProposalStore
+from faim.stream.frames import Frame, Image
+from faim.stream.memory import StreamState
+from faim.stream.steps import frame_groups
+from faim.stream.store import ProposalStore
 
 WARM_UP = 10
 #: Frames that each of the subjects sees before it is the next one's turn.

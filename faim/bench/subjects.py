@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from loguru import logger
 
-from faim.config import PARTS, YOLOX_SCALES, FaimConfig
-from faim.models.checkpoint import save_checkpoint
-from faim.models.faim import build_model
+from faim.families.yolox.checkpoint import save_checkpoint
+from faim.families.yolox.config import PARTS, YOLOX_SCALES, FaimConfig
+from faim.families.yolox.faim import build_model
 from faim.weights.known import KNOWN
 
 _NAME = re.compile(rf"({'|'.join(PARTS)})_({'|'.join(YOLOX_SCALES)})")

@@ -6,8 +6,8 @@ it, whichever worker computes it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol
 
 import cv2
 import numpy as np
@@ -19,13 +19,7 @@ from faim.data import sampling
 from faim.data.coco_vid import CocoVid
 from faim.data.images import KeptImages
 from faim.data.records import FrameRecord
-from faim.data.transforms import (
-    BaseStageAugment,
-    frame_targets,
-    jitter_hsv,
-    letterbox,
-    to_tensor,
-)
+from faim.data.transforms import frame_targets, letterbox, to_tensor
 from faim.errors import FaimError
 from faim.structures import FrameTargets, VideoSample
 
@@ -33,6 +27,41 @@ from faim.structures import FrameTargets, VideoSample
 MULTI_SCALE_SIZES: tuple[int, ...] = tuple(range(352, 673, 32))
 #: A side of a square, or height and width.
 Size = int | tuple[int, int]
+#: From an image (H, W, 3) uint8 BGR and a seed, a copy with other colours.
+Jitter = Callable[[np.ndarray, int], np.ndarray]
+
+
+class LabelledImages(Protocol):
+    """What an augmentation draws from."""
+
+    def __len__(self) -> int:
+        """Number of images."""
+
+    def image(self, index: int) -> np.ndarray:
+        """(H, W, 3) uint8 BGR, not to be written to."""
+
+    def labels(self, index: int) -> np.ndarray:
+        """(g, 5) float: x1, y1, x2, y2 in image pixels, and the class."""
+
+
+class FrameAugment(Protocol):
+    """Makes a training image of one, or of several, of a dataset."""
+
+    def __call__(
+        self, source: LabelledImages, index: int, size: tuple[int, int], seed: int
+    ) -> tuple[Tensor, FrameTargets]:
+        """One augmented training image.
+
+        Args:
+            source: where this image and its partners come from.
+            index: the image.
+            size: height and width of the network input.
+            seed: decides everything that is random; 32 bits.
+
+        Returns:
+            (3, h, w) float32 BGR in [0, 255], and its targets.
+        """
+        ...
 
 
 class FrameDataset(Dataset[tuple[Tensor, FrameTargets]]):
@@ -45,7 +74,7 @@ class FrameDataset(Dataset[tuple[Tensor, FrameTargets]]):
         self,
         data: CocoVid,
         size: Size,
-        augment: BaseStageAugment | None = None,
+        augment: FrameAugment | None = None,
         *,
         seed: int = 0,
         cache: bool = False,
@@ -111,6 +140,7 @@ class VideoDataset(Dataset[VideoSample]):
         hsv_prob: float = 0.0,
         stride: int = 1,
         cache: bool = False,
+        jitter: Jitter | None = None,
     ) -> None:
         """Serve the videos of `data`.
 
@@ -122,9 +152,10 @@ class VideoDataset(Dataset[VideoSample]):
             with_masks: put the masks into the targets.
             seed: of the frames, the size, the flip and the jitter.
             flip: mirror a sample as a whole with a chance of one half.
-            hsv_prob: chance of an HSV jitter, the same on all frames of the sample.
+            hsv_prob: chance of `jitter`, the same on all frames of the sample.
             stride: distance of frames in local sampling.
             cache: as in `FrameDataset`.
+            jitter: changes the colours of a frame; None leaves them.
 
         Raises:
             FaimError: m or stride below 1, no sizes or one that is no multiple of 32, an unknown
@@ -143,7 +174,7 @@ class VideoDataset(Dataset[VideoSample]):
         self.with_masks = with_masks
         self.seed = seed
         self.flip = flip
-        self.hsv_prob = hsv_prob
+        self.hsv_prob, self.jitter = hsv_prob, jitter
         self.stride = stride
         self._images = KeptImages(data.frames, cache)
         self._epoch = _shared_zero()
@@ -181,8 +212,8 @@ class VideoDataset(Dataset[VideoSample]):
         self, frame: FrameRecord, size: tuple[int, int], flip: bool, jitter_seed: int | None
     ) -> tuple[Tensor, FrameTargets]:
         image = self._images.read(frame)
-        if jitter_seed is not None:
-            image = jitter_hsv(image, jitter_seed)
+        if jitter_seed is not None and self.jitter is not None:
+            image = self.jitter(image, jitter_seed)
         if flip:
             image = cv2.flip(image, 1)
         image, geometry = letterbox(image, size)

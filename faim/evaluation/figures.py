@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from faim.choices import PostName
 from faim.data.coco_vid import CocoVid
 from faim.evaluation.average_precision import (
     ApResult,
@@ -21,7 +22,6 @@ from faim.evaluation.motion import SPEEDS, SpeedResult, by_speed
 from faim.evaluation.stability import Stability, stability_of
 from faim.evaluation.tables import Case
 from faim.evaluation.viewer import ViewerFigures, viewer_figures
-from faim.runtime.choices import PostName
 from faim.structures import Detections
 
 

@@ -11,16 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from faim.choices import PolicyName
 from faim.data.coco_vid import CocoVid, FrameRecord, VideoRecord, read_frame
 from faim.data.transforms import LetterboxGeometry, letterbox, to_batch
 from faim.evaluation.classes import ClassMatch, OtherClasses
 from faim.evaluation.features import FeatureSample
 from faim.evaluation.post import VideoPost
-from faim.models.aggregation import Aggregator, NoAggregation
-from faim.models.faim import VideoDetector
-from faim.runtime.choices import PolicyName
-from faim.runtime.memory import MemoryBank, make_policy
-from faim.runtime.steps import (
+from faim.families.yolox.aggregation import Aggregator, NoAggregation
+from faim.families.yolox.faim import VideoDetector
+from faim.stream.memory import MemoryBank, make_policy
+from faim.stream.steps import (
     Sampling,
     check_sampling,
     detections_of,

@@ -6,12 +6,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, get_args
 
+from faim.choices import BackendName, PolicyName, PostName, Precision
 from faim.errors import FaimError
 from faim.evaluation.modes import MODES, Mode
-from faim.models.checkpoint import Aggregate
-from faim.runtime.choices import BackendName, PolicyName, PostName, Precision
-from faim.runtime.post import check_post
-from faim.runtime.steps import Sampling, check_sampling
+from faim.families.yolox.checkpoint import Aggregate
+from faim.postprocess.post import check_post
+from faim.stream.steps import Sampling, check_sampling
 
 Modes = Literal["frame", "stream", "global", "all"]
 #: Where post-processing works; the other modes run without it, but stream, which repp leaves out.
@@ -47,7 +47,7 @@ class EvalOptions:
         threads: processor threads of the networks; all by default.
         compile: with backend torch, `torch.compile` the networks.
         bank_frames: past frames of a stream; `frames` - 1 by default.
-        bank_policy: which of them, see `faim.runtime.bank_policy`.
+        bank_policy: which of them, see `faim.stream.bank_policy`.
         frames: m, frames that global mode looks at together; the model's own by default.
         proposals: n, proposals a frame; the model's own by default.
         proposal_nms: IoU threshold of FSPM's NMS; the model's own by default.

@@ -6,15 +6,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from faim.choices import PostName
 from faim.postprocess.causal import CausalState
 from faim.postprocess.pairs import PairModel
-from faim.runtime.choices import PostName
-from faim.runtime.post import CausalPost, make_post
+from faim.postprocess.post import CausalPost, make_post
 from faim.structures import ScoredBoxes
 
 
 class VideoPost(Protocol):
-    """What is done to a video's boxes, such as `faim.runtime.post.WholeVideoPost`."""
+    """What is done to a video's boxes, such as `faim.postprocess.post.WholeVideoPost`."""
 
     def run(
         self, frames: Sequence[ScoredBoxes], sizes: Sequence[tuple[int, int]]

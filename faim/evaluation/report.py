@@ -15,13 +15,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from faim import __version__
 from faim.evaluation.average_precision import Levels
 from faim.evaluation.error_split import KINDS
 from faim.evaluation.figures import ModeFigures, as_dictionary
 from faim.evaluation.time_probe import CASES
 from faim.files import check_writable, write_whole
 from faim.text import printable
+from faim.version import __version__
 
 __all__ = [
     "ModeFigures",

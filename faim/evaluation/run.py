@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from faim.config import FaimConfig
+from faim.checks import check_size, resolve_device
 from faim.data.coco_vid import CocoVid
 from faim.errors import FaimError
 from faim.evaluation.classes import OtherClasses
@@ -32,9 +32,9 @@ from faim.evaluation.results_file import read_results
 from faim.evaluation.run_folder import prepare_run_folder, write_run_folder
 from faim.evaluation.subject import open_models
 from faim.evaluation.time_probe import TimeProbe
-from faim.models.aggregation import AverageWithBase, name_of
-from faim.runtime.checks import check_size, resolve_device
-from faim.runtime.post import global_aggregator, resolve_post, stream_aggregator, what_joins
+from faim.families.yolox.aggregation import AverageWithBase, name_of
+from faim.families.yolox.config import FaimConfig
+from faim.postprocess.post import global_aggregator, resolve_post, stream_aggregator, what_joins
 from faim.structures import Detections
 from faim.wording import counted
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from faim.checks import resolve_device
 from faim.errors import FaimError
 from faim.evaluation.options import EvalOptions
-from faim.models.affinity import Affinity
-from faim.models.aggregation import NoAggregation
-from faim.models.checkpoint import Aggregate, load_model
-from faim.models.faim import VideoDetector
-from faim.models.ticam_detector import VideoModel
-from faim.runtime.backends.graph_detector import GraphDetector
-from faim.runtime.backends.select import BackendOptions, open_detector
-from faim.runtime.checks import resolve_device
+from faim.families.yolox.aggregation import NoAggregation
+from faim.families.yolox.checkpoint import Aggregate, load_model
+from faim.families.yolox.faim import VideoDetector
+from faim.families.yolox.graph_detector import GraphDetector
+from faim.families.yolox.ticam_detector import VideoModel
+from faim.nn.affinity import Affinity
+from faim.runtime.select import BackendOptions, open_detector
 
 if TYPE_CHECKING:
     from faim.training.experiment import Experiment

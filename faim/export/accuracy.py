@@ -14,7 +14,7 @@ from faim.data.coco_vid import CocoVid
 from faim.evaluation.average_precision import ApResult, evaluate_ap
 from faim.evaluation.modes import ModeRunner
 from faim.export.quantize import CalibrationFrames
-from faim.models.faim import VideoDetector
+from faim.families.yolox.faim import VideoDetector
 from faim.pictures.writing import write_image
 from faim.runtime.pipeline import DISPLAY_THRESHOLD
 from faim.structures import Detections

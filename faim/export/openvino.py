@@ -6,10 +6,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from faim.backends.info import KEY, ExportInfo, GraphName
+from faim.backends.openvino_library import silent
 from faim.errors import FaimError
-from faim.export.info import KEY, ExportInfo, GraphName
 from faim.extras import missing_package
-from faim.runtime.backends.openvino_library import silent
 
 
 def read_onnx(path: Path, graph: GraphName) -> Any:

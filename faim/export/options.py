@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from faim.arguments import path
+from faim.backends.tensorrt_library import COMPUTE_CAPABILITIES
+from faim.choices import LONGEST_SIDE, MOST_BATCH
 from faim.errors import FaimError
-from faim.export.tensorrt_library import COMPUTE_CAPABILITIES
 from faim.outputs import add_input, add_output, source_files
-from faim.runtime.choices import LONGEST_SIDE, MOST_BATCH
 
 Format = Literal["onnx", "openvino", "tensorrt"]
 Precision = Literal["fp32", "fp16", "int8"]

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from faim.backends import checksums
 from faim.errors import FaimError
-from faim.export import checksums
 from faim.files import scratch_folder
 
 _GRAPH = re.compile(r"(frame|describe|step|refine)\.(onnx|xml|bin|engine)")

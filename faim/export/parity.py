@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.ops import box_iou
 
+from faim.backends.base import GraphRunner
+from faim.backends.info import ExportInfo, GraphName
 from faim.data.transforms import letterbox, to_batch
 from faim.errors import FaimError
-from faim.export.info import ExportInfo, GraphName
-from faim.models.postprocess import postprocess
-from faim.models.ticam import TicamEntry
-from faim.models.ticam_detector import VideoModel
-from faim.runtime.backends.base import GraphRunner
-from faim.runtime.backends.graph_detector import GraphDetector
-from faim.runtime.backends.torch import TorchRunner
+from faim.families.yolox.graph_detector import GraphDetector
+from faim.families.yolox.ticam_detector import VideoModel
+from faim.families.yolox.torch_runner import TorchRunner
+from faim.nn.nms import postprocess
+from faim.nn.ticam import TicamEntry
 from faim.structures import Detections, Proposals
 
 Image = NDArray[np.uint8]

@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from faim.backends.openvino_library import signal_stack_kept
 from faim.data.transforms import letterbox
 from faim.errors import FaimError
-from faim.export.graphs import RAW
 from faim.extras import missing_package
-from faim.runtime.backends.openvino_library import signal_stack_kept
-from faim.runtime.frames import FrameSource
+from faim.families.yolox.graphs import RAW
 from faim.runtime.sources import open_source
+from faim.stream.frames import FrameSource
 
 Image = NDArray[np.uint8]
 

@@ -12,25 +12,25 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from faim import __version__
+from faim.backends.base import GraphRunner
+from faim.backends.info import ExportInfo, Precision, info_of
+from faim.backends.onnx_files import OPSET, write_onnx
 from faim.data.coco_vid import CocoVid
 from faim.errors import FaimError
 from faim.evaluation.classes import match_classes
 from faim.export import openvino, quantize
 from faim.export.accuracy import AccuracyLoss, agreement, loss_on_data
-from faim.export.graphs import Graph, graphs_of
-from faim.export.info import ExportInfo, Precision, info_of
-from faim.export.onnx import OPSET, write_onnx
 from faim.export.options import ExportOptions
 from faim.export.output_folder import Workplace, check_output, exported_files, output_folder
 from faim.export.parity import Parity, generated_frames, measure_parity
 from faim.export.quantize import CalibrationFrames, read_calibration
 from faim.export.report import frame_progress, print_loss, print_parity, print_summary
 from faim.extras import missing_package
-from faim.models.checkpoint import load_model
-from faim.models.ticam_detector import VideoModel
-from faim.runtime.backends.base import GraphRunner
-from faim.runtime.backends.graph_detector import GraphDetector
+from faim.families.yolox.checkpoint import load_model
+from faim.families.yolox.graph_detector import GraphDetector
+from faim.families.yolox.graphs import Graph, graphs_of
+from faim.families.yolox.ticam_detector import VideoModel
+from faim.version import __version__
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ class _Export:
         openvino.write_openvino(network, path, self._info(graph, precision))
 
     def _tensorrt(self, graph: Graph, place: Workplace) -> None:
-        from faim.export.engine_file import read_engine_header
+        from faim.backends.engine_file import read_engine_header
         from faim.export.tensorrt import write_engine
 
         info = self._info(graph, self.options.weights_precision)
@@ -167,7 +167,7 @@ class _Export:
             return [(".", _openvino_runner(files))]
         if self.options.format == "tensorrt":
             return self._engine_runners(files)
-        from faim.runtime.backends.onnxruntime import OnnxRuntimeRunner
+        from faim.backends.onnxruntime import OnnxRuntimeRunner
 
         return [(".", OnnxRuntimeRunner(files))]
 
@@ -176,7 +176,7 @@ class _Export:
         if not torch.cuda.is_available():
             self.console.print("not compared with PyTorch: no GPU here to run the engines")
             return []
-        from faim.runtime.backends.tensorrt import TensorRTRunner
+        from faim.backends.tensorrt import TensorRTRunner
 
         here = "{}.{}".format(*torch.cuda.get_device_capability())
         folders = _engine_folders(self.options.compute_capabilities)
@@ -204,7 +204,7 @@ class _Export:
 
 def _openvino_runner(folder: Path) -> GraphRunner:
     """In float32 wherever the file does not say eight bits: the same figures on every processor."""
-    from faim.runtime.backends.openvino import OpenVINORunner
+    from faim.backends.openvino import OpenVINORunner
 
     return OpenVINORunner(folder, precision="fp32")
 

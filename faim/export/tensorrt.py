@@ -8,11 +8,9 @@ from typing import Any
 
 import torch
 
-from faim.errors import FaimError
-from faim.export.engine_file import EngineTensor, Shape, write_engine_file
-from faim.export.graphs import Graph
-from faim.export.info import ExportInfo, Precision
-from faim.export.tensorrt_library import (
+from faim.backends.engine_file import EngineTensor, Shape, write_engine_file
+from faim.backends.info import ExportInfo, Precision
+from faim.backends.tensorrt_library import (
     COMPUTE_CAPABILITIES,
     TITLES,
     Library,
@@ -21,7 +19,9 @@ from faim.export.tensorrt_library import (
     reason_of,
     recording_logger,
 )
+from faim.errors import FaimError
 from faim.extras import how_to_install
+from faim.families.yolox.graphs import Graph
 
 _PURPOSE = "format tensorrt"
 _OPTION = "--compute-capability"
@@ -37,7 +37,7 @@ def write_engine(
     *,
     compute_capability: str | None = None,
 ) -> None:
-    """Build an engine and write it with its header (see `faim.export.engine_file`).
+    """Build an engine and write it with its header (see `faim.backends.engine_file`).
 
     Args:
         graph: whose axes become the engine's optimization profile.

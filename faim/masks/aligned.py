@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torchvision.ops import box_iou
 
+from faim.checks import resolve_device
 from faim.errors import FaimError
 from faim.masks.prompts import to_rgb
 from faim.masks.protocol import Boxes, Frames, ObjectMask, TrackIds
@@ -25,7 +26,6 @@ from faim.masks.segmenters import (
     run_mask_rcnn,
 )
 from faim.masks.weight_files import identity
-from faim.runtime.checks import resolve_device
 
 
 @dataclass

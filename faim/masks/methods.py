@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from faim.errors import FaimError
 from faim.masks.protocol import MaskMethod
-from faim.training.typed import convert, describe, field_hints, literal
+from faim.typed import convert, describe, field_hints, literal
 
 #: Where each class is.
 METHODS: dict[str, str] = {
@@ -21,7 +21,7 @@ METHODS: dict[str, str] = {
     "sam": "faim.masks.sam:SamMasks",
     "sam2": "faim.masks.sam2:Sam2Masks",
     "sam-hf": "faim.masks.transformers_sam:TransformersSamMasks",
-    "video": "faim.masks.video.method:VideoMasks",
+    "video": "faim.families.boxvos.method:VideoMasks",
 }
 
 

@@ -14,19 +14,19 @@ from typing import Any
 from loguru import logger
 from rich.console import Console
 
-from faim import __version__
 from faim.data.converters.items import Problems
-from faim.data.converters.progress import run_jobs
-from faim.data.converters.unfinished import Unfinished, digests
 from faim.data.rules import Entry
 from faim.errors import FaimError
 from faim.files import check_writable, write_whole
+from faim.jobs.progress import run_jobs
+from faim.jobs.unfinished import Unfinished, digests
 from faim.masks.finish import Finishing
 from faim.masks.jobs import Existing, Worklist, read_worklist
 from faim.masks.protocol import MaskMethod
 from faim.masks.summary import MaskSummary
 from faim.masks.work import mask_video
 from faim.outputs import check_outputs
+from faim.version import __version__
 
 #: Raised when the lines that `Unfinished` keeps, or the finishing, change.
 VERSION = 1

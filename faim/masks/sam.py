@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
+from faim.checks import resolve_device
 from faim.errors import FaimError
 from faim.extras import missing_package
 from faim.masks.prompts import (
@@ -22,7 +23,6 @@ from faim.masks.prompts import (
 )
 from faim.masks.protocol import Boxes, Frames, Image, ObjectMask, TrackIds
 from faim.masks.weight_files import identity
-from faim.runtime.checks import resolve_device
 from faim.state_dicts import StateDict, load_weights, read_weights
 
 #: Channels of the image encoder of each model.

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 
+from faim.checks import resolve_device
 from faim.errors import FaimError
 from faim.extras import missing_package
 from faim.masks.prompts import (
@@ -23,7 +24,6 @@ from faim.masks.prompts import (
 )
 from faim.masks.protocol import Boxes, Frames, Image, ObjectMask, TrackIds
 from faim.masks.weight_files import identity
-from faim.runtime.checks import resolve_device
 
 #: Classes of the network and of what prepares its inputs, by the type that a checkpoint says.
 _KINDS = {

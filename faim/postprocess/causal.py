@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from faim.models.affinity import MOST_LIFT
+from faim.nn.affinity import MOST_LIFT
 from faim.postprocess.causal_config import CausalConfig
 from faim.postprocess.causal_state import Bools, CausalState, FollowedBoxes, Ints
 from faim.postprocess.evidence import doubts, support, top_class

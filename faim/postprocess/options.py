@@ -6,8 +6,8 @@ import argparse
 from typing import get_args
 
 from faim.arguments import path, share, whole
+from faim.choices import PostName
 from faim.outputs import add_output
-from faim.runtime.choices import PostName
 
 
 def add_post_options(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,6 @@ from jinja2 import Environment, StrictUndefined
 from loguru import logger
 from rich.console import Console
 
-from faim import __version__
 from faim.data.coco_vid import CocoVid
 from faim.errors import FaimError
 from faim.evaluation.tables import Case
@@ -29,6 +28,7 @@ from faim.report.sections import (
     map_section,
 )
 from faim.report.svg import DASH_ARRAYS, SIGNS, series_shape, series_variable
+from faim.version import __version__
 from faim.wording import counted
 
 

@@ -6,18 +6,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import Self
 
-from faim.runtime.checks import check_score
-from faim.runtime.choices import ModeName, PostName
+from faim.checks import check_score
+from faim.choices import ModeName, PostName
 from faim.runtime.class_choice import Classes, class_ids_of
 from faim.runtime.excerpt import Span
-from faim.runtime.frames import Frame, FrameSource, Image
 from faim.runtime.given import holds_pictures, is_one_picture
 from faim.runtime.images import IMAGE_FPS
-from faim.runtime.memory import StreamState
 from faim.runtime.opening import Source, open_ahead
 from faim.runtime.pixels import ChannelOrder, Picture, to_image
 from faim.runtime.results import FrameResult, TensorResult, to_result
 from faim.runtime.sources import FirstFrames, check_limit
+from faim.stream.frames import Frame, FrameSource, Image
+from faim.stream.memory import StreamState
 from faim.structures import Detections
 
 

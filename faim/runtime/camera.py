@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 
 from faim.errors import FaimError
-from faim.runtime.frames import Reading, to_bgr
 from faim.runtime.live import LiveSource, Retry
+from faim.stream.frames import Reading, to_bgr
 
 
 class CameraSource(LiveSource):

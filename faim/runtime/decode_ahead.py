@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from faim.errors import FaimError
-from faim.runtime.frames import Frame, FrameSource, SourceBase
+from faim.stream.frames import Frame, FrameSource, SourceBase
 
 #: seconds to wait for a thread that was told to end. It is a daemon and holds up nobody.
 JOIN_SECONDS = 0.5

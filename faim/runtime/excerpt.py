@@ -13,7 +13,7 @@ import numpy as np
 
 from faim.errors import FaimError
 from faim.reading import is_whole, shown
-from faim.runtime.frames import Frame, FrameSource, SourceBase
+from faim.stream.frames import Frame, FrameSource, SourceBase
 
 #: seconds by which two times are the same: those of frames are written with six decimals.
 SAME_TIME = 1e-6

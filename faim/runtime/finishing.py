@@ -15,8 +15,8 @@ from loguru import logger
 from faim.errors import FaimError
 from faim.files import ffmpeg_path, is_special, write_whole
 from faim.pictures.files import is_image_name
-from faim.runtime.frames import FrameSource
 from faim.runtime.video import VideoSource
+from faim.stream.frames import FrameSource
 
 #: What players of MP4 understand; a container may allow more, which then plays nowhere.
 _PLAYED = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp3", "opus"})

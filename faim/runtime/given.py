@@ -19,9 +19,9 @@ from torch import Tensor
 from faim.errors import FaimError
 from faim.pictures.files import IMAGE_EXTENSIONS, is_image_name
 from faim.pictures.reading import read_image
-from faim.runtime.frames import Frame, FrameSource, SourceBase
 from faim.runtime.images import IMAGE_FPS, ImageSource, open_image
 from faim.runtime.pixels import ChannelOrder, check_channel_order, check_picture, to_image
+from faim.stream.frames import Frame, FrameSource, SourceBase
 from faim.text import printable
 from faim.wording import counted
 

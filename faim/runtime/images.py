@@ -11,7 +11,7 @@ from loguru import logger
 from faim.errors import FaimError
 from faim.pictures.reading import is_sequence, read_image, read_sequence
 from faim.runtime.excerpt import WHOLE, Picker
-from faim.runtime.frames import Frame, SourceBase
+from faim.stream.frames import Frame, SourceBase
 from faim.text import printable
 
 #: frames a second given to images and arrays, which carry no clock of their own.

@@ -11,8 +11,8 @@ from typing import Protocol
 from loguru import logger
 
 from faim.errors import FaimError
-from faim.runtime.frames import Frame, Look, Reading, SourceBase
 from faim.runtime.interrupt import interrupted_by
+from faim.stream.frames import Frame, Look, Reading, SourceBase
 
 #: seconds that `close` waits for a reader in another thread before it leaves the rest to it.
 CLOSE_WAIT = 0.5

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, get_args
 
+from faim.choices import ModeName, PostName
 from faim.errors import FaimError
-from faim.runtime.choices import ModeName, PostName
 from faim.runtime.opening import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from faim.runtime.frames import FrameSource
     from faim.runtime.pipeline import Detector
+    from faim.stream.frames import FrameSource
 
 
 def resolve_mode(mode: ModeName, live: bool, post: PostName) -> Mode:

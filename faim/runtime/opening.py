@@ -12,13 +12,13 @@ import cv2
 from faim.errors import FaimError
 from faim.runtime.decode_ahead import JOIN_SECONDS, DecodeAhead
 from faim.runtime.excerpt import WHOLE, Span
-from faim.runtime.frames import Frame, FrameSource, SourceBase
 from faim.runtime.given import open_given
 from faim.runtime.images import ImageSource
 from faim.runtime.interrupt import interrupted_by
 from faim.runtime.pixels import ChannelOrder, Picture
 from faim.runtime.sources import is_live, open_source
 from faim.runtime.stream import masked
+from faim.stream.frames import Frame, FrameSource, SourceBase
 
 Mode = Literal["stream", "global", "frame"]
 #: What `open_source` takes.

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from faim.arguments import path, whole
+from faim.choices import WIDEST_LINE, ColorBy
 from faim.outputs import Files, add_output
-from faim.runtime.choices import WIDEST_LINE, ColorBy
 
 _FOLDERS = {
     "save-frames": "write annotated frames as images",

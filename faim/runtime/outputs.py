@@ -15,7 +15,6 @@ from faim.outputs import check_outputs, read, source_files
 from faim.pictures.files import is_image_name
 from faim.runtime.drawing import DrawStyle
 from faim.runtime.finishing import audio_file
-from faim.runtime.frames import FrameSource
 from faim.runtime.sinks import Drawing, JsonLinesSink, LineSink, Sink, WindowSink
 from faim.runtime.source_list import ImageFiles, Named
 from faim.runtime.video_sink import VideoSink, check_video_name
@@ -27,6 +26,7 @@ from faim.runtime.writers.frames import FramesSink
 from faim.runtime.writers.label_studio import LabelStudioSink, config_path
 from faim.runtime.writers.mot import MotSink
 from faim.runtime.writers.yolo import YoloSink
+from faim.stream.frames import FrameSource
 
 if TYPE_CHECKING:
     from faim.runtime.predict import PredictOptions

@@ -12,29 +12,19 @@ import torch
 from loguru import logger
 from torch import Tensor
 
+from faim.backends.info import fingerprint_of
+from faim.backends.sharing import check_not_forked
+from faim.checks import check_batch, check_score, check_size, resolve_device
+from faim.choices import ModeName, PostName
 from faim.data.transforms import LetterboxGeometry, letterbox, to_batch
 from faim.errors import FaimError
-from faim.export.info import fingerprint_of
-from faim.models.aggregation import name_of
-from faim.models.faim import VideoDetector
-from faim.models.postprocess import detections_of
+from faim.families.yolox.aggregation import name_of
+from faim.families.yolox.faim import VideoDetector
+from faim.nn.nms import detections_of
 from faim.postprocess.causal import CausalState
 from faim.postprocess.one_object import OneObjectConfig
 from faim.postprocess.pairs import PairModel
-from faim.runtime.backends.sharing import check_not_forked
-from faim.runtime.calls import Calls
-from faim.runtime.checks import check_batch, check_score, check_size, resolve_device
-from faim.runtime.choices import ModeName, PostName
-from faim.runtime.class_choice import Classes, class_ids_of
-from faim.runtime.frame_mode import run_frames, run_frames_linked
-from faim.runtime.frames import Frame, FrameSource, Image
-from faim.runtime.given import read_twice
-from faim.runtime.global_mode import run_global
-from faim.runtime.known_things import knows_patterns_alone, patterns_alone
-from faim.runtime.memory import PolicyName, StreamState, make_policy
-from faim.runtime.modes import resolve_mode
-from faim.runtime.opening import Mode, no_end
-from faim.runtime.post import (
+from faim.postprocess.post import (
     CausalPost,
     WholeVideoPost,
     check_post,
@@ -42,12 +32,22 @@ from faim.runtime.post import (
     stream_aggregator,
     what_joins,
 )
+from faim.postprocess.whole_video import whole_video_aggregator, whole_video_post
+from faim.runtime.calls import Calls
+from faim.runtime.class_choice import Classes, class_ids_of
+from faim.runtime.given import read_twice
+from faim.runtime.known_things import knows_patterns_alone, patterns_alone
+from faim.runtime.modes import resolve_mode
+from faim.runtime.opening import Mode, no_end
 from faim.runtime.region import make_region
 from faim.runtime.results import Proposed, TensorResult
-from faim.runtime.scene_cut import is_scene_cut, thumbnail
 from faim.runtime.selection import Selection
-from faim.runtime.steps import Sampling, check_sampling, to_detections, to_scored_boxes
-from faim.runtime.whole_video import whole_video_aggregator, whole_video_post
+from faim.stream.frame_mode import run_frames, run_frames_linked
+from faim.stream.frames import Frame, FrameSource, Image
+from faim.stream.global_mode import run_global
+from faim.stream.memory import PolicyName, StreamState, make_policy
+from faim.stream.scene_cut import is_scene_cut, thumbnail
+from faim.stream.steps import Sampling, check_sampling, to_detections, to_scored_boxes
 from faim.structures import BankEntry, Detections, Proposals, ScoredBoxes, TensorRecord
 
 #: detections below it are neither shown nor written, unless asked for.

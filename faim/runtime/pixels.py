@@ -13,7 +13,7 @@ from torch import Tensor
 
 from faim.errors import FaimError
 from faim.pictures.picture import from_pillow
-from faim.runtime.frames import Image, to_bgr
+from faim.stream.frames import Image, to_bgr
 
 #: A picture in memory: an array, a tensor or a Pillow image.
 Picture: TypeAlias = NDArray[Any] | Tensor | Pillow.Image

@@ -11,13 +11,14 @@ from typing import Literal
 
 from loguru import logger
 
+from faim.choices import BackendName, ColorBy, ModeName, PostName, Precision
 from faim.errors import FaimError, interrupted_status
-from faim.runtime.choices import BackendName, ColorBy, ModeName, PostName, Precision
+from faim.postprocess.post import check_post
 from faim.runtime.class_choice import Classes
 from faim.runtime.decode_ahead import DecodeAhead
 from faim.runtime.excerpt import Span
 from faim.runtime.found import without_tracks
-from faim.runtime.memory import PolicyName
+from faim.runtime.loading import load
 from faim.runtime.modes import mode_note, resolve_mode
 from faim.runtime.opening import Mode, no_end
 from faim.runtime.outputs import (
@@ -28,12 +29,12 @@ from faim.runtime.outputs import (
     wants_pixels,
 )
 from faim.runtime.pipeline import DISPLAY_THRESHOLD, Detector
-from faim.runtime.post import check_post
 from faim.runtime.predict_terminal import TerminalConsole, open_progress, print_summary
 from faim.runtime.several import open_listed, run_sources
 from faim.runtime.sinks import Result, Sink, StopRun, now
 from faim.runtime.source_list import ImageFiles, Named, listed_sources
 from faim.runtime.sources import open_source
+from faim.stream.memory import PolicyName
 from faim.text import printable
 
 Aggregate = Literal["auto", "ticam", "affinity", "none"]
@@ -200,9 +201,6 @@ def run_predict(options: PredictOptions) -> PredictSummary:
             are tried before an output file is touched, output files before the first frame. Also,
             when all is delivered, a camera or stream that was lost for good.
     """
-    # `faim.load` is the one place that knows how a Detector is made.
-    import faim
-
     console = TerminalConsole(stderr=str(options.jsonl) == "-", highlight=False, soft_wrap=True)
     with ExitStack() as stack:
         listed, sources = _open_sources(options, stack)
@@ -210,7 +208,7 @@ def run_predict(options: PredictOptions) -> PredictSummary:
             _mode_of(options, sources), [SourceSummary(source.name) for source in sources]
         )
         check_options(options, listed)
-        detector = faim.load(
+        detector = load(
             options.weights,
             aggregate="none" if summary.mode == "frame" else options.aggregate,
             size=options.size,

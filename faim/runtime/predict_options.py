@@ -11,9 +11,9 @@ from faim.arguments import (
     add_network_options,
     share,
 )
+from faim.choices import ModeName
 from faim.outputs import add_input, source_files
 from faim.postprocess.options import add_post_options
-from faim.runtime.choices import ModeName
 from faim.runtime.output_options import add_output_options, chosen_outputs
 from faim.runtime.selection_options import add_selection_options
 

@@ -17,7 +17,7 @@ from faim.data.transforms import LetterboxGeometry
 from faim.errors import FaimError
 from faim.pictures.writing import write_image
 from faim.runtime.drawing import Annotator
-from faim.runtime.frames import Frame, Image
+from faim.stream.frames import Frame, Image
 from faim.structures import Detections, Proposals
 from faim.text import printable
 

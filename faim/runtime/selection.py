@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torchvision.ops import nms
 
+from faim.checks import check_iou
 from faim.errors import FaimError
 from faim.reading import is_whole, shown
-from faim.runtime.checks import check_iou
 from faim.runtime.region import Region
 from faim.structures import Detections
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from faim.arguments import share, whole
-from faim.runtime.choices import MOST_BATCH
+from faim.choices import MOST_BATCH
 
 
 def add_selection_options(parser: argparse.ArgumentParser) -> None:

@@ -13,7 +13,6 @@ from faim.errors import FaimError
 from faim.runtime.decode_ahead import DecodeAhead
 from faim.runtime.excerpt import WHOLE, Span
 from faim.runtime.found import tracks_apart
-from faim.runtime.frames import FrameSource
 from faim.runtime.images import ImageSource
 from faim.runtime.many import stream_many
 from faim.runtime.opening import AbsentSource, Mode, no_end, open_all
@@ -21,6 +20,7 @@ from faim.runtime.pipeline import Detector
 from faim.runtime.results import FrameResult
 from faim.runtime.source_list import FolderVideo, ImageFiles, Named
 from faim.runtime.sources import check_limit
+from faim.stream.frames import FrameSource
 
 #: Files that are streams at the same time; each takes a decoder and, with a video, an encoder.
 MOST_TOGETHER = 8

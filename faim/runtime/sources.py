@@ -13,11 +13,11 @@ from faim.errors import FaimError
 from faim.pictures.files import IMAGE_EXTENSIONS, images_in, is_image_name, natural_key
 from faim.reading import is_whole
 from faim.runtime.camera import CameraSource
-from faim.runtime.frames import Frame, FrameSource, SourceBase
 from faim.runtime.given import ArraySource, open_given
 from faim.runtime.images import IMAGE_FPS, AnimationSource, ImageSource, open_image
 from faim.runtime.pixels import ChannelOrder
 from faim.runtime.source_list import videos_in
+from faim.stream.frames import Frame, FrameSource, SourceBase
 
 __all__ = [
     "IMAGE_EXTENSIONS",

@@ -26,8 +26,8 @@ from faim.runtime.container import (
     shown_stream,
 )
 from faim.runtime.excerpt import WHOLE, Picker
-from faim.runtime.frames import Frame, Image, Look, Reading, SourceBase
 from faim.runtime.stamps import PacketClock, PictureClock
+from faim.stream.frames import Frame, Image, Look, Reading, SourceBase
 from faim.wording import counted
 
 #: frames a second where a container gives none that can be true.

@@ -17,8 +17,8 @@ from av.video.reformatter import VideoReformatter
 from faim.errors import FaimError
 from faim.runtime.drawing import fit
 from faim.runtime.finishing import finish_video
-from faim.runtime.frames import Look
 from faim.runtime.sinks import Drawing, Result, check_place, open_new, unwritable
+from faim.stream.frames import Look
 
 #: FFmpeg's containers by the ends of files' names.
 _CONTAINERS = {".mp4": "mp4", ".m4v": "ipod", ".mov": "mov", ".mkv": "matroska"}

@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
-from faim.config import Architecture
 from faim.data.coco_vid import CocoVid
 from faim.data.datasets import FrameDataset, collate_frames
-from faim.data.transforms import BaseStageAugment
+from faim.data.video_frames import every_nth_frame
 from faim.errors import FaimError
+from faim.families.yolox.augmentation import BaseStageAugment
+from faim.families.yolox.config import Architecture
 from faim.training.common import at_least, sides
 from faim.training.detector_experiment import Experiment
-from faim.training.video_frames import every_nth_frame
 
 
 @dataclass(kw_only=True)
@@ -81,5 +81,5 @@ class BaseExperiment(Experiment):
     def start_epoch(self, dataset: FrameDataset, epoch: int) -> None:
         """Set the epoch, and strong augmentation on or off."""
         dataset.set_epoch(epoch)
-        if dataset.augment is not None:
+        if isinstance(dataset.augment, BaseStageAugment):
             dataset.augment.enabled = self.strong_augmentation(epoch)

@@ -13,9 +13,9 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.utils.data import Dataset
 
+from faim.choices import LONGEST_SIDE
 from faim.errors import FaimError
-from faim.runtime.choices import LONGEST_SIDE
-from faim.training.typed import check_values, field_hints
+from faim.typed import check_values, field_hints
 
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback

@@ -7,24 +7,25 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from loguru import logger
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 
-from faim.config import Architecture, FaimConfig, Variant
 from faim.data.coco_vid import CocoVid
-from faim.data.transforms import BaseStageAugment
+from faim.data.video_frames import every_nth_frame
 from faim.errors import FaimError
-from faim.models.checkpoint import save_checkpoint
+from faim.families.yolox.augmentation import BaseStageAugment
+from faim.families.yolox.checkpoint import save_checkpoint
+from faim.families.yolox.config import Architecture, FaimConfig, Variant
+from faim.nn.schedule import WarmupCosine, parameter_groups
 from faim.training.common import CommonExperiment, at_least, share
 from faim.training.data_module import data_identity, read_data
-from faim.training.schedule import WarmupCosine, make_schedule, parameter_groups
-from faim.training.video_frames import every_nth_frame
 from faim.wording import counted
 
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback
 
-    from faim.models.ticam_detector import VideoModel
+    from faim.families.yolox.ticam_detector import VideoModel
     from faim.training.checkpoints import SaveProgress
     from faim.training.steps import TrainingModule
 
@@ -50,7 +51,7 @@ class Experiment(CommonExperiment):
         no_aug_epochs: last epochs without strong augmentation, all of a shorter training; at the
             smallest learning rate, but for the first half of the training.
         check_levels: whether a training of the base detector stops where one of its levels never
-            fires (see `faim.training.levels`); else it says so and goes on.
+            fires (see `faim.families.yolox.levels`); else it says so and goes on.
     """
 
     variant: Variant = "s"
@@ -144,8 +145,17 @@ class Experiment(CommonExperiment):
         return data
 
     def schedule(self, steps_per_epoch: int) -> WarmupCosine:
-        """Warm-up and cosine."""
-        return make_schedule(self, steps_per_epoch)
+        """Warm-up and cosine; of a short training they take a third and the flat end a half."""
+        total = self.max_epochs * steps_per_epoch
+        warmup = self.warmup_iters or round(self.warmup_epochs * steps_per_epoch)
+        if warmup > total // 3:
+            logger.warning(
+                f"a warm-up of {warmup} iterations is long for a training of {total}; takes "
+                f"{total // 3}"
+            )
+            warmup = total // 3
+        flat = min(self.no_aug_epochs * steps_per_epoch, total // 2)
+        return WarmupCosine(total, warmup, flat, self.min_lr_ratio)
 
     def make_optimizer(self, model: nn.Module) -> Optimizer:
         """SGD or AdamW over YOLOX's groups of parameters."""
@@ -158,8 +168,8 @@ class Experiment(CommonExperiment):
         return SGD(groups, lr=self.learning_rate, momentum=self.momentum, nesterov=nesterov)
 
     def starting_model(self, data: CocoVid) -> VideoModel:
-        """See `faim.training.starting_weights`."""
-        from faim.training.starting_weights import starting_model
+        """See `faim.families.yolox.starting_weights`."""
+        from faim.families.yolox.starting_weights import starting_model
 
         return starting_model(self, data.classes, self.config_for(data).refined_classes, data)
 
@@ -183,7 +193,7 @@ class Experiment(CommonExperiment):
         """The levels of a base detector that trains."""
         if not self.trains_base:
             return []
-        from faim.training.levels import LevelWatch
+        from faim.families.yolox.levels import LevelWatch
 
         return [LevelWatch(progress, self)]
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import faim
 from faim.errors import FaimError
 from faim.training.common import CommonExperiment
 
@@ -72,7 +71,7 @@ def _find(path: Path) -> Path:
 def _candidates(path: Path) -> Iterator[Path]:
     yield path
     if not path.is_absolute():
-        package = Path(faim.__file__).parent
+        package = Path(__file__).parents[1]
         # Installed beside the package, or the repository's own folder.
         for folder in (package, package / "exps", package.parent, package.parent / "exps"):
             yield folder / path

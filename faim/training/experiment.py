@@ -6,11 +6,11 @@ class `Exp`. Any field can be overridden on the command line as `key=value`.
 
 from __future__ import annotations
 
+from faim.data.video_frames import every_nth_frame, seen_classes
 from faim.training.base_stage import BaseExperiment
 from faim.training.common import Precision
 from faim.training.detector_experiment import Experiment
 from faim.training.second_stage import FaimExperiment, YolovExperiment, YolovIfemExperiment
-from faim.training.video_frames import every_nth_frame, seen_classes
 
 __all__ = [
     "BaseExperiment",

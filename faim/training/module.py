@@ -10,9 +10,9 @@ from torch.nn import functional as F
 
 from faim.data.sampling import derive_seed
 from faim.errors import FaimError
-from faim.models.faim import YoloxVideo
-from faim.models.norms import keep_statistics
-from faim.models.ticam_detector import TicamDetector, VideoModel
+from faim.families.yolox.faim import YoloxVideo
+from faim.families.yolox.ticam_detector import TicamDetector, VideoModel
+from faim.nn.norms import keep_statistics
 from faim.structures import FrameTargets, VideoSample
 from faim.training.experiment import BaseExperiment, Experiment, FaimExperiment
 from faim.training.steps import TrainingModule

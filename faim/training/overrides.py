@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from faim.errors import FaimError
 from faim.training.common import CommonExperiment
-from faim.training.typed import convert, describe, field_hints, literal
+from faim.typed import convert, describe, field_hints, literal
 
 #: Of a text in a message.
 LONGEST_SHOWN = 60

@@ -21,6 +21,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from loguru import logger
 
 from faim.errors import EXIT_WRONG_INPUT, FaimError, interrupted_status
+from faim.nn.unfolding import IMAGES, unfold_norms
 from faim.outputs import claimed, read
 from faim.training.callbacks import (
     ProgressBar,
@@ -44,7 +45,6 @@ from faim.training.ema import MovingAverage
 from faim.training.errors import OtherProcessError, end_other_processes
 from faim.training.options import TrainRequest, read_options
 from faim.training.steps import TrainingModule
-from faim.training.unfolding import IMAGES, unfold_norms
 from faim.wording import counted
 
 

@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from loguru import logger
 
-from faim.config import JOINING, PARTS, Architecture, FaimConfig
 from faim.data.coco_vid import CocoVid
 from faim.data.datasets import MULTI_SCALE_SIZES, VideoDataset
+from faim.data.video_frames import every_nth_frame, seen_classes
 from faim.errors import FaimError
-from faim.models.join import Join
+from faim.families.yolox.augmentation import jitter_hsv
+from faim.families.yolox.config import JOINING, PARTS, Architecture, FaimConfig
+from faim.families.yolox.label_coverage import Labels
+from faim.nn.join import Join
 from faim.structures import VideoSample
 from faim.training.common import at_least, share, sides
 from faim.training.detector_experiment import Experiment
-from faim.training.label_coverage import Labels
-from faim.training.video_frames import every_nth_frame, seen_classes
 
 if TYPE_CHECKING:
-    from faim.models.ticam_detector import VideoModel
+    from faim.families.yolox.ticam_detector import VideoModel
     from faim.training.steps import TrainingModule
 
 
@@ -55,7 +56,7 @@ class FaimExperiment(Experiment):
         labels: whether all objects of the classes have a label in the training data. By that
             `model.join` is chosen where `model` does not name it: "replace" if they have, else
             "correction". "auto" takes what the data file says, and where it does not say looks
-            whether the base detector's detections have one, see `faim.training.label_coverage`.
+            whether the base detector's detections have one, see `label_coverage` beside the model.
             A training that is resumed, or goes on from FAIM weights, keeps its own.
     """
 
@@ -110,7 +111,7 @@ class FaimExperiment(Experiment):
     def make_module(self, model: Any, steps_per_epoch: int) -> TrainingModule:
         """As in `Experiment`; with `cache_base`, on a base detector that sees an image once."""
         if self.cache_base:
-            from faim.training.base_cache import cache_base
+            from faim.families.yolox.base_cache import cache_base
 
             cache_base(model, self.cache_base)
         return super().make_module(model, steps_per_epoch)
@@ -154,7 +155,7 @@ class FaimExperiment(Experiment):
 
     def starting_model(self, data: CocoVid) -> VideoModel:
         """As in `Experiment`; says what TICAM does not decide alone, and of folded norms."""
-        from faim.training.unfolding import IMAGES, has_folded_norms
+        from faim.nn.unfolding import IMAGES, has_folded_norms
 
         model = super().starting_model(data)
         if self.live_norms and has_folded_norms(model):
@@ -214,6 +215,7 @@ class FaimExperiment(Experiment):
             hsv_prob=self.hsv_prob,
             stride=self.sampling_stride,
             cache=self.cache,
+            jitter=jitter_hsv,
         )
         dataset.videos = [v for v in dataset.videos for _ in range(-(-len(v.frames) // frames))]
         return dataset

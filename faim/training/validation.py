@@ -14,14 +14,14 @@ from lightning.pytorch.callbacks import Callback
 from loguru import logger
 from rich.console import Console
 
-from faim.config import Architecture
 from faim.data.coco_vid import CocoVid
+from faim.data.video_frames import thinned
 from faim.errors import FaimError
+from faim.families.yolox.config import Architecture
 from faim.files import write_whole
 from faim.training.checkpoints import SaveProgress, averaged_model
 from faim.training.common import CommonExperiment
 from faim.training.errors import agree
-from faim.training.video_frames import thinned
 
 #: Of 100: from weights that start with less, falling says nothing.
 KNOWS_SOMETHING = 10.0

@@ -29,10 +29,10 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from faim import __version__
 from faim.cache import CACHE_VARIABLE
 from faim.errors import FaimError
 from faim.files import sha256_of
+from faim.version import __version__
 from faim.weights.known import Release
 from faim.wording import megabytes
 

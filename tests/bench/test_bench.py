@@ -19,9 +19,9 @@ from faim.bench.clock import Clock, median_ms, p95_ms
 from faim.bench.run import WARM_UP, BenchOptions, run_bench
 from faim.bench.subjects import checkpoint_of, write_clip
 from faim.cli import main
-from faim.models.checkpoint import load_model
-from faim.models.faim import FAIM, YoloxVideo
-from faim.runtime.backends.select import BackendOptions
+from faim.families.yolox.checkpoint import load_model
+from faim.families.yolox.faim import FAIM, YoloxVideo
+from faim.runtime.select import BackendOptions
 
 STAGES = [
     "decode",

@@ -10,8 +10,9 @@ from torch.utils.data import DataLoader
 
 from faim.data.coco_vid import CocoVid, read_image
 from faim.data.datasets import FrameDataset, VideoDataset, collate_frames
-from faim.data.transforms import BaseStageAugment, letterbox, to_tensor
+from faim.data.transforms import letterbox, to_tensor
 from faim.errors import FaimError
+from faim.families.yolox.augmentation import BaseStageAugment, jitter_hsv
 from faim.structures import VideoSample
 
 
@@ -55,7 +56,10 @@ def test_cache_changes_no_result(data: CocoVid) -> None:
             assert torch.equal(plain[index][0], cached[index][0])
     cached.augment = plain.augment = None
     assert torch.equal(plain[3][0], cached[3][0])
-    videos = [VideoDataset(data, 3, [64], hsv_prob=1.0, cache=cache) for cache in (False, True)]
+    videos = [
+        VideoDataset(data, 3, [64], hsv_prob=1.0, jitter=jitter_hsv, cache=cache)
+        for cache in (False, True)
+    ]
     assert _equal(videos[0][0], videos[1][0])
 
 
@@ -131,7 +135,7 @@ def test_flip_mirrors_the_whole_sample(data: CocoVid) -> None:
 
 
 def test_jitter_is_the_same_on_all_frames(data: CocoVid) -> None:
-    videos = VideoDataset(data, 4, [64], hsv_prob=1.0, flip=False)
+    videos = VideoDataset(data, 4, [64], hsv_prob=1.0, jitter=jitter_hsv, flip=False)
     changed = 0
     for epoch in range(4):
         videos.set_epoch(epoch)

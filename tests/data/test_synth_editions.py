@@ -16,7 +16,7 @@ from faim.data.synth import generate
 from faim.data.synth.cast import DistinctCast, MixedCast
 from faim.data.synth.writer import Recipe
 from faim.errors import FaimError
-from faim.training.levels import SIZES
+from faim.families.yolox.levels import SIZES
 
 ARGUMENTS: dict[str, Any] = {
     **{"videos": 4, "frames": 6, "size": 96, "classes": 8, "severity": "hard", "seed": 12},

@@ -11,16 +11,9 @@ from hypothesis import strategies as st
 from yolox.data.data_augment import preproc
 
 from faim.data.coco_vid import Annotation, FrameRecord
-from faim.data.transforms import (
-    BaseStageAugment,
-    LetterboxGeometry,
-    frame_targets,
-    jitter_hsv,
-    letterbox,
-    seeded,
-    to_tensor,
-)
+from faim.data.transforms import LetterboxGeometry, frame_targets, letterbox, to_tensor
 from faim.errors import FaimError
+from faim.families.yolox.augmentation import BaseStageAugment, jitter_hsv, seeded
 
 
 def _noise(height: int, width: int, seed: int = 0) -> np.ndarray:

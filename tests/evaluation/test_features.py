@@ -8,13 +8,13 @@ import pytest
 import torch
 from evaluation_cases import MakeData
 
-from faim.config import FaimConfig
 from faim.data.coco_vid import Annotation, FrameRecord
 from faim.data.transforms import LetterboxGeometry
 from faim.errors import FaimError
 from faim.evaluation.features import MOST, FeatureSample
 from faim.evaluation.modes import ModeRunner
-from faim.models.faim import build_model
+from faim.families.yolox.config import FaimConfig
+from faim.families.yolox.faim import build_model
 from faim.structures import Proposals
 
 GEOMETRY = LetterboxGeometry.fit((100, 200), (50, 100))  # half as large

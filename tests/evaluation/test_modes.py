@@ -13,17 +13,17 @@ import pytest
 import torch
 from evaluation_cases import BOXES, MakeData
 
-from faim.config import FaimConfig
+from faim.choices import PostName
 from faim.data.coco_vid import CocoVid
 from faim.errors import FaimError
 from faim.evaluation.classes import match_classes
 from faim.evaluation.modes import ModeRunner, median_ms
 from faim.evaluation.post import open_post
 from faim.evaluation.viewer import viewer_figures
-from faim.models.affinity import Affinity
-from faim.models.faim import build_model
+from faim.families.yolox.config import FaimConfig
+from faim.families.yolox.faim import build_model
+from faim.nn.affinity import Affinity
 from faim.postprocess.one_object import OneObjectConfig, calibrated
-from faim.runtime.choices import PostName
 from faim.runtime.pipeline import Detector
 from faim.runtime.sources import open_source
 from faim.structures import Proposals, ScoredBoxes

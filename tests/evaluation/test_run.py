@@ -14,14 +14,14 @@ from evaluation_cases import BOXES, MakeData
 from rich.console import Console
 
 from faim.cli import main
-from faim.config import FaimConfig
 from faim.data.coco_vid import CocoVid
 from faim.errors import FaimError
 from faim.evaluation.run import EvalOptions, run_eval
 from faim.evaluation.subject import open_models, set_proposals
-from faim.models.checkpoint import load_model, save_checkpoint
-from faim.models.faim import build_model
-from faim.runtime.backends.select import torch_detector
+from faim.families.yolox.checkpoint import load_model, save_checkpoint
+from faim.families.yolox.config import FaimConfig
+from faim.families.yolox.faim import build_model
+from faim.runtime.select import torch_detector
 from faim.structures import RawPredictions
 
 

@@ -11,11 +11,11 @@ import pytest
 import torch
 from evaluation_cases import MakeData
 
-from faim.config import FaimConfig
 from faim.data.coco_vid import CocoVid
 from faim.errors import FaimError
 from faim.evaluation.modes import ModeRunner
 from faim.evaluation.time_probe import CASES, TimeProbe
+from faim.families.yolox.config import FaimConfig
 from faim.structures import Proposals
 
 FRAMES = 6

@@ -11,8 +11,8 @@ import torch
 from export_helpers import SIZE, Export, Exported, export_into
 
 from faim.export.parity import generated_frames
-from faim.models.checkpoint import load_model
-from faim.models.faim import FAIM, YoloxVideo
+from faim.families.yolox.checkpoint import load_model
+from faim.families.yolox.faim import FAIM, YoloxVideo
 from faim.weights import default_weights
 
 

@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 import pytest
 
+from faim.backends.info import ExportInfo
 from faim.cli import main
 from faim.errors import FaimError
-from faim.export.graphs import Graph
-from faim.export.info import ExportInfo
 from faim.export.output_folder import output_folder
+from faim.families.yolox.graphs import Graph
 from faim.weights import default_weights
 
 pytest.importorskip("onnx")

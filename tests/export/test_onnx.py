@@ -11,12 +11,12 @@ import torch
 from export_helpers import Exported
 from torch import nn
 
+from faim.backends.info import KEY, ExportInfo, info_of
+from faim.backends.onnx_files import OPSET, write_onnx
 from faim.errors import FaimError
-from faim.export.graphs import Graph, empty_bank, graphs_of
-from faim.export.info import KEY, ExportInfo, info_of
-from faim.export.onnx import OPSET, write_onnx
 from faim.export.parity import generated_frames, measure_parity
-from faim.models.faim import FAIM, YoloxVideo
+from faim.families.yolox.faim import FAIM, YoloxVideo
+from faim.families.yolox.graphs import Graph, empty_bank, graphs_of
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxsim")
@@ -75,8 +75,8 @@ def test_inputs_and_outputs_of_the_frame_graph(onnx_export: Exported, faim_nano:
 def test_a_step_takes_banks_of_any_length(
     onnx_export: Exported, faim_nano: FAIM, past: int
 ) -> None:
-    from faim.runtime.backends.onnxruntime import OnnxRuntimeRunner
-    from faim.runtime.backends.torch import TorchRunner
+    from faim.backends.onnxruntime import OnnxRuntimeRunner
+    from faim.families.yolox.torch_runner import TorchRunner
 
     generator = torch.Generator().manual_seed(past)
     example = next(g for g in graphs_of(faim_nano, (128, 128)) if g.name == "step").inputs
@@ -93,7 +93,7 @@ def test_a_step_takes_banks_of_any_length(
 
 
 def test_an_empty_bank_adds_nothing(onnx_export: Exported, faim_nano: FAIM) -> None:
-    from faim.runtime.backends.onnxruntime import OnnxRuntimeRunner
+    from faim.backends.onnxruntime import OnnxRuntimeRunner
 
     runner = OnnxRuntimeRunner(onnx_export.folder)
     config = faim_nano.config
@@ -116,7 +116,7 @@ def test_an_empty_bank_adds_nothing(onnx_export: Exported, faim_nano: FAIM) -> N
 
 
 def test_half_precision_keeps_float32_borders(base_nano: YoloxVideo, tmp_path: Path) -> None:
-    from faim.runtime.backends.onnxruntime import OnnxRuntimeRunner
+    from faim.backends.onnxruntime import OnnxRuntimeRunner
 
     [graph] = graphs_of(base_nano, (256, 256))
     info = info_of(base_nano, "frame", size=(256, 256), precision="fp16")
@@ -161,7 +161,7 @@ def test_no_space(base_nano: YoloxVideo, tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_parity_sees_a_wrong_file(onnx_export: Exported, faim_nano: FAIM, tmp_path: Path) -> None:
     """The measure itself: one weight of TICAM changed shows in "refine" and nowhere else."""
-    from faim.runtime.backends.onnxruntime import OnnxRuntimeRunner
+    from faim.backends.onnxruntime import OnnxRuntimeRunner
 
     for path in onnx_export.result.files:
         model = onnx.load(path)

@@ -9,14 +9,14 @@ import pytest
 import torch
 from export_helpers import Export, Exported
 
+from faim.backends.info import KEY, ExportInfo, info_of
+from faim.backends.openvino import OpenVINORunner
+from faim.backends.openvino_library import core
 from faim.errors import FaimError
-from faim.export.info import KEY, ExportInfo, info_of
 from faim.export.openvino import read_onnx, write_openvino
 from faim.export.parity import generated_frames, measure_parity
-from faim.models.faim import FAIM, YoloxVideo
-from faim.runtime.backends.openvino import OpenVINORunner
-from faim.runtime.backends.openvino_library import core
-from faim.runtime.backends.torch import TorchRunner
+from faim.families.yolox.faim import FAIM, YoloxVideo
+from faim.families.yolox.torch_runner import TorchRunner
 
 openvino = pytest.importorskip("openvino")
 pytest.importorskip("onnxsim")

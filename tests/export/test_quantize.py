@@ -19,9 +19,9 @@ from faim.data.synth.writer import Recipe
 from faim.errors import FaimError
 from faim.export.accuracy import _changes, agreement, loss_on_data
 from faim.export.quantize import CalibrationFrames, read_calibration, spread
-from faim.models.faim import YoloxVideo
-from faim.runtime.backends.graph_detector import GraphDetector
-from faim.runtime.backends.torch import TorchRunner
+from faim.families.yolox.faim import YoloxVideo
+from faim.families.yolox.graph_detector import GraphDetector
+from faim.families.yolox.torch_runner import TorchRunner
 from faim.structures import Detections
 
 
@@ -159,7 +159,7 @@ class TestQuantized:
         assert 0.001 < parity.score < (0.3 if wide else 0.6)
 
     def test_convolutions_are_quantized_and_predictions_are_not(self, exported: Exported) -> None:
-        from faim.runtime.backends.openvino_library import core
+        from faim.backends.openvino_library import core
 
         settings = {"INFERENCE_PRECISION_HINT": "f32"}
         compiled = core().compile_model(exported.folder / "frame.xml", "CPU", settings)
@@ -173,7 +173,7 @@ class TestQuantized:
         assert sum(kind in ("u8", "i8") for kind in computed) == len(computed) - 9 > 90
 
     def test_files_are_small_and_marked(self, exported: Exported) -> None:
-        from faim.runtime.backends.openvino import OpenVINORunner
+        from faim.backends.openvino import OpenVINORunner
 
         runner = OpenVINORunner(exported.folder, precision="fp32")
         assert (runner.info.precision, runner.precision) == ("int8", "int8/fp32")
@@ -183,7 +183,7 @@ class TestQuantized:
         assert 0.9e6 < size < 1.3e6  # 0.9 million weights, a byte each
 
     def test_loss_on_annotated_data(self, exported: Exported, base_nano: YoloxVideo) -> None:
-        from faim.runtime.backends.openvino import OpenVINORunner
+        from faim.backends.openvino import OpenVINORunner
 
         calls = []
         data = _annotated(exported.folder.parent, base_nano.config.class_names)

@@ -14,17 +14,23 @@ from hypothesis import strategies as st
 from torch import nn
 
 import faim.export.tensorrt as exporter
-from faim.config import FaimConfig
-from faim.errors import FaimError
-from faim.export.axes import Axis
-from faim.export.engine_file import (
+from faim.backends.axes import Axis
+from faim.backends.engine_file import (
     MAGIC,
     EngineTensor,
     read_engine_file,
     read_engine_header,
     write_engine_file,
 )
-from faim.export.graphs import (
+from faim.backends.info import ExportInfo, info_of
+from faim.backends.onnx_files import write_onnx
+from faim.backends.tensorrt_library import reason_of
+from faim.errors import FaimError
+from faim.export.tensorrt import check_target, profile_shapes, write_engine
+from faim.families.yolox import patches
+from faim.families.yolox.config import FaimConfig
+from faim.families.yolox.faim import build_model
+from faim.families.yolox.graphs import (
     CELLS,
     ENTRY,
     FEATURES,
@@ -34,12 +40,6 @@ from faim.export.graphs import (
     Graph,
     graphs_of,
 )
-from faim.export.info import ExportInfo, info_of
-from faim.export.onnx import write_onnx
-from faim.export.tensorrt import check_target, profile_shapes, write_engine
-from faim.export.tensorrt_library import reason_of
-from faim.models import patches
-from faim.models.faim import build_model
 
 CLASSES = tuple(f"class {index}" for index in range(30))
 SMALL = FaimConfig(variant="nano", class_names=("dog", "cat"), test_size=(64, 64))

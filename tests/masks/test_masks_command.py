@@ -19,10 +19,10 @@ from masks_helpers import content, masks_of, truth, write
 from faim.cli import main
 from faim.data.mask_encoding import encode
 from faim.errors import FaimError
+from faim.families.yolox.checkpoint import load_checkpoint
 from faim.masks.grabcut import GrabCutMasks
 from faim.masks.methods import METHODS, make_method, parse_fields
 from faim.masks.preview import check_preview
-from faim.models.checkpoint import load_checkpoint
 from faim.pictures.writing import write_image
 from faim.weights import default_weights
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from masks_helpers import ToldMasks, content, masks_of, run, write
 
-from faim.data.converters.unfinished import Unfinished
 from faim.errors import FaimError
+from faim.jobs.unfinished import Unfinished
 from faim.masks.finish import Finishing
 from faim.masks.grabcut import GrabCutMasks
 from faim.masks.run import MaskRequest, run_masks

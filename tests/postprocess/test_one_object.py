@@ -14,8 +14,8 @@ from postprocess_helpers import SIZE, scored
 from faim.errors import FaimError
 from faim.postprocess.causal import CausalState
 from faim.postprocess.one_object import OneObjectConfig, calibrated, rivals
-from faim.runtime.memory import StreamState
-from faim.runtime.post import CausalPost, WholeVideoPost
+from faim.postprocess.post import CausalPost, WholeVideoPost
+from faim.stream.memory import StreamState
 from faim.structures import ScoredBoxes
 
 PLACE = [100.0, 100, 200, 200]

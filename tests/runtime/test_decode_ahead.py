@@ -19,10 +19,10 @@ from runtime_helpers import flat_frames, write_video
 
 from faim.errors import FaimError
 from faim.runtime.decode_ahead import DecodeAhead
-from faim.runtime.frames import Frame, FrameSource, SourceBase
 from faim.runtime.live import LiveSource
 from faim.runtime.sources import ArraySource, FirstFrames, open_source
 from faim.runtime.stream import StreamSource
+from faim.stream.frames import Frame, FrameSource, SourceBase
 
 
 class Steps(SourceBase):

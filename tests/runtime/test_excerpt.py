@@ -17,10 +17,10 @@ from faim.errors import FaimError
 from faim.runtime import images as images_module
 from faim.runtime.decode_ahead import DecodeAhead
 from faim.runtime.excerpt import Excerpt, Span, parse_seconds
-from faim.runtime.frames import Frame
 from faim.runtime.many import stream_many
 from faim.runtime.pipeline import Detector
 from faim.runtime.sources import ArraySource, open_source
+from faim.stream.frames import Frame
 
 MODES = ("stream", "frame", "global")
 

@@ -12,10 +12,10 @@ import pytest
 import supervision as sv
 from live_helpers import recorded_warnings
 
-from faim.runtime.frames import Frame
 from faim.runtime.results import FrameResult
 from faim.runtime.sources import open_source
 from faim.runtime.video_sink import VideoSink
+from faim.stream.frames import Frame
 
 RATE = 48_000
 

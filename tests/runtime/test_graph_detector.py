@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from faim.backends.info import ExportInfo, GraphName
 from faim.errors import FaimError
-from faim.export.info import ExportInfo, GraphName
-from faim.models.aggregation import NoAggregation
-from faim.models.checkpoint import Aggregate, load_model
-from faim.models.faim import FAIM, YoloxVideo, build_model
-from faim.runtime.backends.graph_detector import GraphDetector
-from faim.runtime.backends.torch import TorchRunner
-from faim.runtime.memory import MemoryBank
+from faim.families.yolox.aggregation import NoAggregation
+from faim.families.yolox.checkpoint import Aggregate, load_model
+from faim.families.yolox.faim import FAIM, YoloxVideo, build_model
+from faim.families.yolox.graph_detector import GraphDetector
+from faim.families.yolox.torch_runner import TorchRunner
+from faim.stream.memory import MemoryBank
 from faim.structures import Proposals, TensorRecord
 from faim.weights import default_weights
 

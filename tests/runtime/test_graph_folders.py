@@ -12,11 +12,11 @@ import pytest
 from select_helpers import CONFIG, INFO, chosen
 
 import faim
+from faim.backends.info import KEY, check_same_model
 from faim.errors import FaimError
-from faim.export.info import KEY, check_same_model
-from faim.models.aggregation import NoAggregation
-from faim.runtime.backends import select
-from faim.runtime.backends.select import BackendOptions, open_detector
+from faim.families.yolox.aggregation import NoAggregation
+from faim.runtime import select
+from faim.runtime.select import BackendOptions, open_detector
 
 pytestmark = pytest.mark.usefixtures("as_it_was")
 

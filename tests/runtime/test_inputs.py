@@ -15,9 +15,9 @@ from PIL import Image as Pillow
 from runtime_helpers import FakeModel, flat_frames, write_lossless, write_video
 
 from faim.errors import FaimError
-from faim.runtime.frames import Frame
 from faim.runtime.pipeline import Detector
 from faim.runtime.sources import open_source
+from faim.stream.frames import Frame
 
 LEVELS = (51, 102, 153, 204, 255, 0, 51)
 MODES = ("stream", "frame", "global")

@@ -10,9 +10,8 @@ import pytest
 from live_helpers import recorded_warnings
 from runtime_helpers import FakeModel, flat_frames, write_video
 
-import faim
 from faim.cli import main
-from faim.models.checkpoint import load_checkpoint
+from faim.families.yolox.checkpoint import load_checkpoint
 from faim.runtime.known_things import knows_patterns_alone, patterns_alone
 from faim.runtime.many import stream_many
 from faim.runtime.pipeline import Detector
@@ -64,7 +63,9 @@ def test_the_command_says_it_before_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     video = write_video(tmp_path / "a.mp4", flat_frames(*[200] * 3))
-    monkeypatch.setattr(faim, "load", lambda *_args, **_rest: detector("stripes", "dots"))
+    monkeypatch.setattr(
+        "faim.runtime.predict.load", lambda *_args, **_rest: detector("stripes", "dots")
+    )
     lines: list[Any] = ["predict", video, video, "--jsonl", tmp_path / "a.jsonl"]
     assert main([str(each) for each in lines]) == 0
     told = capsys.readouterr().err

@@ -14,11 +14,11 @@ from torch import Tensor
 
 from faim.errors import FaimError
 from faim.runtime.decode_ahead import DecodeAhead
-from faim.runtime.frames import Frame, FrameSource, Image, SourceBase
 from faim.runtime.many import stream_many
 from faim.runtime.pipeline import Detector
 from faim.runtime.results import FrameResult
 from faim.runtime.sources import ArraySource
+from faim.stream.frames import Frame, FrameSource, Image, SourceBase
 from faim.structures import Proposals
 
 

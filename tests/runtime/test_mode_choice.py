@@ -10,8 +10,8 @@ import pytest
 from runtime_helpers import FakeModel, flat_frames
 
 from faim.errors import FaimError
-from faim.models.affinity import Affinity
-from faim.models.aggregation import NoAggregation
+from faim.families.yolox.aggregation import NoAggregation
+from faim.nn.affinity import Affinity
 from faim.postprocess.one_object import OneObjectConfig, calibrated
 from faim.runtime.modes import resolve_mode
 from faim.runtime.pipeline import Detector
@@ -85,7 +85,7 @@ def test_repp_by_auto_ends_at_a_cut_and_a_lone_frame_stays(monkeypatch: Any) -> 
     first, second = mean(levels[:2]), mean(levels[2:4])
     cut_before = iter([False, True, False, True])
     monkeypatch.setattr(
-        "faim.runtime.global_mode.is_scene_cut", lambda *thumbnails: next(cut_before)
+        "faim.stream.global_mode.is_scene_cut", lambda *thumbnails: next(cut_before)
     )
     found = detector().predict(frames, "auto")
     assert scores(found) == pytest.approx([first, first, second, second, levels[4]], abs=1e-3)

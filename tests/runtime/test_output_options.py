@@ -15,7 +15,6 @@ import supervision as sv
 from pycocotools.coco import COCO
 from runtime_helpers import FakeModel, flat_frames, write_video
 
-import faim
 from faim.cli import build_parser, main
 from faim.errors import FaimError
 from faim.runtime.output_options import chosen_outputs
@@ -58,7 +57,7 @@ def fake_load(monkeypatch: pytest.MonkeyPatch) -> FakeModel:
         found.tracker_id = np.full(len(found), 7)
         return found
 
-    monkeypatch.setattr(faim, "load", load)
+    monkeypatch.setattr("faim.runtime.predict.load", load)
     monkeypatch.setattr(results, "to_supervision", tracked)
     return model
 

@@ -37,7 +37,7 @@ def fake_load(monkeypatch: pytest.MonkeyPatch) -> FakeModel:
     def load(weights: Path, *, size: Any, conf: float, device: str, **rest: Any) -> Detector:
         return Detector(model, size=size, score_threshold=conf, device=device)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(faim, "load", load)
+    monkeypatch.setattr("faim.runtime.predict.load", load)
     return model
 
 

@@ -16,10 +16,10 @@ from runtime_helpers import FakeModel, flat_frames, write_lossless
 from faim.errors import FaimError
 from faim.runtime.class_choice import class_ids_of
 from faim.runtime.drawing import Annotator
-from faim.runtime.frames import Frame
 from faim.runtime.pipeline import Detector
 from faim.runtime.results import FrameResult
 from faim.runtime.sinks import JsonLinesSink
+from faim.stream.frames import Frame
 
 NAMES = ("dog", "cat", "猫")
 

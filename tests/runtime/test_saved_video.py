@@ -16,10 +16,10 @@ import pytest
 import supervision as sv
 
 from faim.errors import FaimError
-from faim.runtime.frames import Frame, Look
 from faim.runtime.results import FrameResult
 from faim.runtime.sources import open_source
 from faim.runtime.video_sink import VideoSink
+from faim.stream.frames import Frame, Look
 
 
 def _result(index: int, image: Any, look: Look | None = None) -> Any:

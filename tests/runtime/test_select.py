@@ -9,12 +9,13 @@ import pytest
 import torch
 from select_helpers import CONFIG, FakeRunner, chosen
 
+from faim.backends import graph_cache
+from faim.backends.checksums import write_checksums
 from faim.errors import FaimError
-from faim.export.checksums import write_checksums
-from faim.models.checkpoint import save_checkpoint
-from faim.models.faim import FAIM, YoloxVideo
-from faim.runtime.backends import graph_cache, select
-from faim.runtime.backends.select import BackendOptions, open_detector
+from faim.families.yolox.checkpoint import save_checkpoint
+from faim.families.yolox.faim import FAIM, YoloxVideo
+from faim.runtime import select
+from faim.runtime.select import BackendOptions, open_detector
 
 pytestmark = pytest.mark.usefixtures("as_it_was")
 
@@ -36,7 +37,7 @@ def exports(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, tuple[int, int]
         asked.append((folder, size))
         (folder / "frame.onnx").write_text("whole")
 
-    monkeypatch.setattr("faim.export.onnx.write_onnx_folder", write)
+    monkeypatch.setattr("faim.backends.onnx_files.write_onnx_folder", write)
     return asked
 
 
@@ -198,7 +199,7 @@ def test_cache_holds_whole_exports_or_none(
         (folder / "frame.onnx").write_text("half")
         raise FaimError("describe: cannot be exported to ONNX (no reason)")
 
-    monkeypatch.setattr("faim.export.onnx.write_onnx_folder", fails)
+    monkeypatch.setattr("faim.backends.onnx_files.write_onnx_folder", fails)
     with pytest.raises(FaimError, match="describe: cannot be exported"):
         chosen(checkpoint, backend="onnxruntime")
     assert list((tmp_path / "cache").iterdir()) == []
@@ -218,7 +219,7 @@ def test_another_process_may_export_at_the_same_time(
         write_checksums(target)
         return replace_folder(part, target)
 
-    monkeypatch.setattr("faim.export.onnx.write_onnx_folder", write)
+    monkeypatch.setattr("faim.backends.onnx_files.write_onnx_folder", write)
     monkeypatch.setattr(Path, "replace", overtaken)
     assert chosen(checkpoint, backend="onnxruntime") == "onnxruntime"
     [kept] = (tmp_path / "cache").iterdir()

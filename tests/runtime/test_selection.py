@@ -14,9 +14,9 @@ from runtime_helpers import flat_frames
 from torch import Tensor
 
 import faim
-from faim.config import FaimConfig
 from faim.errors import FaimError
-from faim.models.aggregation import NoAggregation
+from faim.families.yolox.aggregation import NoAggregation
+from faim.families.yolox.config import FaimConfig
 from faim.runtime.class_choice import class_ids_of
 from faim.runtime.many import stream_many
 from faim.runtime.pipeline import Detector

@@ -11,7 +11,6 @@ import cv2
 import pytest
 from runtime_helpers import FakeModel, flat_frames, write_video
 
-import faim
 from faim.cli import main
 from faim.runtime.pipeline import Detector
 from faim.runtime.sources import ArraySource
@@ -36,7 +35,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> FakeModel:
             **{name: given[name] for name in names},
         )
 
-    monkeypatch.setattr(faim, "load", load)
+    monkeypatch.setattr("faim.runtime.predict.load", load)
     return model
 
 

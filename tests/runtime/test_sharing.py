@@ -19,13 +19,13 @@ import torch
 from select_helpers import CONFIG
 
 import faim
+from faim.backends.onnx_files import write_onnx_folder
+from faim.backends.sharing import MadeOnce, MadePerThread
 from faim.errors import FaimError
-from faim.export.onnx import write_onnx_folder
-from faim.models.checkpoint import load_model, save_checkpoint
-from faim.models.faim import FAIM
-from faim.runtime.backends.sharing import MadeOnce, MadePerThread
-from faim.runtime.frames import Image
+from faim.families.yolox.checkpoint import load_model, save_checkpoint
+from faim.families.yolox.faim import FAIM
 from faim.runtime.pipeline import Detector
+from faim.stream.frames import Image
 
 THREADS = 4
 
@@ -128,7 +128,7 @@ def test_a_spawned_process_gets_a_detector_and_gives_results(checkpoint: Path) -
 
 
 def test_a_model_in_memory_cannot_be_sent(checkpoint: Path) -> None:
-    from faim.runtime.backends.select import torch_detector
+    from faim.runtime.select import torch_detector
 
     detector = Detector(torch_detector(load_model(checkpoint)))
     with pytest.raises(FaimError, match=r"its model is in no file.*expected one of faim\.load"):

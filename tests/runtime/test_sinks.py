@@ -16,7 +16,6 @@ from runtime_helpers import flat_frames
 from faim.errors import FaimError
 from faim.pictures.palette import distinct_colors
 from faim.runtime.drawing import Annotator, fit
-from faim.runtime.frames import Frame
 from faim.runtime.results import FrameResult
 from faim.runtime.sinks import (
     JsonLinesSink,
@@ -26,6 +25,7 @@ from faim.runtime.sinks import (
 )
 from faim.runtime.sources import open_source
 from faim.runtime.video_sink import VideoSink
+from faim.stream.frames import Frame
 
 HERE = Path(__file__).parent
 

@@ -16,7 +16,6 @@ from loguru import logger
 from PIL import Image
 from runtime_helpers import FakeModel, flat_frames, write_video
 
-import faim
 from faim.errors import FaimError
 from faim.runtime.pipeline import Detector
 from faim.runtime.predict import PredictOptions, PredictSummary, run_predict
@@ -31,7 +30,7 @@ def model(monkeypatch: pytest.MonkeyPatch) -> FakeModel:
     def load(*_weights: Any, conf: float, post: Any, **_rest: Any) -> Detector:
         return Detector(made, score_threshold=conf, post=post)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(faim, "load", load)
+    monkeypatch.setattr("faim.runtime.predict.load", load)
     return made
 
 

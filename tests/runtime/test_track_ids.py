@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from runtime_helpers import FakeModel, flat_frames, write_video
 
-import faim
 from faim.runtime.many import stream_many
 from faim.runtime.pipeline import Detector
 from faim.runtime.predict import PredictOptions, run_predict
@@ -55,7 +54,7 @@ def test_several_streams_share_no_number() -> None:
 def test_several_files_share_none_either(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: Any, post: Any
 ) -> None:
-    monkeypatch.setattr(faim, "load", lambda weights, **options: detector(post))
+    monkeypatch.setattr("faim.runtime.predict.load", lambda weights, **options: detector(post))
     videos = [str(write_video(tmp_path / f"{name}.mp4", flat_frames(*[255] * 3))) for name in "abc"]
     run_predict(
         PredictOptions(tuple(videos), "w.pth", mode=mode, post=post, jsonl=tmp_path / "out.jsonl")

@@ -15,7 +15,6 @@ from pycocotools.coco import COCO
 from runtime_helpers import flat_frames, write_video
 from writer_helpers import Row, result
 
-import faim
 from faim.runtime.sinks import Result
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -40,7 +39,7 @@ class Walking:
 
 def run(page: str, what: str, monkeypatch: pytest.MonkeyPatch, detector: object) -> dict[str, Any]:
     """Run the page's block of Python that has `what` in it."""
-    monkeypatch.setattr(faim, "load", lambda weights, **options: detector)
+    monkeypatch.setattr("faim.runtime.predict.load", lambda weights, **options: detector)
     blocks = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
     [block] = [each for each in blocks if what in each]
     names: dict[str, Any] = {}

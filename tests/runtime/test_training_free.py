@@ -13,7 +13,7 @@ import supervision as sv
 
 import faim
 from faim.postprocess.one_object import OneObjectConfig
-from faim.runtime.post import CausalPost
+from faim.postprocess.post import CausalPost
 from faim.runtime.sources import ArraySource
 
 SEQUENCE = "dog-agility"

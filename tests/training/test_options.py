@@ -214,7 +214,7 @@ def test_defaults_are_the_papers() -> None:
     assert (base.frame_stride, base.momentum, base.weight_decay) == (10, 0.9, 5e-4)
     assert faim.warmup_iters == 15_000
     assert faim.sizes == tuple(range(352, 673, 32))
-    assert faim.config(("a",)).train_frames == 16
+    assert faim.families.yolox.config(("a",)).train_frames == 16
     assert [base.strong_augmentation(epoch) for epoch in range(7)] == [True] * 5 + [False] * 2
 
 

@@ -11,16 +11,16 @@ import pytest
 import torch
 from loguru import logger
 
-from faim.config import FaimConfig
 from faim.data.coco_vid import CocoVid
 from faim.errors import FaimError
-from faim.models.checkpoint import load_model, save_checkpoint
-from faim.models.faim import build_model
+from faim.families.yolox.checkpoint import load_model, save_checkpoint
+from faim.families.yolox.config import FaimConfig
+from faim.families.yolox.faim import build_model
+from faim.families.yolox.starting_weights import starting_model
 from faim.training.checkpoints import SETTINGS
 from faim.training.experiment import FaimExperiment, seen_classes
 from faim.training.options import TrainRequest
 from faim.training.run import train
-from faim.training.starting_weights import starting_model
 
 NAMES = ("a", "b", "c", "d")
 

@@ -5,9 +5,9 @@ import math
 import pytest
 from torch import nn
 
-from faim.models.base_detector import BaseDetector
+from faim.families.yolox.base import BaseDetector
+from faim.nn.schedule import Steps, WarmupCosine, parameter_groups
 from faim.training.experiment import BaseExperiment, FaimExperiment
-from faim.training.schedule import Steps, WarmupCosine, make_schedule, parameter_groups
 
 
 def test_warmup_is_quadratic_and_ends_at_one() -> None:
@@ -26,17 +26,17 @@ def test_cosine_closed_form_and_flat_end() -> None:
 
 
 def test_the_papers_base_training() -> None:
-    schedule = make_schedule(BaseExperiment(variant="s"), steps_per_epoch=100)
+    schedule = BaseExperiment(variant="s").schedule(100)
     assert schedule == WarmupCosine(total=700, warmup=100, flat=200, min_ratio=0.05)
 
 
 def test_the_papers_second_stage_warms_up_for_15000_iterations() -> None:
-    schedule = make_schedule(FaimExperiment(variant="s"), steps_per_epoch=7000)
+    schedule = FaimExperiment(variant="s").schedule(7000)
     assert schedule == WarmupCosine(total=49_000, warmup=15_000, flat=0, min_ratio=0.05)
 
 
 def test_a_warmup_longer_than_the_training_is_shortened() -> None:
-    schedule = make_schedule(FaimExperiment(variant="s"), steps_per_epoch=3)
+    schedule = FaimExperiment(variant="s").schedule(3)
     assert schedule.warmup == 7
     assert schedule(6) == 1.0
 
@@ -48,7 +48,7 @@ def test_the_end_without_strong_augmentation(epochs: int, plain: int) -> None:
     experiment.validate()
     strong = [experiment.strong_augmentation(epoch) for epoch in range(epochs)]
     assert strong == [True] * (epochs - plain) + [False] * plain
-    schedule = make_schedule(experiment, steps_per_epoch=100)
+    schedule = experiment.schedule(100)
     smallest = [i for i in range(100 * epochs) if schedule(i) == 0.05]
     assert len(smallest) == min(200, 50 * epochs)
     assert max(schedule(i) for i in range(100 * epochs)) == 1.0

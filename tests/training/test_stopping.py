@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from faim.cli import main
-from faim.models.checkpoint import load_checkpoint
+from faim.families.yolox.checkpoint import load_checkpoint
 from faim.training.experiment import BaseExperiment
 from faim.training.module import BaseTraining
 

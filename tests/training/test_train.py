@@ -17,7 +17,7 @@ from torch import Tensor
 
 from faim.cli import main
 from faim.errors import FaimError
-from faim.models.checkpoint import load_checkpoint
+from faim.families.yolox.checkpoint import load_checkpoint
 from faim.training.checkpoints import SaveProgress
 from faim.training.experiment import BaseExperiment, Experiment, FaimExperiment
 

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from faim.data.converters.davis import convert_davis
-from faim.models.checkpoint import load_checkpoint, save_checkpoint
-from faim.models.ticam_detector import VideoModel
+from faim.families.yolox.checkpoint import load_checkpoint, save_checkpoint
+from faim.families.yolox.ticam_detector import VideoModel
+from faim.nn.unfolding import FILTER_NORMS, GAIN, unfold_norms
 from faim.training.experiment import BaseExperiment, Experiment, FaimExperiment
 from faim.training.steps import TrainingModule
-from faim.training.unfolding import FILTER_NORMS, GAIN, unfold_norms
 
 #: Scales of filters as an export leaves them.
 SCALES = (0.08, 90.0)

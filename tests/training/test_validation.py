@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from faim.data.coco_vid import CocoVid
+from faim.data.video_frames import thinned
 from faim.errors import FaimError
-from faim.models.checkpoint import load_checkpoint
+from faim.families.yolox.checkpoint import load_checkpoint
 from faim.training.experiment import BaseExperiment, Experiment
-from faim.training.video_frames import thinned
 
 Fit = Callable[..., Path]
 Script = Callable[..., list[int]]

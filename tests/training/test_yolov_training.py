@@ -11,9 +11,10 @@ import torch
 from test_train import _KilledError as KilledError
 from test_train import kill_after
 
-from faim.config import Architecture
 from faim.errors import FaimError
-from faim.models.checkpoint import load_checkpoint, save_checkpoint
+from faim.families.yolox.checkpoint import load_checkpoint, save_checkpoint
+from faim.families.yolox.config import Architecture
+from faim.families.yolox.starting_weights import starting_model
 from faim.training.checkpoints import SaveProgress
 from faim.training.exp_file import load_experiment
 from faim.training.experiment import (
@@ -23,7 +24,6 @@ from faim.training.experiment import (
     YolovExperiment,
     YolovIfemExperiment,
 )
-from faim.training.starting_weights import starting_model
 from faim.training.validation import Validate
 
 Fit = Callable[..., Path]

@@ -18,10 +18,10 @@ from release_server import CONTENT, ReleaseServer
 
 import faim
 from faim.cli import main
-from faim.config import FaimConfig
 from faim.errors import FaimError
-from faim.models.checkpoint import load_base_weights, load_checkpoint
-from faim.models.faim import YoloxVideo, build_model
+from faim.families.yolox.checkpoint import load_base_weights, load_checkpoint
+from faim.families.yolox.config import FaimConfig
+from faim.families.yolox.faim import YoloxVideo, build_model
 from faim.weights import default_weights
 from faim.weights.known import KNOWN, KnownWeights, Release
 from faim.weights.named import fetched, place_of, weights_file

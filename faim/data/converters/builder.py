@@ -29,12 +29,12 @@ from faim.data.converters.items import (
     Problems,
     VideoItem,
 )
-from faim.data.converters.progress import run_jobs
 from faim.data.converters.summary import Summary
-from faim.data.converters.unfinished import Unfinished, fingerprints
 from faim.data.converters.writer import write_coco_vid
 from faim.data.rules import is_class_name
 from faim.errors import FaimError
+from faim.jobs.progress import run_jobs
+from faim.jobs.unfinished import Unfinished, fingerprints
 from faim.reading import shown
 
 __all__ = [

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from faim.runtime.sources import natural_key
+from faim.pictures.files import natural_key
 
 #: What Roboflow appends to a name: `name_jpg.rf.HASH`.
 _ROBOFLOW = re.compile(r"(_(bmp|jpe?g|png|tiff?|webp))?\.rf\.[0-9A-Za-z]{8,}$")

@@ -18,9 +18,9 @@ from faim.masks.evaluation.matching import Pair, match_annotations, match_frames
 from faim.masks.evaluation.scores import MaskScores
 from faim.masks.protocol import Image, Mask
 from faim.pictures.lettering import put_text, text_size
-from faim.runtime.frames import Frame
 from faim.runtime.results import FrameResult
 from faim.runtime.video_sink import VIDEO_EXTENSIONS, VideoSink
+from faim.stream.frames import Frame
 
 #: Frames a second of the video; annotation files do not tell.
 FPS = 24.0

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from faim.files import write_whole
-from faim.runtime.frames import Frame, FrameSource
 from faim.runtime.sinks import Result, check_place
 from faim.runtime.writers.boxes import solid_boxes_of
 from faim.runtime.writers.names import image_path, source_stem
+from faim.stream.frames import Frame, FrameSource
 
 
 class CocoSink:

@@ -6,10 +6,10 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from faim.files import write_whole
-from faim.runtime.frames import FrameSource
 from faim.runtime.sinks import Result, check_place
 from faim.runtime.writers.names import source_stem
 from faim.runtime.writers.tracks import Keyframe, Track, TrackBook
+from faim.stream.frames import FrameSource
 from faim.text import printable
 
 

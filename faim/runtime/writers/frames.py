@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from faim.pictures.writing import encode_image
-from faim.runtime.frames import Frame
 from faim.runtime.sinks import Drawing, Result
 from faim.runtime.writers.folder import OutputFolder
+from faim.stream.frames import Frame
 
 #: Endings that an image keeps; others become JPEG.
 _KEPT = (".jpg", ".jpeg", ".png")

@@ -10,11 +10,11 @@ from urllib.parse import quote
 from xml.etree import ElementTree
 
 from faim.files import write_whole
-from faim.runtime.frames import FrameSource
 from faim.runtime.sinks import Result, check_place
 from faim.runtime.writers.boxes import Box, solid_boxes_of
 from faim.runtime.writers.names import image_path
 from faim.runtime.writers.tracks import Track, TrackBook
+from faim.stream.frames import FrameSource
 from faim.text import printable
 
 #: Where Label Studio serves files of its machine, from its LOCAL_FILES_DOCUMENT_ROOT on.

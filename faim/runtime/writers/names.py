@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from faim.runtime.frames import Frame, FrameSource
+from faim.stream.frames import Frame, FrameSource
 from faim.text import printable
 
 #: What Windows, or a shell, takes for something else than a part of a name.

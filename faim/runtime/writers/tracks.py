@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from faim.runtime.frames import FrameSource
 from faim.runtime.sinks import Result
 from faim.runtime.writers.boxes import Box, one_a_track, solid_boxes_of
+from faim.stream.frames import FrameSource
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from trees import imagenet_tree
 
 from faim.class_names import IMAGENET_VID_CLASSES
 from faim.cli import main
-from faim.config import FaimConfig
-from faim.models.faim import YoloxVideo
+from faim.families.yolox.config import FaimConfig
+from faim.families.yolox.faim import YoloxVideo
 
 GUIDE = Path(__file__).resolve().parents[3] / "docs/train_imagenet_vid.md"
 #: Makes a step small; it does not change what it does.

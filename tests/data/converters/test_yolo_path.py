@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from faim.cli import main
-from faim.config import FaimConfig
 from faim.data.coco_vid import CocoVid
 from faim.data.synth import generate
-from faim.models.faim import YoloxVideo
+from faim.families.yolox.config import FaimConfig
+from faim.families.yolox.faim import YoloxVideo
 
 GUIDE = Path(__file__).resolve().parents[3] / "docs/train_your_own.md"
 TRAIN = "max_epochs=1 no_aug_epochs=0 workers=0 model.test_size=(64,64)"

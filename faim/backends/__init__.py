@@ -1,0 +1,1 @@
+"""What runs exported graphs (ONNX Runtime, OpenVINO, TensorRT), and what exported files hold."""

@@ -1,0 +1,1 @@
+"""Families of detectors: each a folder with its networks, config, graphs and experiments."""

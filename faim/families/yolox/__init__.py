@@ -1,0 +1,1 @@
+"""YOLOX, and the video methods on top of it: FAIM and YOLOV."""

@@ -1,0 +1,111 @@
+"""How proposals of several frames become the class probabilities of one."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor
+
+from faim.nn.affinity import supported
+from faim.nn.join import Join
+from faim.nn.ticam import TICAM, TicamEntry
+from faim.structures import Proposals, TensorRecord
+
+
+class Aggregator(Protocol):
+    """What the runtime and the evaluation need of an aggregation.
+
+    An aggregator holds no state of a video: a stream's memory is the caller's, made of the entries
+    that `step` returns.
+
+    Attributes:
+        padded: whether `step` wants a bank of one size from the first frame on, with entries in it
+            that are not valid. A graph prepares itself for every shape that it meets.
+    """
+
+    padded: bool
+
+    def refine(self, proposals: Proposals) -> Tensor:
+        """All frames at once: leading dimensions (m, n) to (m, n, C) in [0, 1]."""
+        ...
+
+    def step(self, key: Proposals, bank: TensorRecord | None) -> tuple[Tensor, TensorRecord]:
+        """One key frame against stacked entries of past frames, None at the start.
+
+        Returns (n, C) in [0, 1] and the key frame's own entry for the bank.
+        """
+        ...
+
+
+class TicamAggregator:
+    """TICAM's decision, joined with the base detector's; the latter's where it has none."""
+
+    padded = False
+
+    def __init__(self, ticam: TICAM, join: Join | None = None) -> None:
+        """`ticam` is used as it is; it should be in eval mode."""
+        self.ticam = ticam
+        self.join = join or Join()
+
+    def refine(self, proposals: Proposals) -> Tensor:
+        """See `Aggregator.refine`."""
+        return self._probabilities(self.ticam(proposals), proposals)
+
+    def step(self, key: Proposals, bank: TensorRecord | None) -> tuple[Tensor, TensorRecord]:
+        """See `Aggregator.step`."""
+        assert bank is None or isinstance(bank, TicamEntry)
+        logits, entry = self.ticam.step(key, bank)
+        return self._probabilities(logits, key), entry
+
+    def _probabilities(self, logits: Tensor, of: Proposals) -> Tensor:
+        return self.join.probabilities(logits, of.class_scores, self.ticam.refined)
+
+
+class AverageWithBase:
+    """Another aggregation's decision, averaged with the base detector's own class scores.
+
+    For tubelets, which want the evidence of each frame; TICAM decides by that of all frames. What a
+    frame itself does not support is not made an object by others, see `supported`.
+    """
+
+    def __init__(self, inner: Aggregator) -> None:
+        """`inner` makes the decision, and its entries are the memory."""
+        self.inner = inner
+        self.padded = inner.padded
+
+    def refine(self, proposals: Proposals) -> Tensor:
+        """See `Aggregator.refine`."""
+        return self._mean(self.inner.refine(proposals), proposals.class_scores)
+
+    def step(self, key: Proposals, bank: TensorRecord | None) -> tuple[Tensor, TensorRecord]:
+        """See `Aggregator.step`."""
+        decided, entry = self.inner.step(key, bank)
+        return self._mean(decided, key.class_scores), entry
+
+    @staticmethod
+    def _mean(decided: Tensor, own: Tensor) -> Tensor:
+        return supported((decided + own) / 2, own)
+
+
+class NoAggregation:
+    """The base detector's own class scores: frame mode."""
+
+    padded = False
+
+    def refine(self, proposals: Proposals) -> Tensor:
+        """See `Aggregator.refine`."""
+        return proposals.class_scores
+
+    def step(self, key: Proposals, bank: TensorRecord | None) -> tuple[Tensor, TensorRecord]:
+        """See `Aggregator.step`."""
+        return key.class_scores, TensorRecord()
+
+
+def name_of(aggregator: Aggregator) -> str:
+    """What joins the frames, as users know it: "ticam", "affinity" or "none"."""
+    if isinstance(aggregator, AverageWithBase):
+        return name_of(aggregator.inner)
+    name = type(aggregator).__name__
+    if name == "NoAggregation":
+        return "none"
+    return name.removeprefix("Graph").removesuffix("Aggregator").lower()

@@ -1,1 +1,0 @@
-"""The networks: the paper's modules, one a file, and what assembles them."""

@@ -1,1 +1,0 @@
-"""What runs the networks: torch itself, or exported graphs in ONNX Runtime, OpenVINO, TensorRT."""

@@ -1,0 +1,1 @@
+"""A running video: its memory, its state, and how frames are looked at."""

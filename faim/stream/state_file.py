@@ -1,0 +1,213 @@
+"""A stream's state as a file."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from faim.errors import FaimError
+from faim.files import write_tensors
+from faim.nn.affinity import AffinityEntry
+from faim.nn.ticam import TicamEntry
+from faim.postprocess.causal import CausalState
+from faim.reading import parse_json
+from faim.stream.bank_policy import BankPolicy, Recent, RecentAndSpread
+from faim.stream.memory import MOST_FRAMES, BankContent, MemoryBank, StreamState
+from faim.stream.scene_cut import SIZE
+from faim.structures import BankEntry, TensorRecord
+
+FORMAT = "faim-stream-state-1"
+ENTRIES: dict[str, type[BankEntry]] = {"ticam": TicamEntry, "affinity": AffinityEntry}
+_BANK = "bank."
+_THUMBNAIL = "thumbnail"
+_POST = "post."
+#: Most numbers of one tensor; the largest banks of the largest model have half as many.
+_MOST_NUMBERS = 2**27
+
+
+@dataclass(frozen=True)
+class _Header:
+    """All of a state but its tensors.
+
+    `recent` is None for the policy `Recent`; `post_size` and `named` are those of `CausalState`, if
+    there is one.
+    """
+
+    entry: str | None
+    capacity: int
+    recent: int | None
+    slots: list[int]
+    frames: list[int]
+    appended: int
+    frames_seen: int
+    resets: int
+    post_size: list[int] | None = None
+    model: str = ""
+    named: int = 0
+
+    def check(self) -> None:
+        """Raise ValueError where the numbers contradict each other."""
+        if not isinstance(self.slots, list) or not isinstance(self.frames, list):
+            raise ValueError("the frames held are no list")
+        if self.post_size is not None and len(self.post_size) != 2:
+            raise ValueError("the size of its frames is no height and width")
+        if not isinstance(self.model, str):
+            raise ValueError("its model is no text")
+        numbers = [self.capacity, self.appended, self.frames_seen, self.resets, self.named]
+        numbers += [*self.slots, *self.frames, self.recent or 0, *(self.post_size or [])]
+        if any(type(number) is not int or not 0 <= number < 2**63 for number in numbers):
+            raise ValueError("a count is no whole number from 0 on")
+        if self.capacity > MOST_FRAMES:
+            raise ValueError(f"a bank of {self.capacity} frames, of which {MOST_FRAMES} are most")
+        rising = sorted(set(self.frames)) == self.frames
+        if not rising or (self.frames and self.frames[-1] != self.appended - 1):
+            raise ValueError("the frames held are not in order")
+        if (self.recent or 0) > self.capacity:
+            raise ValueError("more recent frames than the bank has room for")
+        held = len(self.frames)
+        if sorted(self.slots) != list(range(held)) or held > self.capacity:
+            raise ValueError("the frames held and the slots do not match")
+        if held and self.entry is None:
+            raise ValueError("frames are held, but nothing of them")
+
+
+def save_state(path: str | Path, state: StreamState) -> None:
+    """See `StreamState.save`."""
+    path = Path(path)
+    content = state.bank.content
+    header = _Header(
+        entry=_entry_name(path, content.storage),
+        capacity=state.bank.capacity,
+        recent=_recent(path, state.bank.policy),
+        slots=list(content.slots),
+        frames=list(content.frames),
+        appended=content.appended,
+        frames_seen=state.frames_seen,
+        resets=state.resets,
+        post_size=list(state.post.size) if state.post and state.post.size else None,
+        model=state.model,
+        named=state.post.named if state.post else 0,
+    )
+    tensors: dict[str, Tensor] = {}
+    if content.storage is not None:
+        tensors |= {_BANK + name: value for name, value in vars(content.storage).items()}
+    if state.thumbnail is not None:
+        tensors[_THUMBNAIL] = torch.from_numpy(np.ascontiguousarray(state.thumbnail))
+    if header.post_size:
+        assert state.post is not None
+        arrays = {
+            name: value for name, value in vars(state.post).items() if name not in ("size", "named")
+        }
+        tensors |= {_POST + name: torch.from_numpy(value) for name, value in arrays.items()}
+    metadata = {"format": FORMAT, "state": json.dumps(vars(header))}
+    write_tensors(path, tensors, metadata)
+
+
+def load_state(path: str | Path, device: torch.device | str) -> StreamState:
+    """See `StreamState.load`."""
+    path = Path(path)
+    if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for a name too long
+        raise FaimError(f"{path}: no such file; expected a stream's saved state")
+    try:
+        # Tensors made in inference mode could not be written to outside of it.
+        with torch.inference_mode(False), safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise FaimError(f"{path}: not a stream's saved state; expected one of this version")
+            header = _Header(**parse_json(metadata["state"], path, "a stream's saved state"))
+            header.check()
+            names = list(file.keys())
+            for name in names:  # before they are read
+                _check_shape(name, tuple(file.get_slice(name).get_shape()), header)
+            # Cloned, because the file must not have to stay.
+            tensors = {name: file.get_tensor(name).clone() for name in names}
+        for name, tensor in tensors.items():
+            if tensor.is_floating_point() and not tensor.isfinite().all():
+                raise ValueError(f"{name} holds numbers that are not finite")
+        return _assemble(header, tensors, device)
+    except (SafetensorError, OSError, LookupError, TypeError, ValueError) as error:
+        raise FaimError(
+            f"{path}: damaged or not a stream's saved state ({error}); expected a file that "
+            "StreamState.save wrote"
+        ) from error
+
+
+def _assemble(
+    header: _Header, tensors: dict[str, Tensor], device: torch.device | str
+) -> StreamState:
+    small = tensors.pop(_THUMBNAIL, None)
+    if small is not None and (small.shape != (*SIZE[::-1], 3) or small.dtype != torch.uint8):
+        raise ValueError("the thumbnail has another shape or type")
+    post = _post(header, tensors)
+    storage: TensorRecord | None = None
+    if header.entry is not None:
+        values: dict[str, Any] = {n.removeprefix(_BANK): t for n, t in tensors.items()}
+        entries = ENTRIES[header.entry](**values)
+        entries.check_stack()
+        storage = entries.to(device)
+    elif tensors:
+        raise ValueError("tensors of an empty bank")
+    policy: BankPolicy = Recent() if header.recent is None else RecentAndSpread(header.recent)
+    content = BankContent(storage, tuple(header.slots), tuple(header.frames), header.appended)
+    return StreamState(
+        MemoryBank.from_content(header.capacity, policy, content),
+        frames_seen=header.frames_seen,
+        resets=header.resets,
+        thumbnail=None if small is None else small.numpy(),
+        post=post,
+        model=header.model,
+    )
+
+
+def _check_shape(name: str, shape: tuple[int, ...], header: _Header) -> None:
+    """Raise ValueError for a tensor that no state of this header has."""
+    if name.startswith(_BANK) and shape[:1] != (header.capacity,):
+        raise ValueError("the tensors of the bank do not match")
+    if math.prod(shape) > _MOST_NUMBERS:
+        raise ValueError(f"{name} claims the shape {shape}")
+
+
+def _post(header: _Header, tensors: dict[str, Tensor]) -> CausalState | None:
+    """Take its tensors out of those of the file."""
+    names = [name for name in tensors if name.startswith(_POST)]
+    arrays = {name.removeprefix(_POST): tensors.pop(name).numpy() for name in names}
+    if header.post_size is None and not arrays:
+        return None
+    height, width = header.post_size or []
+    state = CausalState(**arrays, size=(height, width), named=header.named)
+    state.check()
+    if any((counts < 0).any() for counts in (state.weights, state.members, state.missed)):
+        raise ValueError("a tubelet's counts are below 0")
+    return state
+
+
+def _entry_name(path: Path, storage: TensorRecord | None) -> str | None:
+    if storage is None:
+        return None
+    for name, kind in ENTRIES.items():
+        if type(storage) is kind:
+            return name
+    raise FaimError(
+        f"{path}: cannot save a bank of {type(storage).__name__}; expected entries of "
+        f"{' or '.join(kind.__name__ for kind in ENTRIES.values())}"
+    )
+
+
+def _recent(path: Path, policy: BankPolicy) -> int | None:
+    if type(policy) is RecentAndSpread:
+        return policy.recent
+    if type(policy) is Recent:
+        return None
+    raise FaimError(
+        f"{path}: cannot save a bank with the policy {type(policy).__name__}; expected Recent or "
+        "RecentAndSpread"
+    )
