@@ -28,7 +28,7 @@ from faim.models.faim import VideoDetector
 from faim.pictures.writing import write_image
 from faim.runtime.backends.select import open_detector
 from faim.runtime.frames import Frame, Image
-from faim.runtime.post import global_aggregator, resolve_post, stream_aggregator
+from faim.runtime.post import linked_aggregator, resolve_post
 from faim.runtime.results import FrameResult
 from faim.runtime.video_sink import VideoSink
 from faim.structures import Detections
@@ -120,8 +120,7 @@ def _run(data: CocoVid, model: VideoDetector, base: VideoDetector) -> dict[str, 
         model,
         data,
         base=base,
-        in_stream=stream_aggregator("auto", model.aggregator),
-        in_global=global_aggregator("repp", model.aggregator),
+        in_stream=linked_aggregator("auto", model.aggregator),
         post=post,
     ).run()
     return {

@@ -23,7 +23,7 @@ from faim.runtime.frames import Frame, Image
 from faim.runtime.memory import StreamState
 from faim.runtime.opening import open_ahead
 from faim.runtime.pipeline import Detector
-from faim.runtime.post import stream_aggregator
+from faim.runtime.post import linked_aggregator
 from faim.runtime.results import Proposed, to_result
 from faim.runtime.sinks import JsonLinesSink
 from faim.runtime.sources import FirstFrames, open_source
@@ -140,7 +140,7 @@ class _Run:
         self, timed: GraphDetector, batch: Tensor, image: Image, geometry: LetterboxGeometry
     ) -> None:
         """What `Detector.advance` does between letterboxing and detections."""
-        aggregator, bank = stream_aggregator("auto", timed.aggregator), self.state.bank
+        aggregator, bank = linked_aggregator("auto", timed.aggregator), self.state.bank
         with self.clock.time("stream"):
             with self.clock.time("propose"):
                 key = timed.propose(batch)[0]
