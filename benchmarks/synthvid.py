@@ -39,7 +39,6 @@ from faim.evaluation.viewer import viewer_figures
 from faim.families.yolox.aggregation import Aggregator, NoAggregation, TicamAggregator
 from faim.families.yolox.checkpoint import load_model
 from faim.families.yolox.faim import FAIM
-from faim.postprocess.post import global_aggregator, stream_aggregator
 from faim.structures import Proposals, TensorRecord
 from faim.weights import default_weights
 
@@ -150,15 +149,14 @@ def rows_of(model: FAIM) -> list[tuple[str, Mode, Aggregator, dict[Mode, VideoPo
     assert tubelets is not None
     assert repp is not None
     ticam, alone = TicamAggregator(model.ticam, model.join), NoAggregation()
-    in_stream, whole = stream_aggregator("auto", ticam), global_aggregator("repp", ticam)
     return [
         ("frame", "frame", alone, {}),
         ("stream", "stream", ticam, {}),
         (EXACT, "stream", ExactTicam(model.ticam, model.join), {}),
         ("global", "global", ticam, {}),
-        (DEFAULT, "stream", in_stream, {"stream": tubelets}),
+        (DEFAULT, "stream", ticam, {"stream": tubelets}),
         (TUBELETS, "stream", alone, {"stream": tubelets}),
-        (REPP, "global", whole, {"global": repp}),
+        (REPP, "global", ticam, {"global": repp}),
         (REPP_ALONE, "global", alone, {"global": repp}),
     ]
 

@@ -212,7 +212,7 @@ def _whole(mode: Mode, detector: Detector, looked: LookedAt) -> Iterator[Detecti
     probabilities = looked.proposals.class_scores.clone()
     if mode == "global":
         for group in frame_groups(length, detector.config.test_frames, "uniform", 0):
-            probabilities[group] = detector.in_global.refine(looked.proposals[torch.tensor(group)])
+            probabilities[group] = detector.joined.refine(looked.proposals[torch.tensor(group)])
     if not isinstance(detector.post, WholeVideoPost):
         for index in range(length):
             yield detector.finish(looked.proposals[index], probabilities[index], geometry)

@@ -26,7 +26,7 @@ from faim.evaluation.stability import IOU_FOUND, SCORE_FOUND, stability
 from faim.families.yolox.aggregation import NoAggregation, name_of
 from faim.families.yolox.faim import VideoDetector
 from faim.pictures.writing import write_image
-from faim.postprocess.post import global_aggregator, resolve_post, stream_aggregator
+from faim.postprocess.post import linked_aggregator, resolve_post
 from faim.runtime.results import FrameResult
 from faim.runtime.select import open_detector
 from faim.runtime.video_sink import VideoSink
@@ -120,8 +120,7 @@ def _run(data: CocoVid, model: VideoDetector, base: VideoDetector) -> dict[str, 
         model,
         data,
         base=base,
-        in_stream=stream_aggregator("auto", model.aggregator),
-        in_global=global_aggregator("repp", model.aggregator),
+        in_stream=linked_aggregator("auto", model.aggregator),
         post=post,
     ).run()
     return {

@@ -18,7 +18,7 @@ from faim.bench.subjects import checkpoint_of, write_clip
 from faim.data.transforms import LetterboxGeometry, letterbox, to_batch
 from faim.errors import FaimError
 from faim.families.yolox.graph_detector import GraphDetector
-from faim.postprocess.post import stream_aggregator
+from faim.postprocess.post import linked_aggregator
 from faim.runtime.opening import open_ahead
 from faim.runtime.pipeline import Detector
 from faim.runtime.results import Proposed, to_result
@@ -140,7 +140,7 @@ class _Run:
         self, timed: GraphDetector, batch: Tensor, image: Image, geometry: LetterboxGeometry
     ) -> None:
         """What `Detector.advance` does between letterboxing and detections."""
-        aggregator, bank = stream_aggregator("auto", timed.aggregator), self.state.bank
+        aggregator, bank = linked_aggregator("auto", timed.aggregator), self.state.bank
         with self.clock.time("stream"):
             with self.clock.time("propose"):
                 key = timed.propose(batch)[0]

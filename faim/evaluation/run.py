@@ -32,9 +32,9 @@ from faim.evaluation.results_file import read_results
 from faim.evaluation.run_folder import prepare_run_folder, write_run_folder
 from faim.evaluation.subject import open_models
 from faim.evaluation.time_probe import TimeProbe
-from faim.families.yolox.aggregation import AverageWithBase, name_of
+from faim.families.yolox.aggregation import name_of
 from faim.families.yolox.config import FaimConfig
-from faim.postprocess.post import global_aggregator, resolve_post, stream_aggregator, what_joins
+from faim.postprocess.post import linked_aggregator, resolve_post, what_joins
 from faim.structures import Detections
 from faim.wording import counted
 
@@ -86,8 +86,7 @@ def _evaluate_model(
     wanted = options.size or _experiment_size(experiment)
     asked = check_size(wanted) if wanted else None
     model, base = open_models(options, experiment, asked, with_base="frame" in options.modes)
-    in_stream = stream_aggregator(options.post, model.aggregator)
-    in_global = global_aggregator(options.post, model.aggregator)
+    in_stream = linked_aggregator(options.post, model.aggregator)
     options = replace(options, post=resolve_post(options.post, name_of(model.aggregator)))
     features = FeatureSample(model) if options.out else None
     runner = ModeRunner(
@@ -104,7 +103,6 @@ def _evaluate_model(
         policy=options.bank_policy,
         post=_posts(options),
         in_stream=in_stream,
-        in_global=in_global,
         features=features,
     )
     probe = TimeProbe(runner) if options.probe_time else None
@@ -242,8 +240,6 @@ def _scores_from(runner: ModeRunner, mode: Mode) -> str:
         return "base detector"
     aggregator = runner.in_stream if mode == "stream" else runner.in_global
     name = name_of(aggregator)
-    if isinstance(aggregator, AverageWithBase):
-        return f"mean of {name} and base detector"
     return "base detector" if name == "none" else name
 
 

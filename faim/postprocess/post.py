@@ -12,7 +12,7 @@ from torch import Tensor
 
 from faim.choices import PostName
 from faim.errors import FaimError
-from faim.families.yolox.aggregation import Aggregator, AverageWithBase, NoAggregation, name_of
+from faim.families.yolox.aggregation import Aggregator, NoAggregation, name_of
 from faim.postprocess.causal import CausalRepp, CausalState
 from faim.postprocess.one_object import OneObjectConfig, WholeVideo, show
 from faim.postprocess.pairs import PairModel
@@ -46,28 +46,14 @@ def resolve_post(post: PostName, aggregation: str) -> PostName:
     return "causal" if aggregation in ("affinity", "ticam") else "none"
 
 
-def stream_aggregator(post: PostName, aggregator: Aggregator) -> Aggregator:
-    """What joins the frames of a stream before post-processing.
+def linked_aggregator(post: PostName, aggregator: Aggregator) -> Aggregator:
+    """What joins the frames before post-processing, in streams and over whole videos.
 
     Where "auto" stands for causal, affinity gives way to its tubelets, before which it neither
-    helps nor harms but takes time; before them TICAM's decision is averaged with the base
-    detector's (both: docs/results.md).
+    helps nor harms but takes time (docs/results.md).
     """
-    name = name_of(aggregator)
-    if resolve_post(post, name) != "causal":
-        return aggregator
-    if name == "ticam":
-        return AverageWithBase(aggregator)
-    return NoAggregation() if post == "auto" else aggregator
-
-
-def global_aggregator(post: PostName, aggregator: Aggregator) -> Aggregator:
-    """What joins the frames of whole videos before post-processing.
-
-    Before REPP TICAM's decision is averaged with the base detector's, as in streams.
-    """
-    if post == "repp" and name_of(aggregator) == "ticam":
-        return AverageWithBase(aggregator)
+    if post == "auto" and name_of(aggregator) == "affinity":
+        return NoAggregation()
     return aggregator
 
 
@@ -86,8 +72,6 @@ def what_joins(mode: str, aggregator: Aggregator, frames: int, post: object) -> 
     else:
         past = "past " if mode == "stream" else ""
         text = f"{_CALLED.get(name, name)} over {counted(frames, past + 'frame')}"
-        if isinstance(aggregator, AverageWithBase):
-            text += " averaged with the base detector"
     if post is None:
         return text
     return f"{text}, {'REPP' if isinstance(post, WholeVideoPost) else 'causal tubelets'}"

@@ -8,10 +8,9 @@ from itertools import pairwise
 from typing import overload
 
 from faim.choices import PostName
-from faim.families.yolox.aggregation import Aggregator, NoAggregation, name_of
 from faim.postprocess.one_object import OneObjectConfig, WholeVideo
 from faim.postprocess.pairs import PairModel
-from faim.postprocess.post import WholeVideoPost, global_aggregator, resolve_post
+from faim.postprocess.post import WholeVideoPost, resolve_post
 from faim.postprocess.repp import Repp
 from faim.structures import ScoredBoxes
 
@@ -34,18 +33,6 @@ def whole_video_post(
         return WholeVideoPost(model, shown)
     links = name == "auto" and resolve_post(name, aggregation) == "causal"
     return ShotwisePost(model, shown) if links else None
-
-
-def whole_video_aggregator(name: PostName, aggregator: Aggregator) -> Aggregator:
-    """What joins the frames of whole videos before that: under "auto" affinity gives way.
-
-    As in streams; so a plain detector's proposals need not be kept either, of which an hour takes
-    gigabytes.
-    """
-    links = name == "auto" and resolve_post(name, name_of(aggregator)) == "causal"
-    if links and name_of(aggregator) == "affinity":
-        return NoAggregation()
-    return global_aggregator("repp" if links else name, aggregator)
 
 
 class ShotwisePost(WholeVideoPost):

@@ -28,11 +28,11 @@ from faim.postprocess.post import (
     CausalPost,
     WholeVideoPost,
     check_post,
+    linked_aggregator,
     make_post,
-    stream_aggregator,
     what_joins,
 )
-from faim.postprocess.whole_video import whole_video_aggregator, whole_video_post
+from faim.postprocess.whole_video import whole_video_post
 from faim.runtime.calls import Calls
 from faim.runtime.class_choice import Classes, class_ids_of
 from faim.runtime.given import read_twice
@@ -78,8 +78,7 @@ class Detector(Calls):
         post: post-processing: "repp" in the modes global and frame, which then give their first
             result after all frames; "causal", which is ours, in mode stream; "auto" is "causal" in
             mode stream and "repp" in mode global, shot by shot, unless frames are not to help each
-            other: both in the place of affinity, and behind TICAM. Behind TICAM both get the mean
-            of its decision and the base detector's scores. "none" unless asked for, while
+            other: both in the place of affinity, and behind TICAM. "none" unless asked for, while
             `faim.load` asks for "auto".
         post_model: tells it whether two boxes are one object; the published model by default.
         classes: names or numbers of the classes that are given out; all by default.
@@ -146,20 +145,19 @@ class Detector(Calls):
         self.post_name = name
         self.post = make_post(name, model, self.aggregation, shown)
         self.whole_post = whole_video_post(name, model, self.aggregation, shown)
-        self._set_aggregators()
+        self._set_aggregator()
 
-    def _set_aggregators(self) -> None:
-        self._in_stream = stream_aggregator(self.post_name, self.model.aggregator)
-        self.in_global = whole_video_aggregator(self.post_name, self.model.aggregator)
+    def _set_aggregator(self) -> None:
+        self.joined = linked_aggregator(self.post_name, self.model.aggregator)
 
     def __getstate__(self) -> dict[str, Any]:
-        """All but the aggregators, which are the model's."""
-        return {k: v for k, v in vars(self).items() if k not in ("_in_stream", "in_global")}
+        """All but the aggregator, which is the model's."""
+        return {k: v for k, v in vars(self).items() if k not in ("joined",)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """See `__getstate__`."""
         vars(self).update(state)
-        self._set_aggregators()
+        self._set_aggregator()
 
     @property
     def aggregation(self) -> str:
@@ -170,14 +168,14 @@ class Detector(Calls):
         """What joins the frames in a mode, as post-processing may take the model's place."""
         if mode == "frame":
             return "none"
-        return name_of(self._in_stream if mode == "stream" else self.in_global)
+        return name_of(self.joined)
 
     def what_joins(self, mode: Mode) -> str:
         """The same as a sentence would say it, with post-processing; see `what_joins`."""
         stream = mode == "stream"
         return what_joins(
             mode,
-            self._in_stream if stream else self.in_global,
+            self.joined,
             self.bank_frames if stream else self.config.test_frames,
             self.post if stream else self._whole_post_in(mode),
         )
@@ -274,10 +272,10 @@ class Detector(Calls):
     def _step(self, item: Proposed, state: StreamState) -> Detections:
         small = thumbnail(item.frame.image) if self.scene_cuts else None
         cut = small is not None and is_scene_cut(state.thumbnail, small)
-        bank = state.bank.padded() if self._in_stream.padded else state.bank.stacked()
+        bank = state.bank.padded() if self.joined.padded else state.bank.stacked()
         self._check_past(state, bank, item.proposals)
         with torch.inference_mode():
-            probabilities, entry = self._in_stream.step(item.proposals, None if cut else bank)
+            probabilities, entry = self.joined.step(item.proposals, None if cut else bank)
             past = state.post and state.post.forgotten() if cut else state.post
             detections, post = self.conclude(item, probabilities, past)
         if cut:

@@ -111,7 +111,7 @@ def _refine_groups(
     for group in frame_groups(len(seen), frames, detector.sampling, detector.seed):
         together = store.group(group)
         with torch.inference_mode():
-            refined = detector.in_global.refine(together.to(detector.device)).cpu()
+            refined = detector.joined.refine(together.to(detector.device)).cpu()
         for place, index in enumerate(group):
             yield index, together[place], refined[place]
 

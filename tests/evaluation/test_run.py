@@ -244,8 +244,8 @@ def test_causal_post_is_for_the_stream_alone(data: CocoVid, weights: Path) -> No
     posts = {mode: figures["post"] for mode, figures in report["modes"].items()}
     assert posts == {"frame": "none", "stream": "causal", "global": "none"}
     assert (report["bank_frames"], report["notes"]) == (2, [])
-    assert report["scores_from"]["stream"] == "mean of ticam and base detector"
-    joined = f"TICAM over {report['bank_frames']} past frames averaged with the base detector"
+    assert report["scores_from"]["stream"] == "ticam"
+    joined = f"TICAM over {report['bank_frames']} past frames"
     assert report["joined_by"]["stream"] == f"{joined}, causal tubelets"
     assert "stream + causal" in console.file.getvalue()
 
@@ -253,11 +253,11 @@ def test_causal_post_is_for_the_stream_alone(data: CocoVid, weights: Path) -> No
 @pytest.mark.parametrize(
     ("mode", "aggregate", "post", "expected"),
     [
-        ("stream", "auto", "auto", "mean of ticam and base detector"),
+        ("stream", "auto", "auto", "ticam"),
         ("stream", "auto", "none", "ticam"),
         ("stream", "affinity", "auto", "base detector"),
         ("stream", "affinity", "none", "affinity"),
-        ("global", "auto", "repp", "mean of ticam and base detector"),
+        ("global", "auto", "repp", "ticam"),
         ("global", "auto", "auto", "ticam"),
         ("global", "affinity", "repp", "affinity"),
     ],

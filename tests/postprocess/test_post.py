@@ -101,7 +101,7 @@ class Ticam(MeanBrightness):
     """By its name."""
 
 
-def test_auto_is_causal_behind_ticam_on_the_mean_with_the_base_detector() -> None:
+def test_auto_is_causal_behind_ticam() -> None:
     model = FakeModel()
     model.aggregator = Ticam()
     frames = flat_frames(255, 51, 204)
@@ -112,10 +112,10 @@ def test_auto_is_causal_behind_ticam_on_the_mean_with_the_base_detector() -> Non
         made = Detector(model, post=post, score_threshold=0.0, scene_cuts=False)  # type: ignore[arg-type]
         assert isinstance(made.post, CausalPost)
         assert made.aggregation_in("stream") == "ticam"
-        averages = ((1 + 1) / 2, (0.6 + 0.2) / 2, (2 / 3 + 0.8) / 2)
-        expected = [mean(*averages[: count + 1]) for count in range(3)]
+        decided = (1, 0.6, 2 / 3)
+        expected = [mean(*decided[: count + 1]) for count in range(3)]
         assert scores(made.predict(frames, "stream")) == pytest.approx(expected, abs=1e-6)
-    # Over whole videos "auto" is REPP, on the same mean.
+    # Over whole videos "auto" is REPP.
     auto = Detector(model, post="auto", score_threshold=0.0, scene_cuts=False)  # type: ignore[arg-type]
     whole = scores(auto.predict(frames, "global"))
     linked = Detector(model, post="repp", score_threshold=0.0)  # type: ignore[arg-type]
@@ -129,14 +129,13 @@ class GraphTicam(Ticam):
         return super().refine(proposals).fill_(float(proposals.class_scores.max()))
 
 
-def test_repp_behind_ticam_is_on_the_mean_with_the_base_detector() -> None:
+def test_repp_behind_ticam_links_its_decision() -> None:
     model = FakeModel()
     model.aggregator = GraphTicam()
     made = Detector(model, post="repp", score_threshold=0.0, scene_cuts=False)  # type: ignore[arg-type]
     frames = flat_frames(255, 51, 204)
-    # Each the mean of 1 and the brightness, but at most 2.9 times the brightness.
-    expected = (1 + 0.58 + 0.9) / 3
-    assert scores(made.predict(frames, "global")) == pytest.approx([expected] * 3, abs=1e-6)
+    # Each is decided to be 1, the brightness of the brightest.
+    assert scores(made.predict(frames, "global")) == pytest.approx([1] * 3, abs=1e-6)
     # Frame mode is the base detector's, linked.
     assert scores(made.predict(frames, "frame")) == pytest.approx([2 / 3] * 3, abs=1e-6)
 
@@ -150,13 +149,12 @@ def test_what_joins_the_frames_is_said() -> None:
         made = Detector(model, post=post, bank_frames=31)  # type: ignore[arg-type]
         return made.what_joins(mode)
 
-    mean_of = " averaged with the base detector"
-    assert said("auto", "stream") == f"TICAM over 31 past frames{mean_of}, causal tubelets"
+    assert said("auto", "stream") == "TICAM over 31 past frames, causal tubelets"
     assert said("none", "stream") == "TICAM over 31 past frames"
     assert said("none", "global") == f"TICAM over {frames} frames"
-    assert said("auto", "global") == f"TICAM over {frames} frames{mean_of}, REPP"
+    assert said("auto", "global") == f"TICAM over {frames} frames, REPP"
     assert said("auto", "frame") == "single frames"
-    assert said("repp", "global") == f"TICAM over {frames} frames{mean_of}, REPP"
+    assert said("repp", "global") == f"TICAM over {frames} frames, REPP"
     assert said("repp", "frame") == "single frames, REPP"
     model.aggregator = Affinity()
     assert said("auto", "stream") == "single frames, causal tubelets"

@@ -6,7 +6,6 @@ from typing import Protocol
 
 from torch import Tensor
 
-from faim.nn.affinity import supported
 from faim.nn.join import Join
 from faim.nn.ticam import TICAM, TicamEntry
 from faim.structures import Proposals, TensorRecord
@@ -61,32 +60,6 @@ class TicamAggregator:
         return self.join.probabilities(logits, of.class_scores, self.ticam.refined)
 
 
-class AverageWithBase:
-    """Another aggregation's decision, averaged with the base detector's own class scores.
-
-    For tubelets, which want the evidence of each frame; TICAM decides by that of all frames. What a
-    frame itself does not support is not made an object by others, see `supported`.
-    """
-
-    def __init__(self, inner: Aggregator) -> None:
-        """`inner` makes the decision, and its entries are the memory."""
-        self.inner = inner
-        self.padded = inner.padded
-
-    def refine(self, proposals: Proposals) -> Tensor:
-        """See `Aggregator.refine`."""
-        return self._mean(self.inner.refine(proposals), proposals.class_scores)
-
-    def step(self, key: Proposals, bank: TensorRecord | None) -> tuple[Tensor, TensorRecord]:
-        """See `Aggregator.step`."""
-        decided, entry = self.inner.step(key, bank)
-        return self._mean(decided, key.class_scores), entry
-
-    @staticmethod
-    def _mean(decided: Tensor, own: Tensor) -> Tensor:
-        return supported((decided + own) / 2, own)
-
-
 class NoAggregation:
     """The base detector's own class scores: frame mode."""
 
@@ -103,8 +76,6 @@ class NoAggregation:
 
 def name_of(aggregator: Aggregator) -> str:
     """What joins the frames, as users know it: "ticam", "affinity" or "none"."""
-    if isinstance(aggregator, AverageWithBase):
-        return name_of(aggregator.inner)
     name = type(aggregator).__name__
     if name == "NoAggregation":
         return "none"
