@@ -17,7 +17,6 @@ from faim.nn.nms import detections_of
 from faim.postprocess.causal import CausalConfig, CausalRepp, CausalState
 from faim.postprocess.repp import Repp
 from faim.runtime.pipeline import Detector
-from faim.runtime.results import Proposed
 from faim.stream.memory import MemoryBank
 from faim.structures import Detections, ScoredBoxes, TensorRecord
 

@@ -17,16 +17,15 @@ from torchvision.ops import box_iou
 
 from faim.data.coco_vid import CocoVid, FrameRecord, read_frame
 from faim.data.synth import generate
+from faim.detector import VideoDetector
 from faim.errors import FaimError
 from faim.evaluation.average_precision import evaluate_ap
 from faim.evaluation.modes import Mode, ModeRun, ModeRunner
 from faim.evaluation.post import VideoPost, open_post
 from faim.evaluation.report import number
 from faim.evaluation.stability import IOU_FOUND, SCORE_FOUND, stability
-from faim.families.yolox.aggregation import NoAggregation, name_of
-from faim.families.yolox.faim import VideoDetector
 from faim.pictures.writing import write_image
-from faim.postprocess.post import linked_aggregator, resolve_post
+from faim.postprocess.post import before, resolve_post
 from faim.runtime.results import FrameResult
 from faim.runtime.select import open_detector
 from faim.runtime.video_sink import VideoSink
@@ -103,7 +102,7 @@ def run_demo(out: Path, *, frames: int = 24, seed: int | None = None) -> None:
 
 def _run(data: CocoVid, model: VideoDetector, base: VideoDetector) -> dict[str, ModeRun]:
     """By row of the table: FAIM as `faim predict` runs it, and the same links on the base alone."""
-    tubelets = open_post(resolve_post("auto", name_of(model.aggregator)), None)
+    tubelets = open_post(resolve_post("auto", model.traits), None)
     linked = open_post("repp", None)
     assert tubelets
     assert linked
@@ -112,15 +111,15 @@ def _run(data: CocoVid, model: VideoDetector, base: VideoDetector) -> dict[str, 
         base,
         data,
         ("stream", "global"),
-        in_stream=NoAggregation(),
-        in_global=NoAggregation(),
+        in_stream=base.alone(),
+        in_global=base.alone(),
         post=post,
     ).run()
     joined = ModeRunner(
         model,
         data,
         base=base,
-        in_stream=linked_aggregator("auto", model.aggregator),
+        in_stream=before("auto", model),
         post=post,
     ).run()
     return {
