@@ -24,6 +24,7 @@ from faim.evaluation.modes import Mode, ModeRun, ModeRunner
 from faim.evaluation.post import VideoPost, open_post
 from faim.evaluation.report import number
 from faim.evaluation.stability import IOU_FOUND, SCORE_FOUND, stability
+from faim.evaluation.viewer import viewer_figures
 from faim.pictures.writing import write_image
 from faim.postprocess.post import before, resolve_post
 from faim.runtime.results import FrameResult
@@ -42,6 +43,15 @@ SCALE = 2
 SHEET_COLUMNS = 6
 #: Rows of the table that are drawn too.
 SINGLE, STREAM = "single frame (YOLOX-Nano)", "FAIM, live stream"
+#: Of the table's figures; broken so that it fits in 80 characters.
+_TITLES = (
+    "AP50",
+    "found\n%",
+    "wrong\nlabels\n%",
+    "boxes\na frame",
+    "on/off\nflips\nper 100\nframes",
+    "ms a frame",
+)
 RIGHT, WRONG = sv.Color(60, 220, 90), sv.Color(255, 60, 60)
 
 
@@ -224,14 +234,18 @@ def _print_table(console: Console, data: CocoVid, runs: Mapping[str, ModeRun]) -
         title=f"{counted(len(data.videos), 'clip')}, {counted(len(data.frames), 'frame')}, "
         f"{counted(len(data.classes), 'class')}"
     )
-    for name in ("", "AP50", "found %", "on/off flips per 100 frames", "ms a frame"):
-        table.add_column(name, justify="right" if name else "left")
+    table.add_column("")
+    for name in _TITLES:
+        table.add_column(name, justify="right")
     for title, run in runs.items():
         steady = stability(data, run.detections)
+        shown = viewer_figures(data, run.detections, run.others)
         table.add_row(
             title,
             f"{evaluate_ap(data, run.detections).ap50:.1f}",
             number(steady.found_share),
+            number(shown.wrong_labels),
+            number(shown.boxes_per_frame, 2),
             number(steady.flips_per_100),
             number(run.ms),
         )
