@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from faim.runtime.choices import PostName
+from faim.choices import PostName
 
 import faim
 from faim.data.coco_vid import CocoVid, read_frame
