@@ -21,6 +21,7 @@ class Family:
         config: the class of its config, with `from_values`, that reads a JSON object.
         graphs: the graphs of a model, `(model, size, *, batch, dynamic_size)`; None where it cannot
             be exported.
+        graph_names: of all that there may be.
         graph_info: what their files say of themselves, `(model, graph, *, size, batch, …)`.
         over_graphs: from a runner of exported graphs to a detector, `(runner, *, aggregate)`.
         entries: kinds of entries in streams' banks, by the name that saved states have.
@@ -31,6 +32,7 @@ class Family:
     load: str
     config: str
     graphs: str | None = None
+    graph_names: tuple[str, ...] = ()
     graph_info: str | None = None
     over_graphs: str | None = None
     entries: Mapping[str, str] = field(default_factory=dict)
@@ -42,6 +44,7 @@ _YOLOX = Family(
     load="faim.families.yolox.checkpoint:load_model",
     config="faim.families.yolox.config:FaimConfig",
     graphs="faim.families.yolox.graphs:graphs_of",
+    graph_names=("frame", "describe", "step", "refine"),
     graph_info="faim.families.yolox.graphs:info_of",
     over_graphs="faim.families.yolox.graph_detector:GraphDetector",
     entries={

@@ -98,7 +98,7 @@ def open_detector(
     # Another process may have another working folder.
     found = os.path.abspath(place_of(weights))  # noqa: PTH100 - links stay
     detector = _open(weights, options, aggregate, size)
-    detector.tune(Tuning(size=size, least_nms=least_nms))
+    detector.tune(Tuning(least_nms=least_nms))
     detector.reopen = partial(
         open_detector, found, options, aggregate=aggregate, size=size, least_nms=least_nms
     )
@@ -145,7 +145,9 @@ def _open(
             if _wanted(options) != "auto":
                 raise
             logger.warning("{}: torch runs the networks, which is slower", error)
-    return torch_detector(model, options)
+    detector = torch_detector(model, options)
+    detector.tune(Tuning(size=size))
+    return detector
 
 
 def _exported(
@@ -163,11 +165,10 @@ def _exported(
     size = size or model.traits.size
 
     def write(folder: Path) -> None:
-        from faim.backends.onnx_files import write_onnx
+        from faim.backends.onnx_files import write_onnx_folder
 
-        for graph in graphs_of(model, size):
-            info = info_of(model, graph.name, size=size)
-            write_onnx(graph, folder / f"{graph.name}.onnx", info)
+        graphs = graphs_of(model, size)
+        write_onnx_folder([(g, info_of(model, g.name, size=size)) for g in graphs], folder)
 
     folder = cached_graphs(weights, info_of(model, "frame", size=size), write)
     return _over(_runner(backend, folder, options), "auto", size)
@@ -178,7 +179,8 @@ def _over(
 ) -> OpenedDetector:
     """The same, of this size and ready for all shapes that it meets."""
     detector = over_graphs(runner, aggregate)
-    detector.tune(Tuning(size=size))
+    if runner.info.dynamic_size:
+        detector.tune(Tuning(size=size))
     detector.warm_up()
     return detector
 
