@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from faim.checks import resolve_device
 from faim.errors import FaimError
 from faim.evaluation.options import EvalOptions
+from faim.experiments.common import DetectorExperiment
 from faim.families.yolox.aggregation import NoAggregation
 from faim.families.yolox.checkpoint import Aggregate, load_model
 from faim.families.yolox.faim import VideoDetector
@@ -16,13 +16,10 @@ from faim.families.yolox.ticam_detector import VideoModel
 from faim.nn.affinity import Affinity
 from faim.runtime.select import BackendOptions, open_detector
 
-if TYPE_CHECKING:
-    from faim.training.experiment import Experiment
-
 
 def open_models(
     options: EvalOptions,
-    experiment: Experiment | None,
+    experiment: DetectorExperiment | None,
     size: tuple[int, int] | None,
     *,
     with_base: bool,
