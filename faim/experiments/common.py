@@ -27,6 +27,7 @@ class CommonExperiment(ABC):
 
     Attributes:
         name: of the output folder; empty takes the experiment file's name.
+        train_ann: annotation file, or files, of the training data.
         val_ann: CocoVID annotation file of validation data, evaluated before the first step and
             after every epoch; None for none.
         val_start: about how many frames of it are looked at before the first step, evenly spread;
@@ -56,6 +57,7 @@ class CommonExperiment(ABC):
     """
 
     name: str = ""
+    train_ann: str | tuple[str, ...] = ""
     val_ann: str | None = None
     val_start: int = 500
     stop_below: float = 0.1
