@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Literal
 
 import torch
+from torch import nn
 
 from faim.data.coco_vid import CocoVid
+from faim.detector import VideoDetector
 from faim.evaluation.average_precision import evaluate_ap
 from faim.evaluation.figures import levels
 from faim.evaluation.modes import ModeRunner
-from faim.families.yolox.ticam_detector import VideoModel
 from faim.nn.modes import evaluating
 
 
 def evaluate_model(
-    model: VideoModel,
+    model: VideoDetector,
     data: CocoVid,
     mode: Literal["frame", "global"],
     device: torch.device | str,
@@ -23,7 +25,7 @@ def evaluate_model(
     """What `faim eval` tells of the model's weights in one mode, without post-processing.
 
     Args:
-        model: on `device`; in whatever mode, which it is left in.
+        model: on `device`; a network in whatever mode, which it is left in.
         data: the dataset.
         mode: how the frames are looked at.
         device: where the model is.
@@ -35,7 +37,7 @@ def evaluate_model(
         FaimError: the dataset is wrong, does not fit the model, or an image cannot be read.
     """
     data.check(num_classes=None, masks_required=False)
-    with evaluating(model):
+    with evaluating(model) if isinstance(model, nn.Module) else nullcontext():
         run = ModeRunner(model, data, (mode,), device=device).run()[mode]
     ap = evaluate_ap(data, run.detections)
     return {name: value or 0.0 for name, value in levels(ap).items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, Protocol, Typ
 from faim.data.coco_vid import CocoVid
 from faim.errors import FaimError
 from faim.experiments.common import CommonExperiment
+from faim.registry import resolve
 
 if TYPE_CHECKING:
     import torch
@@ -181,9 +181,8 @@ def stage_of(experiment: CommonExperiment) -> Stage[Any, Any]:
         FaimError: it names none, or one that is not there.
     """
     kind = type(experiment)
-    module, _, name = kind.stage.partition(":")
     try:
-        found = getattr(importlib.import_module(module), name)
+        found = resolve(kind.stage)
     except (ImportError, AttributeError, ValueError) as error:
         raise FaimError(
             f"{kind.__name__}: its stage {kind.stage!r} cannot be found ({error}); expected "

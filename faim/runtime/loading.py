@@ -90,7 +90,7 @@ def load(
         model,
         size=size,
         score_threshold=conf,
-        device=model.runner.device,
+        device=model.device,
         bank_frames=bank_frames,
         bank_policy=bank_policy,
         scene_cuts=scene_cuts,

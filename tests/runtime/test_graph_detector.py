@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from faim.backends.info import ExportInfo, GraphName
+from faim.backends.info import ExportInfo
 from faim.errors import FaimError
 from faim.families.yolox.aggregation import NoAggregation
 from faim.families.yolox.checkpoint import Aggregate, load_model
@@ -78,7 +78,7 @@ class FixedBatch:
         self.given: list[int] = []
         self._runner = runner
 
-    def run(self, graph: GraphName, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def run(self, graph: str, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if graph == "frame":
             self.given.append(len(inputs["images"]))
         return self._runner.run(graph, inputs)
