@@ -17,10 +17,10 @@ from faim.families.yolox.base import BaseDetector, DetectorOutput, use_yolox_bat
 from faim.families.yolox.branch import VideoObjectBranch
 from faim.families.yolox.config import FaimConfig, TrainablePart
 from faim.families.yolox.fspm import FSPM
+from faim.families.yolox.join import Join
 from faim.families.yolox.mask_learning import Decisions, MaskLearning
 from faim.families.yolox.patches import BUCKET, locate
 from faim.families.yolox.proposal_detector import ProposalDetector, tuned
-from faim.nn.join import Join
 from faim.nn.losses import (
     Matches,
     identity_loss,
