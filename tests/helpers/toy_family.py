@@ -56,7 +56,8 @@ class SquareDetector(nn.Module, VideoDetector):
     def decide(self, seen: TensorRecord, kept: Kept | None = None) -> list[ScoredBoxes]:
         assert isinstance(seen, Squares)
         scores = torch.diag_embed(seen.light * self.gain.clamp(0, 1))
-        return [ScoredBoxes(b[s.any(1)], s[s.any(1)]) for b, s in zip(seen.boxes, scores)]
+        pairs = zip(seen.boxes, scores, strict=True)
+        return [ScoredBoxes(boxes[s.any(1)], s[s.any(1)]) for boxes, s in pairs]
 
     def step(
         self, key: TensorRecord, bank: TensorRecord | None, kept: Kept | None = None
