@@ -42,7 +42,7 @@ def run(parsed: argparse.Namespace) -> int:
 
     from faim.bench.result import print_result
     from faim.bench.run import BenchOptions, run_bench
-    from faim.evaluation.report import check_writable, write_json
+    from faim.files import check_writable, write_json
     from faim.runtime.select import BackendOptions
     from faim.weights import default_weights
 
