@@ -9,6 +9,7 @@ from typing import Any, NoReturn, get_args
 
 from faim.choices import LONGEST_SIDE, MOST_THREADS, BackendName, PolicyName, Precision
 from faim.errors import EXIT_WRONG_INPUT
+from faim.groups import BackendOptions, MemoryOptions
 from faim.text import printable
 
 #: Past frames; each takes about 0.1 MB in FAIM-S.
@@ -115,6 +116,13 @@ def add_backend_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--compile", action="store_true", help="torch.compile, with backend torch")
 
 
+def backend_options(parsed: argparse.Namespace) -> BackendOptions:
+    """What `add_backend_options` declares."""
+    return BackendOptions(
+        parsed.backend, parsed.device, parsed.precision, parsed.threads, parsed.compile
+    )
+
+
 def add_bank_options(parser: argparse.ArgumentParser, *, scene_cuts: bool = True) -> None:
     """What a stream remembers; `scene_cuts` where the run looks for them."""
     group = parser.add_argument_group("what a stream remembers")
@@ -137,6 +145,11 @@ def add_bank_options(parser: argparse.ArgumentParser, *, scene_cuts: bool = True
             action="store_false",
             help="do not forget the past at a hard cut",
         )
+
+
+def memory_options(parsed: argparse.Namespace) -> MemoryOptions:
+    """What `add_bank_options` declares, scene cuts included."""
+    return MemoryOptions(parsed.bank, parsed.bank_policy, parsed.scene_cuts)
 
 
 def take_overrides_anywhere(parser: argparse.ArgumentParser) -> None:

@@ -18,11 +18,12 @@ from faim.bench.subjects import checkpoint_of, write_clip
 from faim.data.transforms import LetterboxGeometry, letterbox, to_batch
 from faim.errors import FaimError
 from faim.families.yolox.graph_detector import GraphDetector
+from faim.groups import BackendOptions, MemoryOptions
 from faim.postprocess.post import linked_aggregator
 from faim.runtime.opening import open_ahead
 from faim.runtime.pipeline import Detector
 from faim.runtime.results import Proposed, to_result
-from faim.runtime.select import BackendOptions, open_detector
+from faim.runtime.select import open_detector
 from faim.runtime.sinks import JsonLinesSink
 from faim.runtime.sources import FirstFrames, open_source
 from faim.stream.frames import Frame, Image
@@ -91,7 +92,9 @@ def _bench(
     if len(images) <= WARM_UP:
         raise FaimError(f"{video}: has {len(images)} frames; expected more than {WARM_UP} to time")
     with torch.inference_mode(), ProposalStore() as store:
-        detector = Detector(model, device=model.runner.device, bank_frames=past, post="auto")
+        detector = Detector(
+            model, device=model.runner.device, memory=MemoryOptions(past), post="auto"
+        )
         run = _Run(detector, model, base, clock, detector.new_state(), store)
         for start in range(0, len(images), BLOCK):
             run.block(images[start : start + BLOCK])

@@ -20,6 +20,7 @@ from faim.data.transforms import LetterboxGeometry, letterbox, to_batch
 from faim.errors import FaimError
 from faim.families.yolox.aggregation import name_of
 from faim.families.yolox.faim import VideoDetector
+from faim.groups import MemoryOptions, SelectionOptions
 from faim.nn.nms import detections_of
 from faim.postprocess.causal import CausalState
 from faim.postprocess.one_object import OneObjectConfig
@@ -34,18 +35,16 @@ from faim.postprocess.post import (
 )
 from faim.postprocess.whole_video import whole_video_post
 from faim.runtime.calls import Calls
-from faim.runtime.class_choice import Classes, class_ids_of
 from faim.runtime.given import read_twice
 from faim.runtime.known_things import knows_patterns_alone, patterns_alone
 from faim.runtime.modes import resolve_mode
 from faim.runtime.opening import Mode, no_end
-from faim.runtime.region import make_region
 from faim.runtime.results import Proposed, TensorResult
-from faim.runtime.selection import Selection
+from faim.runtime.selection import select
 from faim.stream.frame_mode import run_frames, run_frames_linked
 from faim.stream.frames import Frame, FrameSource, Image
 from faim.stream.global_mode import run_global
-from faim.stream.memory import PolicyName, StreamState, make_policy
+from faim.stream.memory import StreamState, make_policy
 from faim.stream.scene_cut import is_scene_cut, thumbnail
 from faim.stream.steps import Sampling, check_sampling, to_detections, to_scored_boxes
 from faim.structures import BankEntry, Detections, Proposals, ScoredBoxes, TensorRecord
@@ -71,23 +70,14 @@ class Detector(Calls):
         sampling: frames that global mode looks at together: "uniform" or "shuffled" over the whole
             video, or "local" stretches of it.
         seed: of shuffled sampling.
-        bank_frames: past frames that a stream remembers; the model's `test_frames` - 1 by default.
-        bank_policy: which of them: "recent" the last ones, "spread" half of them the last ones and
-            half spread evenly over all that came before.
-        scene_cuts: whether a stream forgets its past at a hard cut.
+        memory: what a stream remembers.
         post: post-processing: "repp" in the modes global and frame, which then give their first
             result after all frames; "causal", which is ours, in mode stream; "auto" is "causal" in
             mode stream and "repp" in mode global, shot by shot, unless frames are not to help each
             other: both in the place of affinity, and behind TICAM. "none" unless asked for, while
             `faim.load` asks for "auto".
         post_model: tells it whether two boxes are one object; the published model by default.
-        classes: names or numbers of the classes that are given out; all by default.
-        iou: of the last NMS, in [0, 1]; the model's own by default.
-        max_det: most detections of a frame; all by default.
-        agnostic: whether of boxes of different classes, too, that overlap by more than `iou` only
-            the best is given out.
-        roi: where the centre of a box has to lie to be given out, see `make_region`; anywhere by
-            default.
+        selection: which detections are given out.
 
     Raises:
         FaimError: an option out of its range.
@@ -103,36 +93,25 @@ class Detector(Calls):
         batch_size: int = 8,
         sampling: Sampling = "uniform",
         seed: int = 0,
-        bank_frames: int | None = None,
-        bank_policy: PolicyName = "spread",
-        scene_cuts: bool = True,
+        memory: MemoryOptions = MemoryOptions(),
         post: PostName = "none",
         post_model: PairModel | None = None,
-        classes: Classes | None = None,
-        iou: float | None = None,
-        max_det: int | None = None,
-        agnostic: bool = False,
-        roi: object = None,
+        selection: SelectionOptions = SelectionOptions(),
     ) -> None:
         """See the class."""
         check_not_forked()
         check_sampling(sampling, seed)
         check_batch(batch_size)
         self.config = model.config
-        self.selection = Selection(
-            iou=self.config.nms_final if iou is None else iou,
-            agnostic=agnostic,
-            class_ids=None if classes is None else class_ids_of(classes, self.class_names),
-            region=None if roi is None else make_region(roi),
-            max_det=max_det,
-        )
+        self.selection = select(selection, self.class_names, self.config.nms_final)
         self.size = check_size(self.config.test_size if size is None else size)
         self.score_threshold = check_score(score_threshold)
         self.batch_size = batch_size
         self.sampling, self.seed = sampling, seed
-        self.bank_frames = self.config.test_frames - 1 if bank_frames is None else bank_frames
-        self.bank_policy = make_policy(bank_policy, self.bank_frames)
-        self.scene_cuts = scene_cuts
+        past = memory.frames
+        self.bank_frames = self.config.test_frames - 1 if past is None else past
+        self.bank_policy = make_policy(memory.policy, self.bank_frames)
+        self.scene_cuts = memory.scene_cuts
         self.device = resolve_device(device)
         self.model = model.to(self.device) if isinstance(model, torch.nn.Module) else model
         self.fingerprint = fingerprint_of(self.model)

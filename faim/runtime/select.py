@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,13 +16,14 @@ from faim.backends.base import GraphRunner, graph_file
 from faim.backends.graph_cache import NoCacheError, cached_graphs
 from faim.backends.sharing import check_not_forked
 from faim.checks import resolve_device
-from faim.choices import MOST_THREADS, BackendName, Precision
+from faim.choices import BackendName
 from faim.errors import FaimError
 from faim.extras import missing_package
 from faim.families.yolox.aggregation import NoAggregation
 from faim.families.yolox.checkpoint import Aggregate, load_model
 from faim.families.yolox.graph_detector import GraphDetector
 from faim.families.yolox.ticam_detector import VideoModel
+from faim.groups import BackendOptions
 from faim.weights.named import place_of
 
 #: A folder's files, most specialised first, with the backends that read them, quickest first.
@@ -36,36 +36,6 @@ _READERS: dict[str, tuple[BackendName, ...]] = {
 _EXPORTERS = ("onnx", "onnxscript", "onnxsim")
 #: What stands for "auto" when this environment variable is set.
 BACKEND_VARIABLE = "FAIM_BACKEND"
-
-
-@dataclass(frozen=True)
-class BackendOptions:
-    """How networks are run.
-
-    Attributes:
-        backend: what runs them; "auto" is the fastest that is installed and fits the machine.
-        device: "auto" (a GPU where there is one), "cpu", "cuda", "cuda:1" ...
-        precision: what the base detector computes in; "auto" is the backend's choice.
-        threads: processor threads; all by default.
-        compile: with backend torch, `torch.compile` its modules.
-    """
-
-    backend: BackendName = "auto"
-    device: str | torch.device = "auto"
-    precision: Precision = "auto"
-    threads: int | None = None
-    compile: bool = False
-
-    def __post_init__(self) -> None:
-        """Raises FaimError for a value that is none of its choices."""
-        for name, value, choices in (
-            ("backend", self.backend, get_args(BackendName)),
-            ("precision", self.precision, get_args(Precision)),
-        ):
-            if value not in choices:
-                raise FaimError(f"{name}: {value!r} given; expected one of {', '.join(choices)}")
-        if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
-            raise FaimError(f"threads: {self.threads} given; expected 1 to {MOST_THREADS}")
 
 
 def open_detector(
