@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from faim.checks import resolve_device
 from faim.errors import FaimError
-from faim.evaluation.options import EvalOptions
+from faim.evaluation.request import EvalOptions
 from faim.families.yolox.aggregation import NoAggregation
 from faim.families.yolox.checkpoint import Aggregate, load_model
 from faim.families.yolox.faim import VideoDetector

@@ -23,7 +23,8 @@ from rich.text import Text
 
 from faim.runtime.outputs import outputs_of
 from faim.runtime.pipeline import Detector
-from faim.runtime.predict import PredictOptions, PredictSummary, Running, Watcher, run_predict
+from faim.runtime.predict import PredictOptions, Running, Watcher, run_predict
+from faim.runtime.predict_summary import PredictSummary
 from faim.runtime.results import FrameResult
 from faim.runtime.sinks import LineSink, StopRun, now
 from faim.terminal import lead_nowhere

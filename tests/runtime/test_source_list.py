@@ -19,7 +19,7 @@ from runtime_helpers import FakeModel, flat_frames, write_video
 
 from faim.errors import FaimError
 from faim.runtime.pipeline import Detector
-from faim.runtime.predict import PredictSummary
+from faim.runtime.predict_summary import PredictSummary
 from faim.runtime.predict_terminal import predict_in_terminal
 from faim.runtime.source_list import FolderVideo, ImageFiles, listed_sources
 from faim.runtime.sources import ArraySource, open_source
