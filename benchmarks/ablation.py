@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ablation_figures import read_evaluation, read_row
+from ablation_figures import FIGURES, read_evaluation, read_row
 from ablation_plan import (
     LONG_FRAMES,
     LONG_SEED,
@@ -39,7 +39,7 @@ from ablation_plan import (
 )
 from ablation_report import check_docs, print_report, report_of, write_docs
 from kept_results import Kept, status_of
-from training_jobs import Job, command, digest, generation, results
+from training_jobs import Job, command, digest, generation, has_figures, results
 
 from faim.arguments import path, whole
 from faim.evaluation.report import check_writable, machine, write_json
@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     base = make_base(options, kept)
     jobs = jobs_of(rows, options)
     found: dict[str, dict[str, Any]] = {}
-    for job, content in results(jobs, options.jobs, kept, read_row):
+    for job, content in results(jobs, options.jobs, kept, read_row, FIGURES):
         found.setdefault(job.row, {})[str(job.seed)] = dict(content)
     trained = next(job for job in jobs if job.row == REFERENCE)
     report = {
@@ -97,7 +97,8 @@ def curves(trained: Job, options: argparse.Namespace, kept: Kept) -> dict[str, A
     """
     proposals, others = proposals_jobs(trained, options), reference_jobs(trained, options)
     evaluations = [*proposals.values(), *others.values()]
-    done = {job.run: r for job, r in results(evaluations, options.jobs, kept, read_row)}
+    ran = results(evaluations, options.jobs, kept, read_row, FIGURES)
+    done = {job.run: content for job, content in ran}
     references: dict[str, dict[str, Any]] = {}
     for (kind, m), job in others.items():
         (references.setdefault(kind, {})[m],) = done[job.run]["modes"].values()
@@ -128,6 +129,9 @@ def make_base(options: argparse.Namespace, kept: Kept) -> dict[str, Any]:
         given = default_weights()
     lines = [] if given else base_training(options)
     score = evaluation(file, options.out / "test", preset, options.out / "base/eval")
+    read = partial(
+        read_evaluation, options.out / "base/eval", options.out / "test/annotations.json"
+    )
 
     def make() -> dict[str, Any]:
         for line in lines:
@@ -135,10 +139,13 @@ def make_base(options: argparse.Namespace, kept: Kept) -> dict[str, Any]:
         trained = given or options.out / "runs/yolox_nano_synthvid/weights.safetensors"
         save_checkpoint(file, load_model(trained, aggregate="none"))
         command(score)
-        return read_evaluation(options.out / "base/eval", options.out / "test/annotations.json")
+        return read()
 
-    recipe = [shlex.join(line) for line in (*lines, score)]
-    return kept.get("base", [*([digest(given)] if given else []), *recipe], make)
+    recipe = [*([digest(given)] if given else []), *map(shlex.join, (*lines, score))]
+    found = kept.get("base", recipe, make)
+    if has_figures(found, FIGURES):
+        return found
+    return kept.add("base", recipe, {**read(), "seconds": found["seconds"]})
 
 
 def _parser() -> argparse.ArgumentParser:

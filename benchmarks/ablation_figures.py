@@ -9,17 +9,21 @@ from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
-from training_jobs import Job
+from training_jobs import Job, value_of
 
 from faim.data.coco_vid import CocoVid, VideoRecord
 from faim.evaluation.average_precision import ap_of
 from faim.evaluation.results_file import read_detections
 from faim.evaluation.tables import Case
+from faim.evaluation.viewer import viewer_figures
 from faim.reading import read_json
 from faim.structures import Detections
 
 MODES = ("frame", "stream", "global")
-FIGURES = ("ap50", "ap75", "ap50_95", "found_share", "flips_per_100")
+#: Of a mode, from the evaluation's report, and from its detections.
+REPORTED = ("ap50", "ap75", "ap50_95", "found_share", "flips_per_100")
+SEEN = ("wrong_labels", "boxes_per_frame")
+FIGURES = (*REPORTED, *SEEN)
 #: AP50 of parts of the data.
 PARTS = ("by_speed", "by_degradation", "by_company")
 #: Resamples of the videos, for the interval of a paired difference.
@@ -32,11 +36,7 @@ Seeds = Mapping[str, Mapping[str, Any]]
 def read_row(job: Job) -> dict[str, Any]:
     """A job's result, from what its evaluation left; see `read_evaluation`."""
     (line,) = (line for line in job.commands if line[0] == "eval")
-    return read_evaluation(Path(_value(line, "--out")), Path(_value(line, "--data")))
-
-
-def _value(line: Sequence[str], option: str) -> str:
-    return line[line.index(option) + 1]
+    return read_evaluation(Path(value_of(line, "--out")), Path(value_of(line, "--data")))
 
 
 def read_evaluation(folder: Path, annotations: Path) -> dict[str, Any]:
@@ -49,10 +49,12 @@ def read_evaluation(folder: Path, annotations: Path) -> dict[str, Any]:
     report, data = read_json(folder / "run.json"), CocoVid(annotations)
     modes, videos = {}, {}
     for mode, figures in report["modes"].items():
-        modes[mode] = {name: figures[name] for name in FIGURES}
+        found = read_detections(folder / f"detections_{mode}.json", data)
+        shown = vars(viewer_figures(data, found))
+        modes[mode] = {name: figures[name] for name in REPORTED}
+        modes[mode] |= {name: shown[name] for name in SEEN}
         for part in ("by_speed", "by_degradation"):
             modes[mode][part] = {k: v["ap50"] for k, v in figures.get(part, {}).items()}
-        found = read_detections(folder / f"detections_{mode}.json", data)
         videos[mode] = ap_of_videos(data, found)
         modes[mode]["by_company"] = {
             name: ap_of(_case(data, part, found)).ap50 for name, part in company(data).items()

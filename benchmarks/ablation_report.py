@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-from ablation_figures import MODES, gain, summary
+from ablation_figures import FIGURES, MODES, gain, summary
 from ablation_plan import MAIN, REFERENCE, ROWS
 from rich.console import Console
 from rich.table import Table as RichTable
@@ -23,7 +23,7 @@ from faim.files import write_whole
 BEGIN, END = "<!-- ablation: begin -->", "<!-- ablation: end -->"
 BASE = "YOLOX"
 #: Characters that the tables take.
-LEAST_WIDTH = 120
+LEAST_WIDTH = 150
 _COMPANY = {"alike": "several objects of a class", "distinct": "every class once"}
 Report = Mapping[str, Any]
 
@@ -81,16 +81,16 @@ def _main_rows(report: Report) -> list[str]:
 def _components(report: Report) -> Table:
     columns = [
         "", "trainings", "AP50 stream", "AP50 global", "AP75 global", "AP50:95 global",
-        "found % global", "flips global", "AP50 over YOLOX, stream / global",
+        "found % global", "flips global", "wrong labels % global", "boxes a frame global",
+        "AP50 over YOLOX, stream / global",
         "AP50 a video against FAIM, global (95 %)",
     ]  # fmt: skip
     frame = report["summary"][BASE]["frame"]
-    figures = ("ap50", "ap75", "ap50_95", "found_share", "flips_per_100")
-    alone = [_cell(frame[name]) for name in figures]
+    alone = _cells(frame)
     rows = [[f"{BASE}, frame by frame", "-", alone[0], *alone, "-", "-"]]
     for name in [BASE, *_main_rows(report)]:
         of = report["summary"][name]
-        cells = [_cell(of["stream"]["ap50"]), *(_cell(of["global"][f]) for f in figures)]
+        cells = [_cell(of["stream"]["ap50"]), *_cells(of["global"])]
         if name == BASE:
             rows.append([f"{BASE} with affinity, no training", "-", *cells, "-", "-"])
             continue
@@ -169,9 +169,14 @@ def _references(report: Report) -> Table:
     return Table("AP50 by the other frames that one sees", ["other frames", *others], rows)
 
 
-def _cell(figures: Mapping[str, Any]) -> str:
-    text = f"{figures['mean']:.1f}"
-    return text if figures["std"] is None else f"{text} ± {figures['std']:.1f}"
+def _cells(summary: Mapping[str, Any]) -> list[str]:
+    """All figures of a mode."""
+    return [_cell(summary[name], 2 if name == "boxes_per_frame" else 1) for name in FIGURES]
+
+
+def _cell(figures: Mapping[str, Any], decimals: int = 1) -> str:
+    text = f"{figures['mean']:.{decimals}f}"
+    return text if figures["std"] is None else f"{text} ± {figures['std']:.{decimals}f}"
 
 
 def _per_video(gains: Mapping[str, Any]) -> str:

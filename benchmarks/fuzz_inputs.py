@@ -20,7 +20,7 @@ from faim.families.yolox.config import FaimConfig
 from faim.families.yolox.faim import FAIM, YoloxVideo
 from faim.nn.affinity import AffinityEntry
 from faim.postprocess.causal_state import CausalState
-from faim.stream.memory import StreamState
+from faim.stream.state import StreamState
 
 WIDTH, HEIGHT, FRAMES = 64, 48, 4
 _ANCHORS = 8 * 8 + 4 * 4 + 2 * 2

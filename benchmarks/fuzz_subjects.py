@@ -68,7 +68,7 @@ def _weights(folder: Path) -> object:
 
 
 def _state(folder: Path) -> object:
-    from faim.stream.memory import StreamState
+    from faim.stream.state import StreamState
 
     return StreamState.load(folder / "stream.state").copy()
 

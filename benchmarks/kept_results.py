@@ -14,16 +14,17 @@ from faim.reading import read_json
 
 
 class Kept:
-    """Results in files of a folder, each made once.
-
-    Attributes:
-        seconds: what all that was asked for has taken, in whichever run it was made.
-    """
+    """Results in files of a folder, each made once."""
 
     def __init__(self, out: Path) -> None:
         """Keep them in `out`."""
         self.out = out
-        self.seconds = 0.0
+        self._seconds: dict[str, float] = {}
+
+    @property
+    def seconds(self) -> float:
+        """What all that was asked for has taken, in whichever run it was made."""
+        return sum(self._seconds.values())
 
     def find(self, name: str, recipe: Sequence[str]) -> dict[str, Any] | None:
         """The result of this name; None if it is not there.
@@ -39,15 +40,15 @@ class Kept:
             raise FaimError(
                 f"{file}: the result of other settings; expected another --out, or this file away"
             )
-        self.seconds += content["seconds"]
+        self._seconds[name] = content["seconds"]
         return content
 
     def add(self, name: str, recipe: Sequence[str], content: Mapping[str, Any]) -> dict[str, Any]:
-        """Write a result; `content` has its `seconds`."""
+        """Write a result, in the place of one of this name; `content` has its `seconds`."""
         result = {"recipe": self._movable(recipe), **content}
         check_writable(self.out / f"{name}.json")
         write_json(self.out / f"{name}.json", result)
-        self.seconds += result["seconds"]
+        self._seconds[name] = result["seconds"]
         return result
 
     def get(

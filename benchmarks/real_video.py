@@ -29,7 +29,7 @@ from typing import Any
 from kept_results import Kept, status_of
 from mask_quality import collect, make_masks
 from mask_quality_plan import NONE
-from real_video_figures import Scoring, read_scores
+from real_video_figures import FIGURES, Scoring, read_scores
 from real_video_plan import (
     BASE,
     TRAINED,
@@ -45,7 +45,7 @@ from real_video_plan import (
 )
 from real_video_report import print_report, summary
 from rich.console import Console
-from training_jobs import Job, digest, results, train_and_score
+from training_jobs import Job, digest, kept_result, results, train_and_score
 
 from faim.arguments import path, whole
 from faim.data.coco_vid import CocoVid
@@ -55,7 +55,7 @@ from faim.families.yolox.checkpoint import load_checkpoint
 from faim.reading import read_json
 
 #: Characters that the tables take.
-LEAST_WIDTH = 170
+LEAST_WIDTH = 190
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     masks = {name: make_masks(source, options.out, kept) for name, source in sources.items()}
     jobs, steps = trainings(options, planned)
     read = partial(read_scores, scoring=scoring, places=TRAINED)
-    found = collect(results(jobs, options.jobs, kept, read), jobs)
+    found = collect(results(jobs, options.jobs, kept, read, FIGURES), jobs)
     report = {
         "summary": {name: summary(row, found[NONE], base) for name, row in found.items()},
         "classes": groups,
@@ -165,7 +165,9 @@ def make_base(options: argparse.Namespace, scoring: Scoring, kept: Kept) -> dict
     """Figures of the base detector by mode."""
     job = without_training(options)
     read = partial(read_scores, scoring=scoring, places=BASE)
-    found: dict[str, Any] = kept.get("base", job.recipe, partial(train_and_score, job, read))
+    found = kept_result(job, "base", kept, read, FIGURES)
+    if found is None:
+        found = kept.add("base", job.recipe, train_and_score(job, read))
     return dict(found["modes"])
 
 

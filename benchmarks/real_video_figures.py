@@ -17,9 +17,12 @@ from faim.data.coco_vid import CocoVid, VideoRecord
 from faim.evaluation.average_precision import evaluate_ap
 from faim.evaluation.results_file import read_detections
 from faim.evaluation.stability import stability
+from faim.evaluation.viewer import viewer_figures
 from faim.structures import Detections
 
-FIGURES = ("found_share", "flips_per_100", "ap50", "ap75", "ap50_own")
+FIGURES = (
+    "found_share", "flips_per_100", "wrong_labels", "boxes_per_frame", "ap50", "ap75", "ap50_own"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -73,13 +76,15 @@ def figures(
     """What is found of some classes, in percent; None where there is nothing to measure.
 
     Returns:
-        `found_share` and `flips_per_100` over all their objects. `ap50` and `ap75`, the mean of
+        `found_share`, `flips_per_100` and `wrong_labels` over all their objects;
+        `boxes_per_frame`, of all classes and frames. `ap50` and `ap75`, the mean of
         the classes on the clean sequences of all classes, where a detection in a sequence of
         another class is a mistake; `ap50_own` with each class on its own clean sequences alone,
         where no object of it lacks a label.
     """
     labels = {data.classes.index(name) for name in classes}
-    steady = stability(_only(data, data.videos, labels), detections)
+    objects = _only(data, data.videos, labels)
+    steady, shown = stability(objects, detections), viewer_figures(objects, detections)
     videos = [video for video in data.videos if video.name in clean]
     pooled = _levels(data, videos, detections, classes)
     own = []
@@ -89,6 +94,8 @@ def figures(
     values = (
         steady.found_share,
         steady.flips_per_100,
+        shown.wrong_labels,
+        shown.boxes_per_frame,
         _mean([ap50 for ap50, _ in pooled]),
         _mean([ap75 for _, ap75 in pooled]),
         _mean(own),

@@ -20,6 +20,8 @@ FREE = {
 TITLES = {
     "found_share": "found %",
     "flips_per_100": "flips / 100",
+    "wrong_labels": "wrong labels %",
+    "boxes_per_frame": "boxes / frame",
     "ap50": "AP50",
     "ap75": "AP75",
     "ap50_own": "AP50 own",
@@ -124,7 +126,7 @@ def _table(mode: str, report: Mapping[str, Any]) -> Table:
     for name in ("J", "steps", *TITLES.values(), *gains, "worst: found"):
         table.add_column(name, justify="right")
     for name in BESIDE[mode]:
-        cells = (_number(report["base"][name][figure]) for figure in FIGURES)
+        cells = (_number(report["base"][name][f], _decimals(f)) for f in FIGURES)
         table.add_row(f"({name})", "", "", *cells, *[""] * (len(gains) + 1))
     for name, row in report["summary"].items():
         over = (row[mode][f][k] for k in ("over_none", "over_free") for f in SHOWN)
@@ -132,7 +134,7 @@ def _table(mode: str, report: Mapping[str, Any]) -> Table:
             name,
             _jaccard(name, report["masks"]),
             _steps([*report["steps"][name].values()]),
-            *(_cell(row[mode][figure], "") for figure in FIGURES),
+            *(_cell(row[mode][f], "", _decimals(f)) for f in FIGURES),
             *(_cell(gain, "+") for gain in over),
             "{gain:+.1f} ({sequence})".format(**row[mode]["worst"]),
         )
@@ -166,14 +168,18 @@ def _steps(counts: Sequence[int]) -> str:
     return f"{low}" if low == high else f"{low}-{high}"
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f}"
+def _decimals(figure: str) -> int:
+    return 2 if figure == "boxes_per_frame" else 1
 
 
-def _cell(figures: Mapping[str, Any], sign: str) -> str:
+def _number(value: float | None, decimals: int = 1) -> str:
+    return "-" if value is None else f"{value:.{decimals}f}"
+
+
+def _cell(figures: Mapping[str, Any], sign: str, decimals: int = 1) -> str:
     if figures["mean"] is None:
         return "-"
-    text = format(figures["mean"], f"{sign}.1f")
+    text = format(figures["mean"], f"{sign}.{decimals}f")
     return (
-        text if figures["std"] is None else f"{text}±{figures['std']:.1f}"
+        text if figures["std"] is None else f"{text}±{figures['std']:.{decimals}f}"
     )  # one word, never broken in two

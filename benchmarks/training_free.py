@@ -44,7 +44,6 @@ from faim.evaluation.stability import IOU_FOUND, SCORE_FOUND, stability
 from faim.evaluation.viewer import viewer_figures
 from faim.reading import read_json
 from faim.runtime.pipeline import Detector
-from faim.runtime.results import Proposed
 from faim.runtime.sources import ArraySource
 from faim.stream.frames import Image
 from faim.structures import Detections

@@ -17,8 +17,9 @@ from faim.nn.nms import detections_of
 from faim.postprocess.causal import CausalConfig, CausalRepp, CausalState
 from faim.postprocess.repp import Repp
 from faim.runtime.pipeline import Detector
-from faim.runtime.results import Proposed
+from faim.postprocess.post import WholeVideoPost
 from faim.stream.memory import MemoryBank
+from faim.stream.work import Looked
 from faim.structures import Detections, ScoredBoxes, TensorRecord
 
 #: Scores of ByteTrack: what it sees, what its first round takes, what begins a track. They suit a
@@ -26,7 +27,7 @@ from faim.structures import Detections, ScoredBoxes, TensorRecord
 LOW, HIGH, ACTIVATION = 0.1, 0.3, 0.25
 #: A video's frames, in order, to its detections; a method sees no frame before its turn but REPP.
 Method = Callable[[Sequence[Proposed]], Iterator[Detections]]
-#: Each mechanism of causal post-processing by itself switched off, or turned up.
+#: Each mechanism of the links by itself switched off, or turned up.
 ABLATIONS: dict[str, dict[str, float]] = {
     "all frames count alike": {"emphasis": 0.0},
     "frames count by their score": {"emphasis": 1.0},
@@ -46,21 +47,32 @@ def methods(detector: Detector, past: int, *, ablation: bool, trackers: bool) ->
     found: dict[str, Method] = {
         "frame": lambda frames: _one_by_one(detector, frames, NoAggregation(), 0),
         "affinity": lambda frames: _one_by_one(detector, frames, detector.model.aggregator, past),
-        "training-free": causal(detector, config),
+        "default": lambda frames: _default(detector, frames),
+        "links alone": causal(detector, config),
     }
     if ablation:
         for name, change in ABLATIONS.items():
             found[name] = causal(detector, replace(config, **change))  # type: ignore[arg-type]
-        found["affinity before it"] = causal(detector, config, past)
+        found["affinity before the links"] = causal(detector, config, past)
     if trackers:
         found["ByteTrack + DetectionsSmoother"] = lambda frames: _track(detector, frames, 0)
         found["ByteTrack, coasted boxes"] = lambda frames: _track(detector, frames, 5)
-    found["REPP (offline)"] = lambda frames: _repp(detector, frames)
+    found["REPP alone (offline)"] = lambda frames: _repp(detector, frames)
+    found["REPP, one box an object (offline)"] = lambda frames: _whole(detector, frames)
     return found
 
 
+def _default(detector: Detector, frames: Sequence[Proposed]) -> Iterator[Detections]:
+    """As mode stream of `Detector.run`: links, and then one box an object."""
+    past: CausalState | None = None
+    for item in frames:
+        probabilities = NoAggregation().refine(item.proposals)
+        found, past = detector.conclude(item, probabilities, past)
+        yield found
+
+
 def causal(detector: Detector, config: CausalConfig, past: int = 0) -> Method:
-    """Causal post-processing; with affinity over `past` frames before it."""
+    """The links, every class that a box has; with affinity over `past` frames before them."""
     post = CausalRepp(config)
 
     def run(frames: Sequence[Proposed]) -> Iterator[Detections]:
@@ -96,6 +108,14 @@ def _one_by_one(
 def _repp(detector: Detector, frames: Sequence[Proposed]) -> Iterator[Detections]:
     scored = list(_scored(detector, frames, NoAggregation(), 0))
     for boxes in Repp().apply(scored, frames[0].geometry.source_size):
+        yield detections_of(boxes, detector.score_threshold)
+
+
+def _whole(detector: Detector, frames: Sequence[Proposed]) -> Iterator[Detections]:
+    """As whole files by default."""
+    scored = list(_scored(detector, frames, NoAggregation(), 0))
+    sizes = [item.geometry.source_size for item in frames]
+    for boxes in WholeVideoPost().run(scored, sizes, detector.score_threshold):
         yield detections_of(boxes, detector.score_threshold)
 
 

@@ -6,14 +6,14 @@ import hashlib
 import os
 import shlex
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from kept_results import Kept
@@ -54,22 +54,38 @@ class Job:
         """What the evaluation writes."""
         return self.run.with_name(f"{self.run.name}.json")
 
+    @property
+    def unread(self) -> tuple[list[str], ...]:
+        """Its evaluations whose run folders are gone."""
+        return tuple(
+            line
+            for line in self.commands
+            if line[0] == "eval" and not (Path(value_of(line, "--out")) / "run.json").exists()
+        )
+
+
+def value_of(line: Sequence[str], option: str) -> str:
+    """What a command line gives an option."""
+    return line[line.index(option) + 1]
+
 
 #: From a job whose commands have run to its result, with figures by mode as `modes`.
 Reader = Callable[[Job], Mapping[str, Any]]
 
 
 def results(
-    jobs: Sequence[Job], workers: int, kept: Kept, read: Reader
+    jobs: Sequence[Job], workers: int, kept: Kept, read: Reader, figures: Collection[str] = ()
 ) -> Iterator[tuple[Job, Mapping[str, Any]]]:
     """The jobs with their results: first what is kept, then each as it is finished.
+
+    Kept results have the `figures` too, see `kept_result`.
 
     Raises:
         FaimError: see `train_and_score`; a worker process that died.
     """
     todo = []
     for job in jobs:
-        found = kept.find(f"rows/{job.run.name}", job.recipe)
+        found = kept_result(job, f"rows/{job.run.name}", kept, read, figures)
         if found is None:
             todo.append(job)
         else:
@@ -79,6 +95,29 @@ def results(
         seconds = f"{content['seconds']:.0f} s"
         print(f"{count}/{len(todo)} {job.row}, seed {job.seed}: AP50 {ap} ({seconds})", flush=True)
         yield job, kept.add(f"rows/{job.run.name}", job.recipe, content)
+
+
+def kept_result(
+    job: Job, name: str, kept: Kept, read: Reader, figures: Collection[str]
+) -> dict[str, Any] | None:
+    """A job's kept result, None if it is not there.
+
+    If it lacks some of the `figures` in a mode it is read again: from the detections that are left
+    or, where they are gone, from evaluations of the trained weights. Nothing is trained.
+
+    Raises:
+        FaimError: as `train_and_score`.
+    """
+    found = kept.find(name, job.recipe)
+    if found is None or has_figures(found, figures):
+        return found
+    again = _score(job, job.unread, "a", read)
+    return kept.add(name, job.recipe, {**again, "seconds": found["seconds"] + again["seconds"]})
+
+
+def has_figures(content: Mapping[str, Any], figures: Collection[str]) -> bool:
+    """Whether all modes of a result have these figures."""
+    return all(set(figures) <= set(mode) for mode in content["modes"].values())
 
 
 def _done(jobs: Sequence[Job], workers: int, read: Reader) -> Iterator[tuple[Job, dict[str, Any]]]:
@@ -105,10 +144,16 @@ def train_and_score(job: Job, read: Reader) -> dict[str, Any]:
     Raises:
         FaimError: a command fails; names the log.
     """
+    return _score(job, job.commands, "w", read)
+
+
+def _score(
+    job: Job, commands: Sequence[list[str]], log: Literal["w", "a"], read: Reader
+) -> dict[str, Any]:
     started = time.monotonic()
     check_writable(job.log)
-    with job.log.open("w", encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
-        for line in job.commands:
+    with job.log.open(log, encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
+        for line in commands:
             command(line, f" (see {job.log})")
     return {**read(job), "seconds": time.monotonic() - started}
 

@@ -47,7 +47,6 @@ from faim.postprocess.post import WholeVideoPost
 from faim.reading import read_json
 from faim.runtime.opening import Mode
 from faim.runtime.pipeline import Detector
-from faim.runtime.results import Proposed
 from faim.stream.frames import Frame
 from faim.stream.steps import detections_of, frame_groups
 from faim.structures import Detections

@@ -17,16 +17,16 @@ from torchvision.ops import box_iou
 
 from faim.data.coco_vid import CocoVid, FrameRecord, read_frame
 from faim.data.synth import generate
+from faim.detector import VideoDetector
 from faim.errors import FaimError
 from faim.evaluation.average_precision import evaluate_ap
 from faim.evaluation.modes import Mode, ModeRun, ModeRunner
 from faim.evaluation.post import VideoPost, open_post
 from faim.evaluation.report import number
 from faim.evaluation.stability import IOU_FOUND, SCORE_FOUND, stability
-from faim.families.yolox.aggregation import NoAggregation, name_of
-from faim.families.yolox.faim import VideoDetector
+from faim.evaluation.viewer import viewer_figures
 from faim.pictures.writing import write_image
-from faim.postprocess.post import linked_aggregator, resolve_post
+from faim.postprocess.post import before, resolve_post
 from faim.runtime.results import FrameResult
 from faim.runtime.select import open_detector
 from faim.runtime.video_sink import VideoSink
@@ -43,6 +43,15 @@ SCALE = 2
 SHEET_COLUMNS = 6
 #: Rows of the table that are drawn too.
 SINGLE, STREAM = "single frame (YOLOX-Nano)", "FAIM, live stream"
+#: Of the table's figures; broken so that it fits in 80 characters.
+_TITLES = (
+    "AP50",
+    "found\n%",
+    "wrong\nlabels\n%",
+    "boxes\na frame",
+    "on/off\nflips\nper 100\nframes",
+    "ms a frame",
+)
 RIGHT, WRONG = sv.Color(60, 220, 90), sv.Color(255, 60, 60)
 
 
@@ -103,7 +112,7 @@ def run_demo(out: Path, *, frames: int = 24, seed: int | None = None) -> None:
 
 def _run(data: CocoVid, model: VideoDetector, base: VideoDetector) -> dict[str, ModeRun]:
     """By row of the table: FAIM as `faim predict` runs it, and the same links on the base alone."""
-    tubelets = open_post(resolve_post("auto", name_of(model.aggregator)), None)
+    tubelets = open_post(resolve_post("auto", model.traits), None)
     linked = open_post("repp", None)
     assert tubelets
     assert linked
@@ -112,15 +121,15 @@ def _run(data: CocoVid, model: VideoDetector, base: VideoDetector) -> dict[str, 
         base,
         data,
         ("stream", "global"),
-        in_stream=NoAggregation(),
-        in_global=NoAggregation(),
+        in_stream=base.alone(),
+        in_global=base.alone(),
         post=post,
     ).run()
     joined = ModeRunner(
         model,
         data,
         base=base,
-        in_stream=linked_aggregator("auto", model.aggregator),
+        in_stream=before("auto", model),
         post=post,
     ).run()
     return {
@@ -225,14 +234,18 @@ def _print_table(console: Console, data: CocoVid, runs: Mapping[str, ModeRun]) -
         title=f"{counted(len(data.videos), 'clip')}, {counted(len(data.frames), 'frame')}, "
         f"{counted(len(data.classes), 'class')}"
     )
-    for name in ("", "AP50", "found %", "on/off flips per 100 frames", "ms a frame"):
-        table.add_column(name, justify="right" if name else "left")
+    table.add_column("")
+    for name in _TITLES:
+        table.add_column(name, justify="right")
     for title, run in runs.items():
         steady = stability(data, run.detections)
+        shown = viewer_figures(data, run.detections, run.others)
         table.add_row(
             title,
             f"{evaluate_ap(data, run.detections).ap50:.1f}",
             number(steady.found_share),
+            number(shown.wrong_labels),
+            number(shown.boxes_per_frame, 2),
             number(steady.flips_per_100),
             number(run.ms),
         )

@@ -6,9 +6,9 @@ truths, k detections, C classes, D feature channels. Boxes are x1 y1 x2 y2.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Self
+from typing import Self, TypeGuard
 
 import torch
 from torch import Tensor
@@ -16,16 +16,37 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class TensorRecord:
-    """A dataclass whose fields are tensors (or None) with the same leading dimensions."""
+    """A dataclass whose fields are tensors, or tuples of tensors, with the same leading dimensions.
+
+    Fields may be None, or of any other type, which operations leave as it is.
+    """
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Self:
         """A copy with `function` applied to every tensor."""
-        changed = {
-            f.name: function(value)
-            for f in fields(self)
-            if isinstance(value := getattr(self, f.name), Tensor)
-        }
+        changed: dict[str, Tensor | tuple[Tensor, ...]] = {}
+        for part in fields(self):
+            value = getattr(self, part.name)
+            if isinstance(value, Tensor):
+                changed[part.name] = function(value)
+            elif _is_tensors(value):
+                changed[part.name] = tuple(function(tensor) for tensor in value)
         return replace(self, **changed)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All tensors by name; those of a tuple are called "field.0", "field.1" …"""
+        found: dict[str, Tensor] = {}
+        for part in fields(self):
+            value = getattr(self, part.name)
+            if isinstance(value, Tensor):
+                found[part.name] = value
+            elif _is_tensors(value):
+                found |= {f"{part.name}.{place}": tensor for place, tensor in enumerate(value)}
+        return found
+
+    def with_tensors(self, tensors: Mapping[str, Tensor]) -> Self:
+        """A copy with other tensors under the names of `tensors`."""
+        names = iter(self.tensors())
+        return self.map(lambda _: tensors[next(names)])
 
     def __getitem__(self, index: int | slice | Tensor) -> Self:
         """Index the leading dimension of every tensor."""
@@ -51,13 +72,12 @@ class TensorRecord:
 
     @classmethod
     def _join(cls, records: Sequence[Self], join: Callable[[list[Tensor]], Tensor]) -> Self:
-        first = records[0]
-        joined = {
-            f.name: join([getattr(record, f.name) for record in records])
-            for f in fields(first)
-            if isinstance(getattr(first, f.name), Tensor)
-        }
-        return replace(first, **joined)
+        every = [record.tensors() for record in records]
+        return records[0].with_tensors({name: join([t[name] for t in every]) for name in every[0]})
+
+
+def _is_tensors(value: object) -> TypeGuard[tuple[Tensor, ...]]:
+    return isinstance(value, tuple) and bool(value) and all(isinstance(t, Tensor) for t in value)
 
 
 @dataclass(frozen=True)
@@ -117,14 +137,14 @@ class Proposals(TensorRecord):
 
 @dataclass(frozen=True)
 class BankEntry(TensorRecord):
-    """What the proposals of one frame offer to later ones."""
+    """What a frame leaves in a stream's bank for later ones."""
 
     def check_stack(self) -> None:
         """Raise ValueError unless these are entries of frames, leading dimension (m,)."""
         raise NotImplementedError
 
-    def fits(self, proposals: Proposals) -> bool:
-        """Whether entries of frames (m, n) are of the model that made these proposals (n,)."""
+    def fits(self, seen: TensorRecord) -> bool:
+        """Whether entries of frames (m, …) are of the detector that saw this frame."""
         raise NotImplementedError
 
 

@@ -219,6 +219,21 @@ def test_company_is_by_the_objects_of_a_class(tmp_path):
     assert named == {"alike": ["a"], "distinct": ["b"]}
 
 
+def test_what_a_viewer_sees_is_taken_from_the_detections(tmp_path, fake):
+    content = dataset()
+    content["categories"].append({"id": 2, "name": "rings"})
+    (tmp_path / "annotations.json").write_text(json.dumps(content))
+    fake._eval({"--out": str(tmp_path), "--mode": "frame", "-c": "yolox"})
+    file = tmp_path / "detections_frame.json"
+    rows = json.loads(file.read_text())
+    # Another class on the second object, beside a box that is not shown.
+    rows += [{**rows[0], "image_id": 2, "category_id": 2}, {**rows[0], "score": 0.29}]
+    file.write_text(json.dumps(rows))
+    found = figures.read_evaluation(tmp_path, tmp_path / "annotations.json")["modes"]["frame"]
+    assert (found["wrong_labels"], found["boxes_per_frame"]) == (50.0, 1.0)
+    assert found["found_share"] == 50.0
+
+
 # -- the whole
 
 
@@ -238,9 +253,12 @@ def test_from_data_to_tables(tmp_path, fake, capsys):
     assert text.startswith("before\n<!-- ablation: begin -->\n\n**Components**")
     assert text.endswith("<!-- ablation: end -->\nafter\n")
     assert "old" not in text
-    assert "| YOLOX, frame by frame | - | 50.0 | 50.0 | 50.0 | 50.0 | 50.0 | 50.0 | - | - |" in text
+    # One box, and a right one, in two frames.
+    alone = "50.0 | 50.0 | 50.0 | 50.0 | 50.0 | 50.0 | 0.0 | 0.50"
+    assert f"| YOLOX, frame by frame | - | {alone} | - | - |" in text
     faim = next(row for row in text.splitlines() if row.startswith("| FAIM | 3"))
     assert "| 50.0 ± 0.0 | 100.0 ± 0.0 |" in faim
+    assert "| 0.0 ± 0.0 | 1.00 ± 0.00 |" in faim
     assert "| +0.0 ± 0.0 / +50.0 ± 0.0 |" in faim
     # YOLOV misses what FAIM finds: one video of two.
     assert "| -50.0 (-100.0 … +0.0) |" in text
@@ -259,6 +277,28 @@ def test_from_data_to_tables(tmp_path, fake, capsys):
     assert ablation.main([*line, "--rows-only"]) == 0
     assert "| other frames |" not in (docs / "results.md").read_text()
     assert sum(each[0] == "train" for each in fake.lines) == trained
+    capsys.readouterr()
+
+
+def test_kept_results_without_a_figure_are_read_again_and_nothing_is_run(tmp_path, fake, capsys):
+    out = tmp_path / "out"
+    line = ["--out", str(out), "--rows", "YOLOV", "--seeds", "3"]
+    assert ablation.main(line) == 0
+    kept = [out / "base.json", out / "rows/yolov_3.json", out / "rows/n_10.json"]
+    for file in kept:
+        content = json.loads(file.read_text())
+        for figures_of_mode in content["modes"].values():
+            assert figures_of_mode.pop("boxes_per_frame") in (0.5, 1.0)
+        file.write_text(json.dumps({**content, "seconds": 100.0}))
+    fake.lines.clear()
+    report = ablation.run(options(out, "--rows", "YOLOV", "--seeds", "3"))
+    assert fake.lines == []
+    assert report["summary"]["YOLOV"]["stream"]["boxes_per_frame"]["mean"] == 0.5
+    for file in kept:
+        content = json.loads(file.read_text())
+        assert content["modes"]["frame"]["boxes_per_frame"] == 0.5
+        assert 100 <= content["seconds"] < 110
+    assert 300 <= report["seconds"] < 330
     capsys.readouterr()
 
 

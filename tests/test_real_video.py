@@ -304,13 +304,19 @@ def test_figures_by_hand(tmp_path):
     shared = scoring.figures(data, detections, clean, ["car", "dog"])
     assert shared["found_share"] == pytest.approx(75)
     assert shared["flips_per_100"] == pytest.approx(50)  # the car is lost, the dog is not
+    # The box on the cow has the name of another class, which is no matter of cars and dogs.
+    assert shared["wrong_labels"] == pytest.approx(0)
+    assert shared["boxes_per_frame"] == pytest.approx(5 / 6)
     assert shared["ap50"] == shared["ap75"] == pytest.approx(200 / 3)  # one mistake, then two right
     assert shared["ap50_own"] == pytest.approx(100)
     unseen = scoring.figures(data, detections, clean, ["cow"])
     assert unseen["found_share"] == pytest.approx(50)  # a score of 0.2 is not found
+    assert unseen["wrong_labels"] == pytest.approx(50)
     assert unseen["ap50"] == unseen["ap50_own"] == pytest.approx(100)
     assert scoring.figures(data, detections, clean, ["car"])["ap50"] is None
-    assert set(scoring.figures(data, detections, clean, []).values()) == {None}
+    nothing = scoring.figures(data, detections, clean, [])
+    assert nothing.pop("boxes_per_frame") == pytest.approx(5 / 6)  # of all classes
+    assert set(nothing.values()) == {None}
 
 
 def test_summary_pairs_seeds_and_compares_with_the_mode_without_training():
@@ -403,6 +409,30 @@ def test_a_second_run_trains_what_is_new_alone(folders, tmp_path, fake):
     assert {line[0] for line in fake.lines} == {"train", "eval"}
 
 
+def test_kept_results_without_a_figure_are_scored_again_and_nothing_is_trained(
+    folders, tmp_path, fake
+):
+    one = ["--seeds", "0", "--rows", "true"]
+    first = real.run(options(folders, tmp_path / "out", *one))
+    kept = [tmp_path / "out/base.json", tmp_path / "out/rows/true_0.json"]
+    for file in kept:
+        content = json.loads(file.read_text())
+        for figures in content["modes"].values():
+            # Of four frames two or three, in global mode one more, have a box.
+            assert figures.pop("boxes_per_frame") in (0.5, 0.75, 1.0)
+        file.write_text(json.dumps({**content, "seconds": 100.0}))
+    fake.lines.clear()
+    again = real.run(options(folders, tmp_path / "out", *one))
+    assert again["base"] == first["base"]
+    assert again["summary"] == first["summary"]
+    assert [line[0] for line in fake.lines] == ["eval"] * 4
+    assert [fake._value(line, "-c") for line in fake.lines[2:]] == [
+        f"{tmp_path / 'out/runs/true_0/weights.safetensors'}"
+    ] * 2
+    assert 200 <= again["seconds"] < 300
+    assert not list((tmp_path / "out/runs").glob("*/eval*"))
+
+
 def test_a_stopped_run_goes_on(folders, tmp_path, fake, monkeypatch, capsys):
     train = fake._train
     monkeypatch.setattr(fake, "_train", lambda li: 130 if "seed=1" in li else train(li))
@@ -430,7 +460,7 @@ def test_one_table_a_mode(folders, tmp_path, fake, capsys):
     for mode in reporting.FREE:
         assert f"{mode}: shared classes, mean and standard deviation of 1 trainings" in text
     row = next(line for line in text.splitlines() if "(stream, training-free)" in line)
-    assert row.replace("│", " ").split()[2:5] == ["50.0", "33.3", "50.5"]
+    assert row.replace("│", " ").split()[2:7] == ["50.0", "33.3", "0.0", "0.50", "50.5"]
 
 
 # -- wrong input

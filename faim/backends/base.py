@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from faim.backends.checksums import check_file
-from faim.backends.info import ExportInfo, GraphName
+from faim.backends.info import ExportInfo
 from faim.errors import FaimError
 
 
@@ -29,7 +29,7 @@ class GraphRunner(Protocol):
     precision: str
     info: ExportInfo
 
-    def run(self, graph: GraphName, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def run(self, graph: str, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """One graph, tensors by name, contiguous and on `device`; in several threads at once, too.
 
         What comes out is overwritten by the next run of the same graph in the same thread, unless
@@ -41,7 +41,7 @@ class GraphRunner(Protocol):
         ...
 
 
-def graph_file(folder: Path, graph: GraphName, extensions: Sequence[str]) -> Path:
+def graph_file(folder: Path, graph: str, extensions: Sequence[str]) -> Path:
     """The file of a graph, with the first of the extensions that there is.
 
     Raises:

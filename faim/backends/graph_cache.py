@@ -8,7 +8,7 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,10 +16,9 @@ import torch
 from loguru import logger
 
 from faim.backends.checksums import is_whole, write_checksums
-from faim.backends.info import LAYOUT, info_of
+from faim.backends.info import LAYOUT, ExportInfo
 from faim.cache import CACHE_VARIABLE, cache_folder
 from faim.errors import FaimError
-from faim.families.yolox.ticam_detector import VideoModel
 from faim.files import sha256_of
 from faim.version import __version__
 
@@ -31,17 +30,22 @@ class NoCacheError(FaimError):
     """Exported graphs can be kept nowhere."""
 
 
-def cached_graphs(weights: Path, model: VideoModel, size: tuple[int, int]) -> Path:
+def cached_graphs(weights: Path, info: ExportInfo, write: Callable[[Path], None]) -> Path:
     """The folder with a checkpoint's graphs, exported now unless they are there and whole.
 
     Where the cache cannot be written, or holds what this user may not read, a folder of the user's
     among the temporary files takes its place.
 
+    Args:
+        weights: the checkpoint.
+        info: of its first graph; graphs of different ones are kept apart.
+        write: writes the graphs' files into an existing folder.
+
     Raises:
         NoCacheError: neither can be written.
         FaimError: a graph cannot be exported.
     """
-    name = _entry_name(weights, model, size)
+    name = _entry_name(weights, info)
     cache = cache_folder()
     reason = "there is no home folder"
     for place in filter(None, (cache, _temporary_cache())):
@@ -49,7 +53,7 @@ def cached_graphs(weights: Path, model: VideoModel, size: tuple[int, int]) -> Pa
         if is_whole(entry):
             return entry
         try:
-            return _fill(entry, weights, model, size)
+            return _fill(entry, weights, write)
         except OSError as error:
             reason = error.strerror or str(error)
             logger.debug("{}: cannot keep exported graphs there ({})", place, reason)
@@ -59,9 +63,8 @@ def cached_graphs(weights: Path, model: VideoModel, size: tuple[int, int]) -> Pa
     )
 
 
-def _entry_name(weights: Path, model: VideoModel, size: tuple[int, int]) -> str:
+def _entry_name(weights: Path, info: ExportInfo) -> str:
     """Of all that the graphs depend on."""
-    info = info_of(model, "frame", size=size)
     made_by = f"{LAYOUT} {__version__} {torch.__version__} {info.to_json()}"
     digest = hashlib.sha256(f"{sha256_of(weights)} {made_by}".encode())
     return f"{weights.stem[:100]}-{digest.hexdigest()[:16]}"
@@ -82,10 +85,8 @@ def _temporary_cache() -> Path | None:
     return folder if ours and not found.st_mode & 0o022 else None
 
 
-def _fill(entry: Path, weights: Path, model: VideoModel, size: tuple[int, int]) -> Path:
+def _fill(entry: Path, weights: Path, write: Callable[[Path], None]) -> Path:
     """Export into the cache; what lies there damaged makes way. OSError where it cannot."""
-    from faim.backends.onnx_files import write_onnx_folder
-
     entry.parent.mkdir(parents=True, exist_ok=True)
     _clean(entry.parent)
     part = Path(tempfile.mkdtemp(prefix=_PART, dir=entry.parent))
@@ -95,7 +96,7 @@ def _fill(entry: Path, weights: Path, model: VideoModel, size: tuple[int, int]) 
         logger.info("{}: exporting its graphs, once, in about 20 seconds", weights)
         files = part / "files"
         files.mkdir()
-        write_onnx_folder(model, files, size)
+        write(files)
         write_checksums(files)
         for path in _everything(files):
             path.chmod(0o755 if path.is_dir() else 0o644)  # others may share the cache

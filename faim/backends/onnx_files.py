@@ -15,10 +15,9 @@ import torch
 from torch.export import Dim
 
 from faim.backends.axes import Axis
-from faim.backends.info import KEY, ExportInfo, info_of
+from faim.backends.graph import Graph
+from faim.backends.info import KEY, ExportInfo
 from faim.errors import FaimError
-from faim.families.yolox.graphs import Graph, graphs_of
-from faim.families.yolox.ticam_detector import VideoModel
 
 OPSET = 20
 #: What an exporter says to its own makers.
@@ -58,17 +57,6 @@ def write_onnx(graph: Graph, path: Path, info: ExportInfo) -> None:
         onnx.save_model(simplified, path)
     except OSError as error:
         raise FaimError(f"{path}: cannot be written ({error.strerror})") from error
-
-
-def write_onnx_folder(model: VideoModel, folder: Path, size: tuple[int, int] | None = None) -> None:
-    """All graphs of a model in an existing folder, in float32, for one image of a fixed size.
-
-    Raises:
-        FaimError: see `write_onnx`; or the folder cannot be written.
-    """
-    size = size or model.config.test_size
-    for graph in graphs_of(model, size):
-        write_onnx(graph, folder / f"{graph.name}.onnx", info_of(model, graph.name, size=size))
 
 
 def _trace(graph: Graph, module: torch.nn.Module) -> Any:

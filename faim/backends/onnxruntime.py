@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from faim.backends.base import graph_file
-from faim.backends.info import KEY, ExportInfo, GraphName, check_same_model
+from faim.backends.info import KEY, ExportInfo, check_same_model
 from faim.backends.sharing import MadeOnce
 from faim.errors import FaimError
 from faim.extras import missing_package
@@ -60,7 +60,7 @@ class OnnxRuntimeRunner:
         self.info = self._sessions["frame"].info
         self.precision: str = self.info.precision
 
-    def run(self, graph: GraphName, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def run(self, graph: str, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """See `GraphRunner.run`."""
         session = self._sessions[graph]
         arrays = {name: tensor.numpy() for name, tensor in inputs.items()}
@@ -73,7 +73,7 @@ class OnnxRuntimeRunner:
         made = zip(session.outputs, found, strict=True)
         return {name: torch.from_numpy(array) for name, array in made}
 
-    def _load(self, graph: GraphName) -> _Session:
+    def _load(self, graph: str) -> _Session:
         path = graph_file(self._folder, graph, EXTENSIONS)
         try:
             session = self._library.InferenceSession(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from faim.backends.base import graph_file
-from faim.backends.info import KEY, ExportInfo, GraphName, check_same_model
+from faim.backends.info import KEY, ExportInfo, check_same_model
 from faim.backends.openvino_library import core, load_openvino
 from faim.backends.sharing import MadeOnce, MadePerThread
 from faim.choices import Precision
@@ -20,7 +20,6 @@ from faim.errors import FaimError
 EXTENSIONS = (".xml", ".onnx")
 _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 _SHORT = {"f32": "fp32", "bf16": "bf16", "f16": "fp16", "float32": "fp32", "bfloat16": "bf16"}
-_FRAGILE = ("nano", "tiny")
 #: Graphs that see several frames; they are small, and their cosines are scaled by 25.
 _IN_FLOAT32 = ("step", "refine")
 
@@ -61,7 +60,7 @@ class OpenVINORunner:
         self._folder, self._wanted, self._threads = folder, precision, threads
         self._compiled = MadeOnce(self._load)
         # A request that runs in one thread is "busy" to others, and what comes out lies in it.
-        self._requests: MadePerThread[GraphName, Any] = MadePerThread(
+        self._requests: MadePerThread[str, Any] = MadePerThread(
             lambda graph: self._compiled[graph].model.create_infer_request()
         )
         frame = self._compiled["frame"]
@@ -76,7 +75,7 @@ class OpenVINORunner:
         quantized = self.info.precision == "int8"
         self.precision = f"int8/{float_part}" if quantized else float_part
 
-    def run(self, graph: GraphName, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def run(self, graph: str, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """See `GraphRunner.run`."""
         compiled, request = self._compiled[graph], self._requests[graph]
         try:
@@ -97,7 +96,7 @@ class OpenVINORunner:
             for place, name in enumerate(compiled.outputs)
         }
 
-    def _load(self, graph: GraphName) -> _Compiled:
+    def _load(self, graph: str) -> _Compiled:
         path = graph_file(self._folder, graph, EXTENSIONS)
         try:
             model = self._core.read_model(path)
@@ -110,8 +109,8 @@ class OpenVINORunner:
         info = ExportInfo.from_json(metadata, str(path))
         if graph != "frame":
             check_same_model(info, self.info, str(path))
-        fragile = self._wanted == "auto" and info.config.variant in _FRAGILE
-        exact = graph in _IN_FLOAT32 or fragile
+        delicate = self._wanted == "auto" and info.config.delicate
+        exact = graph in _IN_FLOAT32 or delicate
         hint = "f32" if exact else _HINTS.get(self._wanted)
         settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         if hint is not None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from faim.backends.base import graph_file
 from faim.backends.engine_file import EngineHeader, read_engine_file, read_engine_header
 from faim.backends.engine_session import EngineSession
-from faim.backends.info import GraphName, check_same_model
+from faim.backends.info import check_same_model
 from faim.backends.sharing import MadeOnce, MadePerThread
 from faim.backends.tensorrt_library import (
     TITLES,
@@ -62,14 +62,14 @@ class TensorRTRunner:
         self._streams = MadePerThread(torch.cuda.Stream)
         self._sessions["frame"]
 
-    def run(self, graph: GraphName, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def run(self, graph: str, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """See `GraphRunner.run`."""
         session = self._sessions[graph]
         self._logger.errors.clear()
         with torch.inference_mode(), torch.cuda.device(self.device):
             return session.run(inputs)
 
-    def _load(self, graph: GraphName) -> tuple[EngineHeader, Any]:
+    def _load(self, graph: str) -> tuple[EngineHeader, Any]:
         path = graph_file(self._folder, graph, EXTENSIONS)
         header, data = read_engine_file(path)
         self._check(header, graph, path)
@@ -83,7 +83,7 @@ class TensorRTRunner:
                 )
         return header, engine
 
-    def _open(self, graph: GraphName) -> EngineSession:
+    def _open(self, graph: str) -> EngineSession:
         header, engine = self._engines[graph]
         with torch.cuda.device(self.device):
             return EngineSession(
@@ -96,7 +96,7 @@ class TensorRTRunner:
                 cuda_graphs=self._cuda_graphs,
             )
 
-    def _check(self, header: EngineHeader, graph: GraphName, path: Path) -> None:
+    def _check(self, header: EngineHeader, graph: str, path: Path) -> None:
         """All that would make the library refuse the engine, or run another one than meant."""
         if header.info.graph != graph:
             raise FaimError(f"{path}: holds the {header.info.graph} graph; expected {graph}")

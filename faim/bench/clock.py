@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 import torch
-from torch import Tensor
-
-from faim.backends.base import GraphRunner
-from faim.backends.info import GraphName
 
 
 class Clock:
@@ -43,21 +39,6 @@ class Clock:
     def ms(self, stage: str, warm_up: int = 0) -> float:
         """Median milliseconds of a stage, the first `warm_up` left out."""
         return median_ms(self.seconds[stage][warm_up:])
-
-
-class TimedRunner:
-    """A `GraphRunner` that tells a clock how long every graph takes."""
-
-    def __init__(self, runner: GraphRunner, clock: Clock) -> None:
-        """See the class."""
-        self.backend, self.device = runner.backend, runner.device
-        self.precision, self.info = runner.precision, runner.info
-        self._runner, self._clock = runner, clock
-
-    def run(self, graph: GraphName, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """See `GraphRunner.run`."""
-        with self._clock.time(graph):
-            return self._runner.run(graph, inputs)
 
 
 def median_ms(seconds: Sequence[float]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,24 +13,25 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from faim.bench.clock import Clock, TimedRunner, median_ms, p95_ms
+from faim.bench.clock import Clock, median_ms, p95_ms
 from faim.bench.result import BenchResult, peak_memory_mb, processor
 from faim.bench.subjects import checkpoint_of, write_clip
 from faim.data.transforms import LetterboxGeometry, letterbox, to_batch
+from faim.detector import VideoDetector
 from faim.errors import FaimError
-from faim.families.yolox.graph_detector import GraphDetector
 from faim.groups import BackendOptions, MemoryOptions
-from faim.postprocess.post import linked_aggregator
+from faim.postprocess.post import before
 from faim.runtime.opening import open_ahead
 from faim.runtime.pipeline import Detector
-from faim.runtime.results import Proposed, to_result
+from faim.runtime.results import to_result
 from faim.runtime.select import open_detector
 from faim.runtime.sinks import JsonLinesSink
 from faim.runtime.sources import FirstFrames, open_source
 from faim.stream.frames import Frame, Image
-from faim.stream.memory import StreamState
+from faim.stream.state import StreamState
 from faim.stream.steps import frame_groups
-from faim.stream.store import ProposalStore
+from faim.stream.store import SeenStore
+from faim.stream.work import Looked
 
 WARM_UP = 10
 #: Frames that each of the subjects sees before it is the next one's turn.
@@ -72,7 +74,7 @@ def run_bench(options: BenchOptions) -> BenchResult:
 
 
 @contextmanager
-def subject(options: BenchOptions) -> Iterator[tuple[GraphDetector, GraphDetector, str]]:
+def subject(options: BenchOptions) -> Iterator[tuple[VideoDetector, VideoDetector, str]]:
     """The model, its base detector alone in the same backend, and the video's path."""
     with tempfile.TemporaryDirectory(prefix="faim-bench-") as name:
         folder = Path(name)
@@ -84,21 +86,20 @@ def subject(options: BenchOptions) -> Iterator[tuple[GraphDetector, GraphDetecto
 
 
 def _bench(
-    options: BenchOptions, model: GraphDetector, base: GraphDetector, video: str
+    options: BenchOptions, model: VideoDetector, base: VideoDetector, video: str
 ) -> BenchResult:
-    clock = Clock(model.runner.device)
-    past = model.config.test_frames - 1 if options.bank_frames is None else options.bank_frames
+    clock = Clock(model.device)
+    past = model.traits.frames - 1 if options.bank_frames is None else options.bank_frames
     images = _read(video, options.frames + WARM_UP, clock)
     if len(images) <= WARM_UP:
         raise FaimError(f"{video}: has {len(images)} frames; expected more than {WARM_UP} to time")
-    with torch.inference_mode(), ProposalStore() as store:
-        detector = Detector(
-            model, device=model.runner.device, memory=MemoryOptions(past), post="auto"
-        )
+    with torch.inference_mode(), SeenStore() as store:
+        memory = MemoryOptions(past)
+        detector = Detector(model, device=model.device, memory=memory, post="auto")
         run = _Run(detector, model, base, clock, detector.new_state(), store)
         for start in range(0, len(images), BLOCK):
             run.block(images[start : start + BLOCK])
-        run.refine()
+        run.decide_together()
         end_to_end = _end_to_end(detector, video, len(images))
     return _result(options, detector, model, clock, len(images) - WARM_UP, end_to_end)
 
@@ -108,11 +109,11 @@ class _Run:
     """Base detector, stream and global mode over the same frames."""
 
     detector: Detector
-    model: GraphDetector
-    base: GraphDetector
+    model: VideoDetector
+    base: VideoDetector
     clock: Clock
     state: StreamState
-    store: ProposalStore
+    store: SeenStore
 
     def block(self, images: list[Image]) -> None:
         """A stretch of the video by each in turn.
@@ -123,48 +124,59 @@ class _Run:
         batches = []
         for image in images:
             with self.clock.time("letterbox"):
-                boxed, geometry = letterbox(image, self.model.config.test_size)
-                batch = to_batch([boxed]).to(self.model.runner.device)
+                boxed, geometry = letterbox(image, self.detector.traits.size)
+                batch = to_batch([boxed]).to(self.model.device)
             batches.append((batch, image, geometry))
+        clock = Clock(self.model.device)
+        base = self.base.timed(clock.time)
         for batch, _, _ in batches:
-            with self.clock.time("base"):
-                _run_frame_graph(self.base, batch)
-        timed = GraphDetector(TimedRunner(self.model.runner, self.clock))
+            base.look(batch)
+        self.clock.seconds["base"] += clock.seconds["frame"]
+        timed = self.model.timed(self.clock.time)
         for batch, image, geometry in batches:
             self._stream_step(timed, batch, image, geometry)
-        clock = Clock(self.model.runner.device)
-        timed = GraphDetector(TimedRunner(self.model.runner, clock))
+        clock = Clock(self.model.device)
+        timed = self.model.timed(clock.time)
         for batch, _, _ in batches:
             with self.clock.time("store"):
-                self.store.append(timed.propose(batch)[0].to("cpu"))
+                self.store.append(timed.look(batch)[0].to("cpu"))
         self.clock.seconds["global networks"] += _sums(clock.seconds)
 
     def _stream_step(
-        self, timed: GraphDetector, batch: Tensor, image: Image, geometry: LetterboxGeometry
+        self, timed: VideoDetector, batch: Tensor, image: Image, geometry: LetterboxGeometry
     ) -> None:
         """What `Detector.advance` does between letterboxing and detections."""
-        aggregator, bank = linked_aggregator("auto", timed.aggregator), self.state.bank
-        with self.clock.time("stream"):
-            with self.clock.time("propose"):
-                key = timed.propose(batch)[0]
-            with self.clock.time("aggregate"):
-                references = bank.padded() if aggregator.padded else bank.stacked()
-                probabilities, entry = aggregator.step(key, references)
-                bank.append(entry)
-        item = Proposed(Frame(0, 0.0, image), geometry, key)
-        with self.clock.time("post-processing"):
-            _, self.state.post = self.detector.conclude(item, probabilities, self.state.post)
+        seconds = self.clock.seconds
+        with self.clock.time("look"):
+            seen = timed.look(batch)[0]
+        joined = copy.copy(self.detector)
+        joined.joined = before("auto", timed)
+        aggregations = len(seconds["aggregate"])
+        with self.clock.time("decide"):
+            item = Looked(Frame(0, 0.0, image), geometry, seen)
+            _, entry, self.state.post = joined.decide(item, self.state.bank, self.state.post)
+        if len(seconds["aggregate"]) == aggregations:  # it joins no frames
+            seconds["aggregate"].append(0.0)
+        after = seconds["decide"][-1] - seconds["aggregate"][-1]
+        with self.clock.time("append"):
+            self.state.bank.append(entry)
+        seconds["aggregate"][-1] += seconds["append"][-1]
+        seconds["post-processing"].append(after)
+        seconds["stream"].append(seconds["look"][-1] + seconds["aggregate"][-1])
 
-    def refine(self) -> None:
-        """Global mode's second pass, in groups of the model's `test_frames`."""
-        groups = frame_groups(len(self.store), self.model.config.test_frames, "uniform", 0)
-        for group in groups:
-            with self.clock.time("refine"):
-                together = self.store.group(group).to(self.model.runner.device)
-                self.model.aggregator.refine(together)
-            self.clock.seconds["refine a frame"] += [
-                self.clock.seconds["refine"][-1] / len(group)
-            ] * len(group)
+    def decide_together(self) -> None:
+        """Global mode's second pass, in groups of the frames that a model looks at together."""
+        timed = self.model.timed(self.clock.time)
+        for group in frame_groups(len(self.store), self.detector.traits.frames, "uniform", 0):
+            streams = len(self.clock.seconds["aggregate"])
+            read = Clock(self.model.device)
+            with read.time("read"):
+                together = self.store.group(group).to(self.model.device)
+            timed.decide(together)
+            joined = sum(self.clock.seconds["aggregate"][streams:])
+            del self.clock.seconds["aggregate"][streams:]
+            share = (read.seconds["read"][0] + joined) / len(group)
+            self.clock.seconds["decide a frame"] += [share] * len(group)
 
 
 def _read(video: str, limit: int, clock: Clock) -> list[Image]:
@@ -179,10 +191,6 @@ def _read(video: str, limit: int, clock: Clock) -> list[Image]:
                 return images
             clock.seconds["decode"].append(time.perf_counter() - started)
             images.append(frame.image)
-
-
-def _run_frame_graph(detector: GraphDetector, batch: Tensor) -> None:
-    detector.runner.run("frame", {"images": batch.permute(0, 2, 3, 1).contiguous()})
 
 
 def _end_to_end(detector: Detector, video: str, limit: int) -> float:
@@ -202,24 +210,24 @@ def _end_to_end(detector: Detector, video: str, limit: int) -> float:
 def _result(
     options: BenchOptions,
     detector: Detector,
-    model: GraphDetector,
+    model: VideoDetector,
     clock: Clock,
     frames: int,
     end_to_end: float,
 ) -> BenchResult:
     seconds = {stage: times[WARM_UP:] for stage, times in clock.seconds.items()}
-    share = median_ms(clock.seconds["refine a frame"])
+    share = median_ms(clock.seconds["decide a frame"])
     networks = _sums(seconds, ("frame", "describe", "aggregate"))
     base_ms, stream_ms = median_ms(seconds["base"]), median_ms(networks)
     step_ms, global_step_ms = median_ms(seconds["stream"]), median_ms(seconds["store"]) + share
     return BenchResult(
         weights=options.weights,
-        backend=f"{model.runner.backend} {model.runner.precision}",
-        device=str(model.runner.device),
-        size=model.config.test_size,
+        backend=model.traits.runs_on,
+        device=str(model.device),
+        size=model.traits.size,
         bank_frames=detector.bank_frames,
         joined_by=detector.what_joins("stream"),
-        num_proposals=model.config.num_proposals,
+        num_proposals=int(model.traits.details.get("proposals", 0)),
         base_ms=base_ms,
         stream_ms=stream_ms,
         global_ms=median_ms(seconds["global networks"]) + share,
@@ -257,7 +265,7 @@ def _sums(
 def _stages(seconds: dict[str, list[float]]) -> dict[str, float]:
     """Medians; FSPM is what `propose` takes besides its graphs, TICAM includes the bank."""
     networks = _sums(seconds)
-    selection = [a - b for a, b in zip(seconds["propose"], networks, strict=True)]
+    selection = [a - b for a, b in zip(seconds["look"], networks, strict=True)]
     return {
         "decode": median_ms(seconds["decode"]),
         "letterbox": median_ms(seconds["letterbox"]),

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torchvision.ops import box_iou
 
 from faim.data.coco_vid import FrameRecord
 from faim.data.transforms import LetterboxGeometry
+from faim.detector import BoxFeatures
 from faim.files import write_whole
-from faim.structures import Proposals
 
 #: Proposals that are kept, drawn by chance.
 MOST = 2000
@@ -28,59 +26,30 @@ class FeatureSample:
 
     Attributes:
         labels: (N,) long, dense class index of the dataset.
-        before: (N, D) float32, F_cls.
-        after: (N, E) float32, what the aggregation's classifier reads; E is 0 where there is none.
+        before: (N, D) float32, of each frame alone.
+        after: (N, E) float32, what the classes are decided by; E is 0 where frames are not joined.
     """
 
-    def __init__(self, model: object, seed: int = 0) -> None:
-        """`model`'s `ticam`, if it has one, is listened to."""
-        ticam = getattr(model, "ticam", None)
-        self._classifier: nn.Module | None = getattr(ticam, "classifier", None)
-        self._heard: Tensor | None = None
+    def __init__(self, seed: int = 0) -> None:
+        """`seed` is of the draw."""
         self._random = np.random.default_rng(seed)
         self._lots = np.zeros(0)
         self.labels = torch.zeros(0, dtype=torch.long)
         self.before = torch.zeros(0, 0)
         self.after = torch.zeros(0, 0)
 
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Within it, one call of the classifier is heard, for `take`."""
-        self._heard = None
-        if self._classifier is None:
-            yield
-            return
-
-        def hear(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            self._heard = inputs[0].detach()
-
-        handle = self._classifier.register_forward_pre_hook(hear)
-        try:
-            yield
-        finally:
-            handle.remove()
-
-    def take(self, frame: FrameRecord, geometry: LetterboxGeometry, proposals: Proposals) -> None:
-        """The proposals of one frame that belong to objects, without an aggregation."""
-        self.take_heard([frame], [geometry], Proposals.stack([proposals]), heard=False)
-
-    def take_heard(
+    def take(
         self,
         frames: list[FrameRecord],
         geometries: list[LetterboxGeometry],
-        proposals: Proposals,
-        *,
-        heard: bool = True,
+        found: BoxFeatures,
     ) -> None:
-        """The proposals of m frames, leading dimensions (m, n), with what `listening` heard."""
-        after = None
-        if heard and self._heard is not None:
-            after = self._heard.unflatten(0, proposals.valid.shape)
+        """Those of the boxes of m frames, leading dimensions (m, n), that belong to objects."""
         for index, (frame, geometry) in enumerate(zip(frames, geometries, strict=True)):
-            places, labels = _belonging(frame, geometry, proposals[index])
-            before = proposals.cls_features[index][places]
-            rest = before[:, :0] if after is None else after[index][places]
-            self._add(labels, before.float().cpu(), rest.float().cpu())
+            own = found[index]
+            places, labels = _belonging(frame, geometry, own)
+            before, after = own.before[places], own.after[places]
+            self._add(labels, before.float().cpu(), after.float().cpu())
 
     def write(self, path: Path) -> None:
         """Write `labels`, `before` and, if there is such, `after`; nothing without features.
@@ -116,13 +85,13 @@ class FeatureSample:
 
 
 def _belonging(
-    frame: FrameRecord, geometry: LetterboxGeometry, proposals: Proposals
+    frame: FrameRecord, geometry: LetterboxGeometry, found: BoxFeatures
 ) -> tuple[Tensor, Tensor]:
-    """Places of a frame's proposals that belong to objects, and the objects' classes."""
-    places = proposals.valid.nonzero()[:, 0]
+    """Places of a frame's boxes that belong to objects, and the objects' classes."""
+    places = found.valid.nonzero()[:, 0]
     if not frame.annotations:
         return places[:0], torch.zeros(0, dtype=torch.long)
-    boxes = geometry.to_source(proposals.boxes[places].float()).cpu()
+    boxes = geometry.to_source(found.boxes[places].float()).cpu()
     truth = torch.tensor([annotation.box for annotation in frame.annotations])
     iou, best = box_iou(boxes, truth).max(dim=1)
     matched = iou >= IOU_MATCHED

@@ -14,21 +14,20 @@ from torch import Tensor
 from faim.choices import PolicyName
 from faim.data.coco_vid import CocoVid, FrameRecord, VideoRecord, read_frame
 from faim.data.transforms import LetterboxGeometry, letterbox, to_batch
+from faim.detector import VideoDetector
 from faim.evaluation.classes import ClassMatch, OtherClasses
 from faim.evaluation.features import FeatureSample
 from faim.evaluation.post import VideoPost
-from faim.families.yolox.aggregation import Aggregator, NoAggregation
-from faim.families.yolox.faim import VideoDetector
 from faim.stream.memory import MemoryBank, make_policy
 from faim.stream.steps import (
     Sampling,
     check_sampling,
     detections_of,
     frame_groups,
-    to_detections,
-    to_scored_boxes,
+    in_source,
+    step,
 )
-from faim.structures import Detections, Proposals, ScoredBoxes, TensorRecord
+from faim.structures import Detections, ScoredBoxes, TensorRecord
 
 Mode = Literal["frame", "stream", "global"]
 MODES: tuple[Mode, ...] = ("frame", "stream", "global")
@@ -67,16 +66,16 @@ class LookedVideo:
     Attributes:
         frames: its frames.
         geometries: of each, how it was brought to the network's input.
-        proposals: of each, (n,).
-        propose_seconds: of each, what `propose` took.
+        seen: of each, what the detector sees of it alone.
+        look_seconds: of each, what `look` took.
         base_seconds: of each, what the base detector alone took; NaN where not taken.
         scored: by frame, what post-processing is to see.
     """
 
     frames: Sequence[FrameRecord]
     geometries: list[LetterboxGeometry]
-    proposals: list[Proposals]
-    propose_seconds: list[float]
+    seen: list[TensorRecord]
+    look_seconds: list[float]
     base_seconds: list[float]
     scored: dict[int, ScoredBoxes] = field(default_factory=dict)
 
@@ -90,8 +89,8 @@ def median_ms(seconds: Sequence[float]) -> float:
 class ModeRunner:
     """Runs a model over the videos of a dataset in several modes at once.
 
-    Every frame goes through the model's `propose` once, whatever the number of modes. A mode's time
-    a frame is that of `propose`, of its own aggregation (of a group in global mode, divided by its
+    Every frame goes through the model's `look` once, whatever the number of modes. A mode's time
+    a frame is that of `look`, of its own aggregation (of a group in global mode, divided by its
     frames), of the final step and of its share of post-processing. Reading, letterboxing and
     copying to the device do not count.
 
@@ -99,17 +98,17 @@ class ModeRunner:
         model: in eval mode, on `device`.
         data: the dataset.
         modes: which to run.
-        base: the base detector alone, where `model.propose` computes more than it; it then gives
+        base: the base detector alone, where `model.look` computes more than it; it then gives
             frame mode's time, taken on every fourth frame. The detections are the same.
         size: height and width of the network input.
-        frames: frames that global mode looks at together; the config's `test_frames` by default.
+        frames: frames that global mode looks at together; the model's `frames` by default.
         past: frames that a stream looks back at; `frames` - 1 by default.
         policy: which frames of the past these are.
         device: where the model is.
         sampling: frames that global mode looks at together, see `frame_groups`.
         seed: of shuffled sampling.
         post: by mode, what is done to every video's boxes in the end.
-        in_stream: what joins the frames of a stream; the model's own aggregation by default.
+        in_stream: the model as it joins the frames of a stream; itself by default.
         in_global: the same of global mode.
         features: where the proposals that belong to objects go; those of global mode if it is run.
 
@@ -132,23 +131,24 @@ class ModeRunner:
         sampling: Sampling = "uniform",
         seed: int = 0,
         post: Mapping[Mode, VideoPost] | None = None,
-        in_stream: Aggregator | None = None,
-        in_global: Aggregator | None = None,
+        in_stream: VideoDetector | None = None,
+        in_global: VideoDetector | None = None,
         features: FeatureSample | None = None,
     ) -> None:
         """See the class."""
         self.model, self.base, self.data, self.modes = model, base, data, modes
-        self.size = model.config.test_size if size is None else size
-        self.frames = model.config.test_frames if frames is None else frames
+        self.traits = model.traits
+        self.size = self.traits.size if size is None else size
+        self.frames = self.traits.frames if frames is None else frames
         self.past = self.frames - 1 if past is None else past
         self.policy = make_policy(policy, self.past)
         self.device = torch.device(device)
         check_sampling(sampling, seed)
         self.sampling, self.seed = sampling, seed
-        self.in_stream = model.aggregator if in_stream is None else in_stream
-        self.in_global = model.aggregator if in_global is None else in_global
+        self.in_stream = model if in_stream is None else in_stream
+        self.in_global = model if in_global is None else in_global
         self.post, self.features = dict(post or {}), features
-        self._classes = ClassMatch(model.config.class_names, data)
+        self._classes = ClassMatch(self.traits.class_names, data)
 
     @torch.inference_mode()
     def run(self, on_frame: Callable[[], None] = lambda: None) -> dict[Mode, ModeRun]:
@@ -185,16 +185,16 @@ class ModeRunner:
             pixels, geometry = letterbox(read_frame(frame), self.size)
             images = to_batch([pixels]).to(self.device)
             started = self._now()
-            proposals = self.model.propose(images)[0]
-            video.propose_seconds.append(self._now() - started)
+            seen = self.model.look(images)[0]
+            video.look_seconds.append(self._now() - started)
             if self.base is None:
-                video.base_seconds.append(video.propose_seconds[-1])
+                video.base_seconds.append(video.look_seconds[-1])
             else:
                 video.base_seconds.append(self._base_seconds(images, index))
             video.geometries.append(geometry)
-            video.proposals.append(proposals)
+            video.seen.append(seen)
             if self.features is not None and "global" not in self.modes:
-                self.features.take(frame, geometry, proposals)
+                self._take([frame], [geometry], type(seen).stack([seen]), self.model.alone())
             on_frame()
         return video
 
@@ -202,20 +202,20 @@ class ModeRunner:
         if self.base is None or "frame" not in self.modes or index % BASE_STRIDE:
             return float("nan")
         started = self._now()
-        self.base.propose(images)
+        self.base.look(images)
         return self._now() - started
 
     def _frame(self, video: LookedVideo, run: ModeRun) -> None:
-        self._one_by_one(video, run, NoAggregation(), video.base_seconds, past=0)
+        self._one_by_one(video, run, self.model.alone(), video.base_seconds, past=0)
 
     def _stream(self, video: LookedVideo, run: ModeRun) -> None:
-        self._one_by_one(video, run, self.in_stream, video.propose_seconds, past=self.past)
+        self._one_by_one(video, run, self.in_stream, video.look_seconds, past=self.past)
 
     def _one_by_one(
         self,
         video: LookedVideo,
         run: ModeRun,
-        aggregator: Aggregator,
+        detector: VideoDetector,
         before: list[float],
         *,
         past: int,
@@ -223,70 +223,55 @@ class ModeRunner:
         bank: MemoryBank[TensorRecord] = MemoryBank(
             past, self.policy if past == self.past else None
         )
-        for index, proposals in enumerate(video.proposals):
+        for index, seen in enumerate(video.seen):
             started = self._now()
-            references = bank.padded() if aggregator.padded else bank.stacked()
-            probabilities, entry = aggregator.step(proposals, references)
+            scored, entry = step(detector, seen, bank)
             bank.append(entry)
-            self._finish(video, run, index, probabilities)
+            self._finish(video, run, index, scored)
             run.seconds.append(before[index] + self._now() - started)
 
     def _global(self, video: LookedVideo, run: ModeRun) -> None:
         seconds = [0.0] * len(video.frames)
         for group in frame_groups(len(video.frames), self.frames, self.sampling, self.seed):
             started = self._now()
-            together = Proposals.stack([video.proposals[index] for index in group])
-            refined = self._refine(video, group, together)
+            seen = [video.seen[index] for index in group]
+            together = type(seen[0]).stack(seen)
+            decided = self.in_global.decide(together)
             share = (self._now() - started) / len(group)
-            for index, probabilities in zip(group, refined, strict=True):
+            for index, scored in zip(group, decided, strict=True):
                 started = self._now()
-                self._finish(video, run, index, probabilities)
-                seconds[index] = video.propose_seconds[index] + share + self._now() - started
+                self._finish(video, run, index, scored)
+                seconds[index] = video.look_seconds[index] + share + self._now() - started
+            frames = [video.frames[index] for index in group]
+            geometries = [video.geometries[index] for index in group]
+            self._take(frames, geometries, together, self.in_global)
         run.seconds.extend(seconds)
 
-    def _refine(self, video: LookedVideo, group: list[int], together: Proposals) -> Tensor:
-        if self.features is None:
-            return self.in_global.refine(together)
-        with self.features.listening():
-            refined = self.in_global.refine(together)
-        frames = [video.frames[index] for index in group]
-        self.features.take_heard(frames, [video.geometries[index] for index in group], together)
-        return refined
+    def _take(
+        self,
+        frames: list[FrameRecord],
+        geometries: list[LetterboxGeometry],
+        seen: TensorRecord,
+        detector: VideoDetector,
+    ) -> None:
+        """Sample what a detector tells boxes apart by, where that is asked for."""
+        found = None if self.features is None else detector.features(seen)
+        if self.features is not None and found is not None:
+            self.features.take(frames, geometries, found)
 
-    def _finish(self, video: LookedVideo, run: ModeRun, index: int, probabilities: Tensor) -> None:
+    def _finish(self, video: LookedVideo, run: ModeRun, index: int, scored: ScoredBoxes) -> None:
         """Keep a frame's detections, or what post-processing makes them of."""
-        proposals, geometry = video.proposals[index], video.geometries[index]
+        scored = in_source(scored, video.geometries[index])
         if run.post is None:
-            found = self._detect(proposals, probabilities, geometry)
+            found = detections_of(scored, self.traits.least_score)
             self._keep(run, video.frames[index], found)
-            return
-        config = self.model.config
-        video.scored[index] = to_scored_boxes(
-            proposals,
-            probabilities,
-            geometry,
-            score_threshold=config.score_threshold,
-            nms_threshold=config.nms_final,
-        )
+        else:
+            video.scored[index] = scored
 
-    def detections(
-        self, proposals: Proposals, probabilities: Tensor, geometry: LetterboxGeometry
-    ) -> Detections:
+    def detections(self, scored: ScoredBoxes, geometry: LetterboxGeometry) -> Detections:
         """A frame's detections without post-processing, class ids of the dataset."""
-        return self._classes.split(self._detect(proposals, probabilities, geometry))[0]
-
-    def _detect(
-        self, proposals: Proposals, probabilities: Tensor, geometry: LetterboxGeometry
-    ) -> Detections:
-        """The same, class ids of the model."""
-        config = self.model.config
-        return to_detections(
-            proposals,
-            probabilities,
-            geometry,
-            score_threshold=config.score_threshold,
-            nms_threshold=config.nms_final,
-        )
+        found = detections_of(in_source(scored, geometry), self.traits.least_score)
+        return self._classes.split(found)[0]
 
     def _post(self, video: LookedVideo, run: ModeRun) -> None:
         if run.post is None:
@@ -295,7 +280,7 @@ class ModeRunner:
         sizes = [(frame.height, frame.width) for frame in video.frames]
         scored = [video.scored[index] for index in range(len(video.frames))]
         for frame, boxes in zip(video.frames, run.post.run(scored, sizes), strict=True):
-            self._keep(run, frame, detections_of(boxes, self.model.config.score_threshold))
+            self._keep(run, frame, detections_of(boxes, self.traits.least_score))
         share = (self._now() - started) / len(video.frames)
         run.seconds[-len(video.frames) :] = [
             seconds + share for seconds in run.seconds[-len(video.frames) :]

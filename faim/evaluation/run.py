@@ -32,9 +32,7 @@ from faim.evaluation.results_file import read_results
 from faim.evaluation.run_folder import prepare_run_folder, write_run_folder
 from faim.evaluation.subject import open_models
 from faim.evaluation.time_probe import TimeProbe
-from faim.families.yolox.aggregation import name_of
-from faim.families.yolox.config import FaimConfig
-from faim.postprocess.post import linked_aggregator, resolve_post, what_joins
+from faim.postprocess.post import before, resolve_post, what_joins
 from faim.structures import Detections
 from faim.wording import counted
 
@@ -86,15 +84,16 @@ def _evaluate_model(
     wanted = options.size or _experiment_size(experiment)
     asked = check_size(wanted) if wanted else None
     model, base = open_models(options, experiment, asked, with_base="frame" in options.modes)
-    in_stream = linked_aggregator(options.post, model.aggregator)
-    options = replace(options, post=resolve_post(options.post, name_of(model.aggregator)))
-    features = FeatureSample(model) if options.out else None
+    traits = model.traits
+    in_stream = before(options.post, model)
+    options = replace(options, post=resolve_post(options.post, traits))
+    features = FeatureSample() if options.out else None
     runner = ModeRunner(
         model,
         data,
         options.modes,
         base=base,
-        size=check_size(wanted or model.config.test_size),
+        size=check_size(wanted or traits.size),
         device=resolve_device(options.device),
         sampling=options.grouping,
         seed=options.seed,
@@ -112,10 +111,10 @@ def _evaluate_model(
         if probe is not None:
             task = progress.add_task("time probe", total=len(data.frames))
             probed = probe.run(lambda: progress.advance(task))
-    about = _circumstances(options, data, model.config, runner)
+    about = _circumstances(options, data, runner)
     if probe is not None:
         about["time_probe"] = {case: levels(ap) for case, ap in probed.items()}
-    caption = _caption(data, model.config.num_classes, runner.size)
+    caption = _caption(data, len(traits.class_names), runner.size)
     caption += "".join(f"\n{mode}: {text}" for mode, text in about["joined_by"].items())
     figures = {
         str(mode): measure(data, run.detections, run.ms, options.post_of(mode), run.others)
@@ -196,9 +195,8 @@ def _dataset(data: CocoVid) -> dict[str, Any]:
     }
 
 
-def _circumstances(
-    options: EvalOptions, data: CocoVid, config: FaimConfig, runner: ModeRunner
-) -> dict[str, Any]:
+def _circumstances(options: EvalOptions, data: CocoVid, runner: ModeRunner) -> dict[str, Any]:
+    details = runner.traits.details
     return {
         "weights": str(options.weights),
         **_dataset(data),
@@ -212,10 +210,10 @@ def _circumstances(
         "precision": options.precision,
         "bank_frames": runner.past if "stream" in options.modes else None,
         "bank_policy": options.bank_policy,
-        "score_threshold": config.score_threshold,
+        "score_threshold": runner.traits.least_score,
         "test_frames": runner.frames,
-        "proposals": config.num_proposals,
-        "proposal_nms": config.nms_test,
+        "proposals": details.get("proposals"),
+        "proposal_nms": details.get("proposal_nms"),
         "post": options.post,
         "post_model": str(options.post_model) if options.post_model else None,
         "machine": machine(),
@@ -228,7 +226,7 @@ def _joined_by(runner: ModeRunner, mode: Mode) -> str:
     stream = mode == "stream"
     return what_joins(
         mode,
-        runner.in_stream if stream else runner.in_global,
+        (runner.in_stream if stream else runner.in_global).traits,
         runner.past if stream else runner.frames,
         runner.post.get(mode),
     )
@@ -238,9 +236,8 @@ def _scores_from(runner: ModeRunner, mode: Mode) -> str:
     """What a mode's class scores come from, before post-processing."""
     if mode == "frame":
         return "base detector"
-    aggregator = runner.in_stream if mode == "stream" else runner.in_global
-    name = name_of(aggregator)
-    return "base detector" if name == "none" else name
+    joins = (runner.in_stream if mode == "stream" else runner.in_global).traits.joins
+    return "base detector" if joins == "none" else joins
 
 
 def _experiment(options: EvalOptions) -> Experiment | None:

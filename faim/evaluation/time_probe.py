@@ -13,7 +13,7 @@ from faim.data.transforms import to_batch
 from faim.errors import FaimError
 from faim.evaluation.average_precision import ApResult, evaluate_ap
 from faim.evaluation.modes import LookedVideo, ModeRunner
-from faim.structures import Detections, Proposals
+from faim.structures import Detections, TensorRecord
 
 #: What a key frame is given to look at, by name, in the order of the table.
 CASES = {
@@ -57,14 +57,14 @@ class TimeProbe:
         blank = self._blank()
         records = self.runner.data.videos
         # The first video's other one is the last.
-        before = self.runner.look(records[-1], lambda: None).proposals
+        before = self.runner.look(records[-1], lambda: None).seen
         for record in records:
             video = self.runner.look(record, on_frame)
             for key in range(0, len(record.frames), self.stride):
                 for case in CASES:
-                    shown = self._shown(case, key, video.proposals, before, blank)
+                    shown = self._shown(case, key, video.seen, before, blank)
                     found[case][record.frames[key].image_id] = self._detect(video, key, shown)
-            before = video.proposals
+            before = video.seen
         keys = copy(self.runner.data)
         keys.videos = [replace(v, frames=v.frames[:: self.stride]) for v in keys.videos]
         return {case: evaluate_ap(keys, detections) for case, detections in found.items()}
@@ -73,10 +73,10 @@ class TimeProbe:
         self,
         case: str,
         key: int,
-        own: Sequence[Proposals],
-        other: Sequence[Proposals],
-        blank: Proposals,
-    ) -> list[Proposals]:
+        own: Sequence[TensorRecord],
+        other: Sequence[TensorRecord],
+        blank: TensorRecord,
+    ) -> list[TensorRecord]:
         """The key frame and then what it sees."""
         count = self.runner.frames - 1
         near = [own[i] for i in _spread([i for i in range(len(own)) if i != key], count)]
@@ -92,13 +92,13 @@ class TimeProbe:
             return [frame, *(near[i] for i in order)]
         return [frame, *near]
 
-    def _detect(self, video: LookedVideo, key: int, shown: list[Proposals]) -> Detections:
-        probabilities = self.runner.in_global.refine(Proposals.stack(shown))[0]
-        return self.runner.detections(shown[0], probabilities, video.geometries[key])
+    def _detect(self, video: LookedVideo, key: int, shown: list[TensorRecord]) -> Detections:
+        scored = self.runner.in_global.decide(type(shown[0]).stack(shown))[0]
+        return self.runner.detections(scored, video.geometries[key])
 
-    def _blank(self) -> Proposals:
+    def _blank(self) -> TensorRecord:
         pixels = np.full((*self.runner.size, 3), GREY, np.uint8)
-        return self.runner.model.propose(to_batch([pixels]).to(self.runner.device))[0]
+        return self.runner.model.look(to_batch([pixels]).to(self.runner.device))[0]
 
 
 def _spread(indices: Sequence[int], count: int) -> list[int]:

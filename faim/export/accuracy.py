@@ -11,10 +11,10 @@ from typing import Any
 from torchvision.ops import box_iou
 
 from faim.data.coco_vid import CocoVid
+from faim.detector import VideoDetector
 from faim.evaluation.average_precision import ApResult, evaluate_ap
 from faim.evaluation.modes import ModeRunner
 from faim.export.quantize import CalibrationFrames
-from faim.families.yolox.faim import VideoDetector
 from faim.pictures.writing import write_image
 from faim.runtime.pipeline import DISPLAY_THRESHOLD
 from faim.structures import Detections
@@ -89,7 +89,7 @@ def agreement(
     Raises:
         FaimError: the folder cannot be written.
     """
-    data = _dataset(folder, frames, floating.config.class_names)
+    data = _dataset(folder, frames, floating.traits.class_names)
     one = _detect(floating, data, on_frame)
     trusted = _annotated(data, one)
     if not any(frame.annotations for frame in trusted.frames):

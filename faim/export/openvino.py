@@ -6,13 +6,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from faim.backends.info import KEY, ExportInfo, GraphName
+from faim.backends.info import KEY, ExportInfo
 from faim.backends.openvino_library import silent
 from faim.errors import FaimError
 from faim.extras import missing_package
 
 
-def read_onnx(path: Path, graph: GraphName) -> Any:
+def read_onnx(path: Path, graph: str) -> Any:
     """An ONNX file of `write_onnx` as an `openvino.Model`.
 
     Raises:

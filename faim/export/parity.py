@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,15 +12,16 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 from faim.backends.base import GraphRunner
-from faim.backends.info import ExportInfo, GraphName
+from faim.backends.graph import Graph
+from faim.backends.info import ExportInfo
 from faim.data.transforms import letterbox, to_batch
+from faim.detector import VideoDetector
 from faim.errors import FaimError
-from faim.families.yolox.graph_detector import GraphDetector
-from faim.families.yolox.ticam_detector import VideoModel
-from faim.families.yolox.torch_runner import TorchRunner
-from faim.nn.nms import postprocess
-from faim.nn.ticam import TicamEntry
-from faim.structures import Detections, Proposals
+from faim.nn.nms import detections_of
+from faim.runtime.select import over_graphs
+from faim.stream.memory import MemoryBank
+from faim.stream.steps import step
+from faim.structures import Detections, TensorRecord
 
 Image = NDArray[np.uint8]
 
@@ -43,7 +44,7 @@ class GraphDifference:
         largest: largest absolute value in PyTorch.
     """
 
-    graph: GraphName
+    graph: str
     output: str
     difference: float
     largest: float
@@ -70,11 +71,14 @@ class Parity:
     score: float
 
 
-def measure_parity(model: VideoModel, exported: GraphRunner, frames: Sequence[Image]) -> Parity:
+def measure_parity(
+    model: VideoDetector, graphs: Sequence[Graph], exported: GraphRunner, frames: Sequence[Image]
+) -> Parity:
     """Run a model and what was exported from it side by side.
 
     Args:
         model: in eval mode.
+        graphs: that it was exported as.
         exported: runs the files.
         frames: a few of a video, of any size, (h, w, 3) uint8 BGR.
 
@@ -83,16 +87,18 @@ def measure_parity(model: VideoModel, exported: GraphRunner, frames: Sequence[Im
     """
     info = exported.info
     images = _images(frames, info)
-    recorder = _Recorder(TorchRunner(model, precision="fp32"))
-    expected = _stream(GraphDetector(recorder), images, info)
-    if info.aggregation == "ticam":
-        recorder.detector_refine(images, info)
+    recorder = _Recorder(graphs, info)
+    expected = _stream(over_graphs(recorder), images, info)
+    if info.aggregation != "none":
+        # Which a stream does without.
+        detector = over_graphs(recorder)
+        detector.decide(_look(detector, images, info))
     differences = [
         difference
         for graph, (inputs, outputs) in recorder.calls.items()
         for difference in _compare(graph, exported, inputs, outputs)
     ]
-    found = _stream(GraphDetector(exported), images, info)
+    found = _stream(over_graphs(exported), images, info)
     return _parity(differences, expected, found)
 
 
@@ -105,27 +111,27 @@ def generated_frames(size: tuple[int, int], count: int = FRAMES) -> list[Image]:
 
 
 class _Recorder:
-    """A runner that keeps the last call of every graph."""
+    """A `GraphRunner` over a model's graphs in PyTorch that keeps the last call of every one."""
 
-    def __init__(self, runner: TorchRunner) -> None:
-        self.runner = runner
-        self.backend, self.device = runner.backend, runner.device
-        self.precision, self.info = runner.precision, runner.info
-        self.calls: dict[GraphName, tuple[dict[str, Tensor], dict[str, Tensor]]] = {}
+    backend, precision = "torch", "fp32"
+    device = torch.device("cpu")
 
-    def run(self, graph: GraphName, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def __init__(self, graphs: Sequence[Graph], info: ExportInfo) -> None:
+        self.graphs = {graph.name: graph for graph in graphs}
+        self.info = replace(info, batch=None, dynamic_size=True)
+        self.calls: dict[str, tuple[dict[str, Tensor], dict[str, Tensor]]] = {}
+
+    def run(self, graph: str, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """See `GraphRunner.run`."""
-        outputs = self.runner.run(graph, inputs)
+        meta = self.graphs[graph]
+        with torch.inference_mode():
+            found = meta.module(*(inputs[name] for name in meta.inputs))
+        tensors = found if isinstance(found, tuple) else (found,)
+        outputs = dict(zip(meta.outputs, tensors, strict=True))
         self.calls[graph] = tuple(  # type: ignore[assignment]
-            {name: tensor.clone() for name, tensor in tensors.items()}
-            for tensors in (inputs, outputs)
+            {name: tensor.clone() for name, tensor in named.items()} for named in (inputs, outputs)
         )
         return outputs
-
-    def detector_refine(self, images: Tensor, info: ExportInfo) -> None:
-        """Run "refine", which a stream does without, on all frames."""
-        detector = GraphDetector(self)
-        detector.aggregator.refine(_propose(detector, images, info))
 
 
 def _images(frames: Sequence[Image], info: ExportInfo) -> Tensor:
@@ -135,38 +141,29 @@ def _images(frames: Sequence[Image], info: ExportInfo) -> Tensor:
     return to_batch([boxed[index % len(boxed)] for index in range(count)])
 
 
-def _propose(detector: GraphDetector, images: Tensor, info: ExportInfo) -> Proposals:
+def _look(detector: VideoDetector, images: Tensor, info: ExportInfo) -> TensorRecord:
     """In whole batches, so that a fixed one sees what it was exported for."""
     size = info.batch or len(images)
     whole = len(images) // size * size
-    parts = [detector.propose(part).map(Tensor.clone) for part in images[:whole].split(size)]
-    return Proposals.concatenate(parts)
+    parts = [detector.look(part).map(Tensor.clone) for part in images[:whole].split(size)]
+    return type(parts[0]).concatenate(parts)
 
 
 @torch.inference_mode()
-def _stream(detector: GraphDetector, images: Tensor, info: ExportInfo) -> list[Detections]:
-    proposals = _propose(detector, images, info)
-    entries: list[TicamEntry] = []
+def _stream(detector: VideoDetector, images: Tensor, info: ExportInfo) -> list[Detections]:
+    seen = _look(detector, images, info)
+    count = len(next(iter(seen.tensors().values())))
+    bank: MemoryBank[TensorRecord] = MemoryBank(count)
     found = []
-    config = detector.config
-    for index in range(len(proposals.boxes)):
-        key = proposals[index]
-        bank = TicamEntry.stack(entries) if entries else None
-        probabilities, entry = detector.aggregator.step(key, bank)
-        if isinstance(entry, TicamEntry):
-            entries.append(entry.map(Tensor.clone))
-        detections = postprocess(
-            key,
-            probabilities,
-            score_threshold=config.score_threshold,
-            nms_threshold=config.nms_final,
-        )
-        found.append(detections.to("cpu"))
+    for index in range(count):
+        scored, entry = step(detector, seen[index], bank)
+        bank.append(entry)
+        found.append(detections_of(scored.to("cpu"), detector.traits.least_score))
     return found
 
 
 def _compare(
-    graph: GraphName,
+    graph: str,
     exported: GraphRunner,
     inputs: Mapping[str, Tensor],
     expected: Mapping[str, Tensor],

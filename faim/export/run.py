@@ -13,9 +13,11 @@ import torch
 from rich.console import Console
 
 from faim.backends.base import GraphRunner
-from faim.backends.info import ExportInfo, Precision, info_of
+from faim.backends.graph import Graph
+from faim.backends.info import ExportInfo, Precision
 from faim.backends.onnx_files import OPSET, write_onnx
 from faim.data.coco_vid import CocoVid
+from faim.detector import VideoDetector
 from faim.errors import FaimError
 from faim.evaluation.classes import match_classes
 from faim.export import openvino, quantize
@@ -26,10 +28,9 @@ from faim.export.quantize import CalibrationFrames, read_calibration
 from faim.export.report import frame_progress, print_loss, print_parity, print_summary
 from faim.export.request import ExportOptions
 from faim.extras import missing_package
-from faim.families.yolox.checkpoint import load_model
-from faim.families.yolox.graph_detector import GraphDetector
-from faim.families.yolox.graphs import Graph, graphs_of
-from faim.families.yolox.ticam_detector import VideoModel
+from faim.families.checkpoints import family_of_file, load_detector
+from faim.registry import resolve
+from faim.runtime.select import over_graphs
 from faim.version import __version__
 
 
@@ -85,8 +86,17 @@ class _Export:
             for capability in options.compute_capabilities or (None,):
                 check_target(capability, options.weights_precision)
         self.made_with = _made_with(options)
-        self.model = load_model(options.weights, aggregate=options.aggregate)
-        self.size = options.size or self.model.config.test_size
+        self.family = family_of_file(options.weights)
+        if self.family.graphs is None:
+            raise FaimError(
+                f"{options.weights}: detectors of the family {self.family.name} have no graphs; "
+                "expected a checkpoint that can be exported"
+            )
+        self.model = load_detector(options.weights, aggregate=options.aggregate)
+        self.size = options.size or self.model.traits.size
+        self.graphs: list[Graph] = resolve(self.family.graphs)(
+            self.model, self.size, batch=options.batch, dynamic_size=options.dynamic_size
+        )
         self.data = _data(options.data, self.model)
         self.frames = self._calibration()
 
@@ -100,16 +110,13 @@ class _Export:
     def write(self, place: Workplace) -> None:
         """All files, and in the scratch folder the ONNX files they are made of."""
         options = self.options
-        graphs = graphs_of(
-            self.model, self.size, batch=options.batch, dynamic_size=options.dynamic_size
-        )
         writers = {"onnx": self._onnx, "openvino": self._openvino, "tensorrt": self._tensorrt}
-        for graph in graphs:
+        for graph in self.graphs:
             writers[options.format](graph, place)
             self.console.print(f"{graph.name} graph exported", markup=False)
 
     def _info(self, graph: Graph, precision: Precision) -> ExportInfo:
-        return info_of(
+        found: ExportInfo = resolve(self.family.graph_info or "")(
             self.model,
             graph.name,
             size=self.size,
@@ -118,6 +125,7 @@ class _Export:
             precision=precision,
             made_with=self.made_with,
         )
+        return found
 
     def _onnx(self, graph: Graph, place: Workplace) -> None:
         info = self._info(graph, self.options.weights_precision)
@@ -158,7 +166,7 @@ class _Export:
         frames = frames or generated_frames(self.size)
         parity: dict[str, Parity] = {}
         for folder, runner in self._runners(place.files):
-            parity[folder] = measure_parity(self.model, runner, frames)
+            parity[folder] = measure_parity(self.model, self.graphs, runner, frames)
             print_parity(parity[folder], f"{runner.backend} {runner.precision}", self.console)
         return parity
 
@@ -188,7 +196,7 @@ class _Export:
     def measure(self, place: Workplace) -> AccuracyLoss | None:
         """What int8 costs in average precision."""
         floating, quantized = (
-            GraphDetector(_openvino_runner(folder)) for folder in (place.scratch, place.files)
+            over_graphs(_openvino_runner(folder)) for folder in (place.scratch, place.files)
         )
         count = len(self.data.frames if self.data else self.frames.held_out)
         with frame_progress(self.console, "measuring", 2 * count) as on_frame:
@@ -237,10 +245,10 @@ def _made_with(options: ExportOptions) -> dict[str, str]:
     return versions
 
 
-def _data(path: Path | None, model: VideoModel) -> CocoVid | None:
+def _data(path: Path | None, model: VideoDetector) -> CocoVid | None:
     if path is None:
         return None
     data = CocoVid(path)
     data.check(num_classes=None, masks_required=False)
-    match_classes(model.config.class_names, data)
+    match_classes(model.traits.class_names, data)
     return data

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from faim.backends.engine_file import EngineTensor, Shape, write_engine_file
+from faim.backends.graph import Graph
 from faim.backends.info import ExportInfo, Precision
 from faim.backends.tensorrt_library import (
     COMPUTE_CAPABILITIES,
@@ -21,7 +22,6 @@ from faim.backends.tensorrt_library import (
 )
 from faim.errors import FaimError
 from faim.extras import how_to_install
-from faim.families.yolox.graphs import Graph
 
 _PURPOSE = "format tensorrt"
 _OPTION = "--compute-capability"

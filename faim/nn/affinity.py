@@ -36,9 +36,11 @@ class AffinityEntry(BankEntry):
         if any(not tensor.is_floating_point() for tensor in (self.weight, *others)):
             raise ValueError("the tensors of the bank are of another type")
 
-    def fits(self, proposals: Proposals) -> bool:
+    def fits(self, seen: TensorRecord) -> bool:
         """See `BankEntry`."""
-        features, scores = proposals.cls_features, proposals.class_scores
+        if not isinstance(seen, Proposals):
+            return False
+        features, scores = seen.cls_features, seen.class_scores
         return (
             self.unit_features.shape[-1:] == features.shape[-1:]
             and self.class_scores.shape[-1:] == scores.shape[-1:]
@@ -55,7 +57,7 @@ class Affinity:
     `supported`.
     """
 
-    padded = False
+    name, padded = "affinity", False
 
     def __init__(self, threshold: float = 0.7) -> None:
         """`threshold` is a cosine in [-1, 1]."""

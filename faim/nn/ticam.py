@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from faim.structures import BankEntry, Proposals
+from faim.structures import BankEntry, Proposals, TensorRecord
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,10 @@ class TicamEntry(BankEntry):
         if self.valid.dtype != torch.bool or not all(t.is_floating_point() for t in floats):
             raise ValueError("the tensors of the bank are of another type")
 
-    def fits(self, proposals: Proposals) -> bool:
+    def fits(self, seen: TensorRecord) -> bool:
         """See `BankEntry`."""
         n, heads, d = self.values.shape[1:]
-        return proposals.cls_features.shape == (n, heads * d)
+        return isinstance(seen, Proposals) and seen.cls_features.shape == (n, heads * d)
 
     def flatten_frames(self) -> TicamEntry:
         """Of a stack with leading (m, n): one list of m * n references."""
@@ -139,11 +139,15 @@ class TICAM(nn.Module):
         Returns:
             (m, n, C) float32 refined class logits; those of padding mean nothing.
         """
+        return self.classifier(self.decided_by(proposals)).float()
+
+    def decided_by(self, proposals: Proposals) -> Tensor:
+        """What `forward` classifies: (m, n, E), as it is in the type of the weights."""
         flat = proposals.map(lambda tensor: tensor.flatten(0, 1))
         queries, entry = self._project(flat)
         attention, entry = self._first_round(queries, entry, [entry])
-        logits = self._second_round(attention, entry, [entry])
-        return logits.unflatten(0, proposals.valid.shape)
+        joined = self._second_round(attention, entry, [entry])
+        return joined.unflatten(0, proposals.valid.shape)
 
     def step(self, key: Proposals, bank: TicamEntry | None) -> tuple[Tensor, TicamEntry]:
         """One key frame against a bank; n queries, (m + 1) * n references.
@@ -161,7 +165,8 @@ class TICAM(nn.Module):
         queries, own = self._project(key)
         past = [] if bank is None else [bank.flatten_frames()]
         attention, own = self._first_round(queries, own, [*past, own])
-        return self._second_round(attention, own, [*past, own]), own
+        joined = self._second_round(attention, own, [*past, own])
+        return self.classifier(joined).float(), own
 
     def attention(self, proposals: Proposals) -> Attention:
         """What `forward` takes from where: r = m * n of proposals with leading (m, n)."""
@@ -233,15 +238,15 @@ class TICAM(nn.Module):
     def _second_round(
         self, attention: list[Tensor], own: TicamEntry, references: list[TicamEntry]
     ) -> Tensor:
-        """Average over similar references, then classify: (q, C) logits."""
+        """Average over similar references: (q, E), which the classifier reads."""
         if not self.affinity_average:
-            return self._classify(own.first_round, own)
+            return self._joined(own.first_round, own)
         averaged, total = torch.zeros(()), torch.zeros(())
         for part_attention, part in zip(attention, references, strict=True):
             weights = self._second_weights(part_attention, own, part)
             total = total + weights.sum(dim=-1, keepdim=True)
             averaged = averaged + (weights.to(part.first_round.dtype) @ part.first_round).float()
-        return self._classify((averaged / total.clamp(min=1e-12)).to(own.first_round.dtype), own)
+        return self._joined((averaged / total.clamp(min=1e-12)).to(own.first_round.dtype), own)
 
     def _second_weights(self, attention: Tensor, own: TicamEntry, part: TicamEntry) -> Tensor:
         """What each reference counts in the average, (q, r) float32; 0 where it is not alike."""
@@ -249,9 +254,9 @@ class TICAM(nn.Module):
         alike = (similarity > self.similarity_threshold) & part.valid
         return attention.mean(dim=0).exp() * alike
 
-    def _classify(self, averaged: Tensor, own: TicamEntry) -> Tensor:
+    def _joined(self, averaged: Tensor, own: TicamEntry) -> Tensor:
         joined = torch.cat([averaged, own.first_round], dim=-1)
-        return self.classifier(self.linear2(joined)).float()
+        return self.linear2(joined)
 
 
 def _unit(vectors: Tensor) -> Tensor:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from faim.choices import PostName
+from faim.detector import Traits, VideoDetector
 from faim.errors import FaimError
-from faim.families.yolox.aggregation import Aggregator, NoAggregation, name_of
 from faim.postprocess.causal import CausalRepp, CausalState
 from faim.postprocess.one_object import OneObjectConfig, WholeVideo, show
 from faim.postprocess.pairs import PairModel
@@ -39,34 +39,31 @@ def check_post(post: str, mode: str) -> None:
         )
 
 
-def resolve_post(post: PostName, aggregation: str) -> PostName:
-    """What "auto" stands for beside an aggregation of this name; any other name is itself."""
+def resolve_post(post: PostName, traits: Traits) -> PostName:
+    """What "auto" stands for behind a detector; any other name is itself."""
     if post != "auto":
         return post
-    return "causal" if aggregation in ("affinity", "ticam") else "none"
+    return "causal" if traits.links else "none"
 
 
-def linked_aggregator(post: PostName, aggregator: Aggregator) -> Aggregator:
-    """What joins the frames before post-processing, in streams and over whole videos.
+def before(post: PostName, detector: VideoDetector) -> VideoDetector:
+    """The detector that post-processing is to be given the boxes of, in streams and whole videos.
 
-    Where "auto" stands for causal, affinity gives way to its tubelets, before which it neither
-    helps nor harms but takes time (docs/results.md).
+    Where its choice is left to "auto", the detector may give way to it; see `VideoDetector.linked`.
     """
-    if post == "auto" and name_of(aggregator) == "affinity":
-        return NoAggregation()
-    return aggregator
+    return detector.linked() if post == "auto" and detector.traits.links else detector
 
 
-def what_joins(mode: str, aggregator: Aggregator, frames: int, post: object) -> str:
+def what_joins(mode: str, traits: Traits, frames: int, post: object) -> str:
     """What joins a mode's frames, for a summary; "TICAM over 31 past frames, causal tubelets".
 
     Args:
         mode: "stream", "global" or "frame".
-        aggregator: what runs in this mode before post-processing; of no account in mode frame.
+        traits: of the detector that runs in this mode; of no account in mode frame.
         frames: past frames of a stream, or those that global mode looks at together.
         post: what runs in this mode after it, None for nothing.
     """
-    name = "none" if mode == "frame" else name_of(aggregator)
+    name = "none" if mode == "frame" else traits.joins
     if name == "none" or not frames:
         text = "single frames"
     else:
@@ -156,17 +153,18 @@ class CausalPost:
 def make_post(
     name: PostName,
     model: PairModel | None = None,
-    aggregation: str = "none",
+    traits: Traits | None = None,
     shown: OneObjectConfig | None = None,
 ) -> WholeVideoPost | CausalPost | None:
-    """Post-processing by name, None for "none"; beside an aggregation of this name.
+    """Post-processing by name, None for "none"; "auto" is for a detector of these traits.
 
     Raises:
         FaimError: no such name, or a pair model for nothing.
     """
     _check_name(name)
-    name = resolve_post(name, aggregation)
-    if name == "none":
+    if traits is not None:
+        name = resolve_post(name, traits)
+    if name in ("none", "auto"):
         if model is not None:
             raise FaimError("post model: given without post-processing; expected post repp, causal")
         return None

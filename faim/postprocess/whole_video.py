@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import overload
 
 from faim.choices import PostName
+from faim.detector import Traits
 from faim.postprocess.one_object import OneObjectConfig, WholeVideo
 from faim.postprocess.pairs import PairModel
 from faim.postprocess.post import WholeVideoPost, resolve_post
@@ -18,7 +19,7 @@ from faim.structures import ScoredBoxes
 def whole_video_post(
     name: PostName,
     model: PairModel | None,
-    aggregation: str,
+    traits: Traits,
     shown: OneObjectConfig | None = None,
 ) -> WholeVideoPost | None:
     """What links whole videos, None for nothing; "auto" does where it links streams too.
@@ -26,12 +27,12 @@ def whole_video_post(
     Args:
         name: post-processing by name.
         model: the pair model; the published one if None.
-        aggregation: what joins the model's frames, by name.
+        traits: of the detector.
         shown: how one box an object is left.
     """
     if name == "repp":
         return WholeVideoPost(model, shown)
-    links = name == "auto" and resolve_post(name, aggregation) == "causal"
+    links = name == "auto" and resolve_post(name, traits) == "causal"
     return ShotwisePost(model, shown) if links else None
 
 

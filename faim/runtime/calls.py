@@ -14,10 +14,11 @@ from faim.runtime.given import holds_pictures, is_one_picture
 from faim.runtime.images import IMAGE_FPS
 from faim.runtime.opening import Source, open_ahead
 from faim.runtime.pixels import ChannelOrder, Picture, to_image
-from faim.runtime.results import FrameResult, TensorResult, to_result
+from faim.runtime.results import FrameResult, to_result
 from faim.runtime.sources import FirstFrames, check_limit
 from faim.stream.frames import Frame, FrameSource, Image
-from faim.stream.memory import StreamState
+from faim.stream.state import StreamState
+from faim.stream.work import TensorResult
 from faim.structures import Detections
 
 

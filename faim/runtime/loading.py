@@ -117,7 +117,7 @@ def load_grouped(
         model,
         size=size,
         score_threshold=conf,
-        device=model.runner.device,
+        device=model.device,
         batch_size=batch,
         memory=memory,
         post=post.name,

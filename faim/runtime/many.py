@@ -13,9 +13,10 @@ from faim.errors import FaimError
 from faim.runtime.decode_ahead import DecodeAhead
 from faim.runtime.found import tracks_apart
 from faim.runtime.pipeline import Detector
-from faim.runtime.results import FrameResult, TensorResult, to_result
+from faim.runtime.results import FrameResult, to_result
 from faim.runtime.sources import check_limit
 from faim.stream.frames import Frame, FrameSource
+from faim.stream.work import TensorResult
 
 
 def stream_many(

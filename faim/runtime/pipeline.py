@@ -5,31 +5,25 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
 from typing import Any, Self, get_args
 
 import torch
 from loguru import logger
-from torch import Tensor
 
-from faim.backends.info import fingerprint_of
 from faim.backends.sharing import check_not_forked
 from faim.checks import check_batch, check_score, check_size, resolve_device
 from faim.choices import ModeName, PostName
-from faim.data.transforms import LetterboxGeometry, letterbox, to_batch
+from faim.detector import Kept, VideoDetector
 from faim.errors import FaimError
-from faim.families.yolox.aggregation import name_of
-from faim.families.yolox.faim import VideoDetector
 from faim.groups import MemoryOptions, SelectionOptions
-from faim.nn.nms import detections_of
 from faim.postprocess.causal import CausalState
 from faim.postprocess.one_object import OneObjectConfig
 from faim.postprocess.pairs import PairModel
 from faim.postprocess.post import (
     CausalPost,
     WholeVideoPost,
+    before,
     check_post,
-    linked_aggregator,
     make_post,
     what_joins,
 )
@@ -39,15 +33,16 @@ from faim.runtime.given import read_twice
 from faim.runtime.known_things import knows_patterns_alone, patterns_alone
 from faim.runtime.modes import resolve_mode
 from faim.runtime.opening import Mode, no_end
-from faim.runtime.results import Proposed, TensorResult
 from faim.runtime.selection import select
 from faim.stream.frame_mode import run_frames, run_frames_linked
 from faim.stream.frames import Frame, FrameSource, Image
 from faim.stream.global_mode import run_global
-from faim.stream.memory import StreamState, make_policy
+from faim.stream.memory import MemoryBank, make_policy
 from faim.stream.scene_cut import is_scene_cut, thumbnail
-from faim.stream.steps import Sampling, check_sampling, to_detections, to_scored_boxes
-from faim.structures import BankEntry, Detections, Proposals, ScoredBoxes, TensorRecord
+from faim.stream.state import StreamState
+from faim.stream.steps import Sampling, check_sampling, detections_of, in_source, step
+from faim.stream.work import Looked, TensorResult, Work, look
+from faim.structures import BankEntry, Detections, TensorRecord
 
 #: detections below it are neither shown nor written, unless asked for.
 DISPLAY_THRESHOLD = 0.3
@@ -79,6 +74,10 @@ class Detector(Calls):
         post_model: tells it whether two boxes are one object; the published model by default.
         selection: which detections are given out.
 
+    Attributes:
+        joined: the model as it joins frames in streams and whole videos; post-processing may take
+            the place of its own way.
+
     Raises:
         FaimError: an option out of its range.
     """
@@ -102,19 +101,20 @@ class Detector(Calls):
         check_not_forked()
         check_sampling(sampling, seed)
         check_batch(batch_size)
-        self.config = model.config
-        self.selection = select(selection, self.class_names, self.config.nms_final)
-        self.size = check_size(self.config.test_size if size is None else size)
+        self.model = (
+            model.to(resolve_device(device)) if isinstance(model, torch.nn.Module) else model
+        )
+        self.traits = model.traits
+        self.selection = select(selection, self.class_names, self.traits.iou)
+        self.size = check_size(self.traits.size if size is None else size)
         self.score_threshold = check_score(score_threshold)
         self.batch_size = batch_size
         self.sampling, self.seed = sampling, seed
         past = memory.frames
-        self.bank_frames = self.config.test_frames - 1 if past is None else past
+        self.bank_frames = self.traits.frames - 1 if past is None else past
         self.bank_policy = make_policy(memory.policy, self.bank_frames)
         self.scene_cuts = memory.scene_cuts
-        self.device = resolve_device(device)
-        self.model = model.to(self.device) if isinstance(model, torch.nn.Module) else model
-        self.fingerprint = fingerprint_of(self.model)
+        self.fingerprint = model.fingerprint()
         self._set_post(post, post_model)
         self._warned = False
         self.new_state()  # refuses a number of frames that no bank can have
@@ -122,40 +122,40 @@ class Detector(Calls):
     def _set_post(self, name: PostName, model: PairModel | None = None) -> None:
         shown = OneObjectConfig(same_iou=float(self.selection.iou))
         self.post_name = name
-        self.post = make_post(name, model, self.aggregation, shown)
-        self.whole_post = whole_video_post(name, model, self.aggregation, shown)
-        self._set_aggregator()
-
-    def _set_aggregator(self) -> None:
-        self.joined = linked_aggregator(self.post_name, self.model.aggregator)
+        self.post = make_post(name, model, self.traits, shown)
+        self.whole_post = whole_video_post(name, model, self.traits, shown)
+        self.joined = before(name, self.model)
 
     def __getstate__(self) -> dict[str, Any]:
-        """All but the aggregator, which is the model's."""
-        return {k: v for k, v in vars(self).items() if k not in ("joined",)}
+        """All but `joined`, which is the model's."""
+        return {name: value for name, value in vars(self).items() if name != "joined"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """See `__getstate__`."""
         vars(self).update(state)
-        self._set_aggregator()
+        self.joined = before(self.post_name, self.model)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks run."""
+        return self.model.device
 
     @property
     def aggregation(self) -> str:
         """What the model joins frames with: "ticam", "affinity" or "none"."""
-        return name_of(self.model.aggregator)
+        return self.traits.joins
 
     def aggregation_in(self, mode: Mode) -> str:
         """What joins the frames in a mode, as post-processing may take the model's place."""
-        if mode == "frame":
-            return "none"
-        return name_of(self.joined)
+        return "none" if mode == "frame" else self.joined.traits.joins
 
     def what_joins(self, mode: Mode) -> str:
         """The same as a sentence would say it, with post-processing; see `what_joins`."""
         stream = mode == "stream"
         return what_joins(
             mode,
-            self.joined,
-            self.bank_frames if stream else self.config.test_frames,
+            self.joined.traits,
+            self.bank_frames if stream else self.traits.frames,
             self.post if stream else self._whole_post_in(mode),
         )
 
@@ -166,13 +166,12 @@ class Detector(Calls):
     @property
     def backend(self) -> str:
         """What runs the networks, and in which precision, as in "openvino bf16"."""
-        runner = getattr(self.model, "runner", None)
-        return "torch" if runner is None else f"{runner.backend} {runner.precision}"
+        return self.traits.runs_on
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """Names in the order of the class ids."""
-        return self.config.class_names
+        return self.traits.class_names
 
     def _with(
         self,
@@ -215,13 +214,29 @@ class Detector(Calls):
     ) -> Iterator[TensorResult]:
         post = self._whole_post_in(mode)
         if mode == "frame" and post is None:
-            return run_frames(self, source, on_frame)
+            return run_frames(self._work(mode), source, on_frame)
         source = read_twice(source, images)
         if source.live:
             raise no_end(source, mode)
         if post is not None and self.aggregation_in(mode) == "none":
-            return run_frames_linked(self, post, source, images, on_frame)
-        return run_global(self, source, images, on_frame)
+            return run_frames_linked(self._work(mode), source, images, on_frame)
+        return run_global(self._work(mode), source, images, on_frame)
+
+    def _work(self, mode: Mode) -> Work:
+        """This detector as the modes that are no streams need it."""
+        alone = self.aggregation_in(mode) == "none"
+        return Work(
+            self.model.alone() if alone else self.joined,
+            size=self.size,
+            least=self.score_threshold,
+            iou=self.selection.iou,
+            batch_size=self.batch_size,
+            frames=self.traits.frames,
+            sampling=self.sampling,
+            seed=self.seed,
+            scene_cuts=self.scene_cuts,
+            post=self._whole_post_in(mode),
+        )
 
     def check_mode(self, mode: Mode) -> None:
         """Raise FaimError for a mode that is none, or in which the post-processing cannot work."""
@@ -242,21 +257,19 @@ class Detector(Calls):
     def advance(self, images: Sequence[Image], states: Sequence[StreamState]) -> list[Detections]:
         """See `Calls`."""
         self.check_mode("stream")
-        items = self._propose([Frame(0, 0.0, image) for image in images]) if images else []
+        frames = [Frame(0, 0.0, image) for image in images]
+        items = look(self.model, frames, self.size) if images else []
         return [
             self.selection.of(self._step(item, state), item.geometry.source_size)
             for item, state in zip(items, states, strict=True)
         ]
 
-    def _step(self, item: Proposed, state: StreamState) -> Detections:
+    def _step(self, item: Looked, state: StreamState) -> Detections:
         small = thumbnail(item.frame.image) if self.scene_cuts else None
         cut = small is not None and is_scene_cut(state.thumbnail, small)
-        bank = state.bank.padded() if self.joined.padded else state.bank.stacked()
-        self._check_past(state, bank, item.proposals)
-        with torch.inference_mode():
-            probabilities, entry = self.joined.step(item.proposals, None if cut else bank)
-            past = state.post and state.post.forgotten() if cut else state.post
-            detections, post = self.conclude(item, probabilities, past)
+        self._check_past(state, item.seen)
+        past = state.post and state.post.forgotten() if cut else state.post
+        detections, entry, post = self.decide(item, state.bank, past, forget=cut)
         if cut:
             state.reset()
         state.bank.append(entry)
@@ -264,11 +277,10 @@ class Detector(Calls):
         state.frames_seen += 1
         return detections
 
-    def _check_past(
-        self, state: StreamState, bank: TensorRecord | None, proposals: Proposals
-    ) -> None:
+    def _check_past(self, state: StreamState, seen: TensorRecord) -> None:
         known = state.model and self.fingerprint
-        strange = isinstance(bank, BankEntry) and not bank.fits(proposals)
+        bank = state.bank.padded()
+        strange = isinstance(bank, BankEntry) and not bank.fits(seen)
         if strange or (known and state.model != self.fingerprint):
             raise FaimError(
                 f"state: of another model (weights {state.model or 'unknown'}) than this one "
@@ -276,16 +288,32 @@ class Detector(Calls):
                 "with, or a new state"
             )
 
-    def conclude(
-        self, item: Proposed, probabilities: Tensor, past: CausalState | None
-    ) -> tuple[Detections, CausalState | None]:
-        """A frame of a stream after aggregation: its detections, and what later frames link to."""
-        if not isinstance(self.post, CausalPost):
-            return self.finish(item.proposals, probabilities, item.geometry), None
-        scored = self.score(item.proposals, probabilities, item.geometry)
+    def decide(
+        self,
+        item: Looked,
+        bank: MemoryBank[TensorRecord],
+        past: CausalState | None,
+        *,
+        forget: bool = False,
+    ) -> tuple[Detections, TensorRecord, CausalState | None]:
+        """A frame of a stream: its detections, its entry, and what later frames link to.
+
+        Args:
+            item: the frame.
+            bank: entries of frames before; it is not changed.
+            past: what it may be linked to.
+            forget: leave the bank out.
+        """
         least = self.score_threshold
+        linked = isinstance(self.post, CausalPost)
+        kept = Kept(min(self.traits.least_score, least) if linked else least, self.selection.iou)
+        with torch.inference_mode():
+            scored, entry = step(self.joined, item.seen, bank, kept, forget=forget)
+        scored = in_source(scored, item.geometry)
+        if not isinstance(self.post, CausalPost):
+            return detections_of(scored, least), entry, None
         scored, state = self.post.step(scored, item.geometry.source_size, past, least)
-        return detections_of(scored, least), state
+        return detections_of(scored, least), entry, state
 
     def _run_stream(
         self, source: FrameSource, on_frame: Callable[[], None]
@@ -295,45 +323,3 @@ class Detector(Calls):
             [detections] = self.advance([frame.image], [state])
             on_frame()
             yield TensorResult(frame, detections)
-
-    def propose_all(self, source: FrameSource) -> Iterator[Proposed]:
-        """Every frame of an open source after the part that looks at it alone."""
-        batch_size = 1 if source.live else self.batch_size
-        frames = iter(source)
-        while batch := list(islice(frames, batch_size)):
-            yield from self._propose(batch)
-
-    def _propose(self, frames: list[Frame]) -> list[Proposed]:
-        check_not_forked()
-        boxed = [letterbox(frame.image, self.size) for frame in frames]
-        with torch.inference_mode():
-            images = to_batch([image for image, _ in boxed]).to(self.device)
-            proposals = self.model.propose(images)
-            return [
-                Proposed(frame, geometry, proposals[place])
-                for place, (frame, (_, geometry)) in enumerate(zip(frames, boxed, strict=True))
-            ]
-
-    def finish(
-        self, proposals: Proposals, probabilities: Tensor, geometry: LetterboxGeometry
-    ) -> Detections:
-        """One frame's detections in its pixels, from its proposals and (n, C) probabilities."""
-        return to_detections(
-            proposals,
-            probabilities,
-            geometry,
-            score_threshold=self.score_threshold,
-            nms_threshold=self.selection.iou,
-        )
-
-    def score(
-        self, proposals: Proposals, probabilities: Tensor, geometry: LetterboxGeometry
-    ) -> ScoredBoxes:
-        """What `finish` makes its detections of, down to the model's own score threshold."""
-        return to_scored_boxes(
-            proposals,
-            probabilities,
-            geometry,
-            score_threshold=min(self.config.score_threshold, self.score_threshold),
-            nms_threshold=self.selection.iou,
-        )

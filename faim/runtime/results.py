@@ -13,36 +13,14 @@ import numpy as np
 import supervision as sv
 from numpy.typing import NDArray
 
-from faim.data.transforms import LetterboxGeometry
 from faim.errors import FaimError
 from faim.pictures.writing import write_image
 from faim.runtime.drawing import Annotator
 from faim.runtime.frame_record import to_line, to_record
 from faim.stream.frames import Frame, Image
-from faim.structures import Detections, Proposals
+from faim.stream.work import TensorResult
+from faim.structures import Detections
 from faim.text import printable
-
-
-@dataclass(frozen=True)
-class Proposed:
-    """A frame after the part that looks at it alone; `proposals` without leading dimension."""
-
-    frame: Frame
-    geometry: LetterboxGeometry
-    proposals: Proposals
-
-
-@dataclass(frozen=True)
-class TensorResult:
-    """A frame and its detections as tensors: what the parts of a detector pass on.
-
-    Attributes:
-        frame: the source's frame.
-        detections: boxes in pixels of `frame.image`, best score first.
-    """
-
-    frame: Frame
-    detections: Detections
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -7,23 +7,24 @@ from collections.abc import Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from loguru import logger
 
 from faim.backends.base import GraphRunner, graph_file
 from faim.backends.graph_cache import NoCacheError, cached_graphs
+from faim.backends.opened import OpenedDetector
 from faim.backends.sharing import check_not_forked
 from faim.checks import resolve_device
 from faim.choices import BackendName
+from faim.detector import Tuning, VideoDetector
 from faim.errors import FaimError
 from faim.extras import missing_package
-from faim.families.yolox.aggregation import NoAggregation
-from faim.families.yolox.checkpoint import Aggregate, load_model
-from faim.families.yolox.graph_detector import GraphDetector
-from faim.families.yolox.ticam_detector import VideoModel
+from faim.families.checkpoints import Aggregate, family_of_file, load_detector
 from faim.groups import BackendOptions
+from faim.registry import Family, family_of, resolve
+from faim.runtime.torch_detector import TorchDetector
 from faim.weights.named import place_of
 
 #: A folder's files, most specialised first, with the backends that read them, quickest first.
@@ -45,7 +46,7 @@ def open_detector(
     aggregate: Aggregate = "auto",
     size: tuple[int, int] | None = None,
     least_nms: float | None = None,
-) -> GraphDetector:
+) -> OpenedDetector:
     """A detector from a checkpoint or from a folder that `faim export` wrote.
 
     A backend other than torch needs exported graphs: those of a checkpoint are made once, which
@@ -54,21 +55,20 @@ def open_detector(
     Args:
         weights: checkpoint, name of known weights (see `weights_file`), or folder.
         options: what runs it.
-        aggregate: see `load_model`.
+        aggregate: see `load_detector`.
         size: height and width of the network input; the model's own by default.
         least_nms: IoU in [0, 1] up to which proposals may overlap, where the model's own NMS of
             proposals is stricter.
 
     Raises:
-        FaimError: see `load_model`; or the backend is not installed, cannot run on the device or
+        FaimError: see `load_detector`; or the backend is not installed, cannot run on the device or
             cannot read the folder's files.
     """
     check_not_forked()
     # Another process may have another working folder.
     found = os.path.abspath(place_of(weights))  # noqa: PTH100 - links stay
     detector = _open(weights, options, aggregate, size)
-    if least_nms is not None:
-        detector.loosen_nms(least_nms)
+    detector.tune(Tuning(size=size, least_nms=least_nms))
     detector.reopen = partial(
         open_detector, found, options, aggregate=aggregate, size=size, least_nms=least_nms
     )
@@ -80,7 +80,7 @@ def _open(
     options: BackendOptions,
     aggregate: Aggregate,
     size: tuple[int, int] | None,
-) -> GraphDetector:
+) -> OpenedDetector:
     if os.path.isdir(weights):  # noqa: PTH112 - Path.is_dir raises for a name too long
         return _open_folder(Path(weights), options, aggregate, size)
     if Path(weights).suffix in _READERS:
@@ -93,46 +93,93 @@ def _open(
             f"{weights}: backend tensorrt runs engines, which are built once for one kind of GPU; "
             "expected a folder written by faim export --format tensorrt"
         )
+    family = family_of_file(weights)
+    if backend != "torch" and family.graphs is None:
+        if _wanted(options) != "auto":
+            raise FaimError(
+                f"{weights}: backend {backend} runs exported graphs, which detectors of the family "
+                f"{family.name} have not; expected --backend torch"
+            )
+        backend = "torch"
     if backend != "torch":
         # Before the export, which takes long.
         _check_graph_options(backend, options)
         for package in (backend, *_EXPORTERS):
             if find_spec(package) is None:
                 raise missing_package(f"backend {backend}", package, backend)
-    model = load_model(weights, aggregate=aggregate)
+    model = load_detector(weights, aggregate=aggregate)
     if backend != "torch":
         try:
-            folder = cached_graphs(place_of(weights), model, size or model.config.test_size)
-            detector = GraphDetector(_runner(backend, folder, options))
-            detector.warm_up()
-            return detector
+            return _exported(model, place_of(weights), family, backend, options, size)
         except NoCacheError as error:
             if _wanted(options) != "auto":
                 raise
             logger.warning("{}: torch runs the networks, which is slower", error)
-    detector = torch_detector(model, options)
-    if size is not None:
-        detector.set_size(size)
+    return torch_detector(model, options)
+
+
+def _exported(
+    model: VideoDetector,
+    weights: Path,
+    family: Family,
+    backend: BackendName,
+    options: BackendOptions,
+    size: tuple[int, int] | None,
+) -> OpenedDetector:
+    """The graphs of a model, from the cache, in this backend."""
+    assert family.graphs is not None
+    assert family.graph_info is not None
+    graphs_of, info_of = resolve(family.graphs), resolve(family.graph_info)
+    size = size or model.traits.size
+
+    def write(folder: Path) -> None:
+        from faim.backends.onnx_files import write_onnx
+
+        for graph in graphs_of(model, size):
+            info = info_of(model, graph.name, size=size)
+            write_onnx(graph, folder / f"{graph.name}.onnx", info)
+
+    folder = cached_graphs(weights, info_of(model, "frame", size=size), write)
+    return _over(_runner(backend, folder, options), "auto", size)
+
+
+def _over(
+    runner: GraphRunner, aggregate: Aggregate, size: tuple[int, int] | None
+) -> OpenedDetector:
+    """The same, of this size and ready for all shapes that it meets."""
+    detector = over_graphs(runner, aggregate)
+    detector.tune(Tuning(size=size))
+    detector.warm_up()
     return detector
 
 
-def torch_detector(
-    model: VideoModel,
-    options: BackendOptions = BackendOptions(),
-) -> GraphDetector:
-    """A model that is in memory, run by torch."""
-    from faim.families.yolox.torch_runner import TorchRunner
+def over_graphs(runner: GraphRunner, aggregate: Aggregate = "auto") -> OpenedDetector:
+    """The detector, of whichever family, that exported graphs are of; see `load_detector`."""
+    detector: OpenedDetector = _kind_over(runner)(runner, aggregate=aggregate)
+    return detector
 
+
+def _kind_over(runner: GraphRunner) -> Any:
+    """The class of detectors over such graphs."""
+    family = family_of(runner.info.family, runner.backend)
+    assert family.over_graphs is not None
+    return resolve(family.over_graphs)
+
+
+def torch_detector(
+    model: VideoDetector,
+    options: BackendOptions = BackendOptions(),
+) -> TorchDetector:
+    """A model that is in memory, run by torch."""
     device = resolve_device(options.device)
     if options.threads is not None:
         torch.set_num_threads(options.threads)
-    runner = TorchRunner(model, device=device, precision=options.precision, compile=options.compile)
-    return GraphDetector(runner)
+    return TorchDetector(model, device=device, precision=options.precision, compile=options.compile)
 
 
 def _open_folder(
     folder: Path, options: BackendOptions, aggregate: Aggregate, size: tuple[int, int] | None
-) -> GraphDetector:
+) -> OpenedDetector:
     kinds = [ending for ending in _READERS if (folder / f"frame{ending}").is_file()]
     if not kinds:
         raise FaimError(
@@ -152,26 +199,21 @@ def _open_folder(
             f"{folder}: backend {wanted} cannot read its files ({', '.join(kinds)}); expected "
             f"{' or '.join(dict.fromkeys(readers))}"
         )
-    detector = GraphDetector(_runner(backend, folder, options))
-    info = detector.runner.info
-    if info.dynamic_size and size is not None:
-        detector.set_size(size)
-    elif size is not None and size != info.config.test_size:
+    runner = _runner(backend, folder, options)
+    info = runner.info
+    if size is not None and not info.dynamic_size and size != info.config.test_size:
         asked, has = ("x".join(map(str, sides)) for sides in (size, info.config.test_size))
         raise FaimError(f"size: {asked} asked of {folder}, exported for {has}; expected {has}")
-    if aggregate == "none":
-        detector.aggregator = NoAggregation()
-    elif info.aggregation == "ticam":
+    if aggregate != "none":
         kind = next(kind for kind in kinds if backend in _READERS[kind])
-        for graph in ("describe", "step", "refine"):
+        for graph in _kind_over(runner).graphs_needed(info):
             graph_file(folder, graph, (kind,))
     if aggregate not in ("auto", "none", info.aggregation):
         raise FaimError(
             f"{folder}: exported with aggregation {info.aggregation}; expected --aggregate "
             f"{info.aggregation}, none or auto"
         )
-    detector.warm_up()
-    return detector
+    return _over(runner, aggregate, size)
 
 
 def _runner(backend: BackendName, folder: Path, options: BackendOptions) -> GraphRunner:

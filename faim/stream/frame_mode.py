@@ -3,44 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
-from faim.families.yolox.aggregation import NoAggregation
-from faim.postprocess.post import ScoredStore, WholeVideoPost
-from faim.runtime.results import TensorResult
+import torch
+
+from faim.postprocess.post import ScoredStore
 from faim.stream.frames import FrameSource
 from faim.stream.global_mode import Seen, Watcher, link, results
-
-if TYPE_CHECKING:
-    from faim.runtime.pipeline import Detector
+from faim.stream.memory import MemoryBank
+from faim.stream.steps import in_source, step
+from faim.stream.work import Looked, TensorResult, Work
+from faim.structures import ScoredBoxes, TensorRecord
 
 
 def run_frames(
-    detector: Detector, source: FrameSource, on_frame: Callable[[], None]
+    work: Work, source: FrameSource, on_frame: Callable[[], None]
 ) -> Iterator[TensorResult]:
-    """See `Detector.run`."""
-    single = NoAggregation()
-    for item in detector.propose_all(source):
-        probabilities = single.refine(item.proposals)
-        detections = detector.finish(item.proposals, probabilities, item.geometry)
+    """Every frame as it comes; `work.detector` leaves each to itself."""
+    for item in work.look_all(source):
+        detections = work.found(_scored(work, item), item.geometry)
         on_frame()
         yield TensorResult(item.frame, detections)
 
 
 def run_frames_linked(
-    detector: Detector,
-    post: WholeVideoPost,
-    source: FrameSource,
-    images: bool,
-    on_frame: Callable[[], None],
+    work: Work, source: FrameSource, images: bool, on_frame: Callable[[], None]
 ) -> Iterator[TensorResult]:
     """The same with post-processing, which gives its first result after all frames."""
     seen: list[Seen] = []
-    watcher = Watcher(detector)
+    watcher = Watcher(work)
     scored = ScoredStore()
-    for index, item in enumerate(detector.propose_all(source)):
-        probabilities = NoAggregation().refine(item.proposals)
-        scored[index] = detector.score(item.proposals, probabilities, item.geometry)
+    for index, item in enumerate(work.look_all(source)):
+        scored[index] = in_source(_scored(work, item), item.geometry)
         seen.append(watcher.see(item))
         on_frame()
-    yield from results(source, seen, link(detector, post, seen, scored), images)
+    yield from results(source, seen, link(work, seen, scored), images)
+
+
+def _scored(work: Work, item: Looked) -> ScoredBoxes:
+    nothing: MemoryBank[TensorRecord] = MemoryBank(0)
+    with torch.inference_mode():
+        return step(work.detector, item.seen, nothing, work.kept)[0]

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from faim.data.transforms import LetterboxGeometry
 from faim.errors import FaimError
-from faim.postprocess.post import ScoredStore, WholeVideoPost
+from faim.postprocess.post import ScoredStore
 from faim.postprocess.whole_video import ShotwisePost
-from faim.runtime.results import Proposed, TensorResult
 from faim.stream.frames import Frame, FrameSource, Image
 from faim.stream.scene_cut import is_scene_cut, thumbnail
-from faim.stream.steps import detections_of, frame_groups
-from faim.stream.store import DetectionStore, ProposalStore
-from faim.structures import Proposals
-
-if TYPE_CHECKING:
-    from faim.runtime.pipeline import Detector
+from faim.stream.steps import detections_of, frame_groups, in_source
+from faim.stream.store import DetectionStore, SeenStore
+from faim.stream.work import Looked, TensorResult, Work
+from faim.structures import ScoredBoxes
 
 
 @dataclass(frozen=True)
@@ -36,12 +31,12 @@ class Seen:
 class Watcher:
     """Makes `Seen` of the frames of one video as they pass."""
 
-    def __init__(self, detector: Detector) -> None:
-        """Looks for cuts where the detector's post-processing asks for them."""
-        self._looks = detector.scene_cuts and isinstance(detector.whole_post, ShotwisePost)
+    def __init__(self, work: Work) -> None:
+        """Looks for cuts where post-processing asks for them."""
+        self._looks = work.scene_cuts and isinstance(work.post, ShotwisePost)
         self._last: Image | None = None
 
-    def see(self, item: Proposed) -> Seen:
+    def see(self, item: Looked) -> Seen:
         """The next frame."""
         before, self._last = self._last, thumbnail(item.frame.image) if self._looks else None
         cut = before is not None and self._last is not None and is_scene_cut(before, self._last)
@@ -49,42 +44,41 @@ class Watcher:
 
 
 def run_global(
-    detector: Detector, source: FrameSource, images: bool, on_frame: Callable[[], None]
+    work: Work, source: FrameSource, images: bool, on_frame: Callable[[], None]
 ) -> Iterator[TensorResult]:
-    """See `Detector.run`. No frame goes through the base detector twice.
+    """All frames of a video in groups. None is looked at twice.
 
-    What is kept of a frame is its proposals, in memory up to a limit and in a temporary file beyond
-    it, and later its detections.
+    What is kept of a frame is what was seen of it, in memory up to a limit and in a temporary file
+    beyond it, and later its detections.
     """
     seen: list[Seen] = []
-    watcher = Watcher(detector)
-    with ProposalStore() as store:
-        for item in detector.propose_all(source):
-            store.append(item.proposals)
+    watcher = Watcher(work)
+    with SeenStore() as store:
+        for item in work.look_all(source):
+            store.append(item.seen)
             if len(store) == 1:
                 store.check_space(source.frame_count)
             seen.append(watcher.see(item))
             on_frame()
-        refined = _refine_groups(detector, seen, store)
-        if detector.whole_post is not None:
+        decided = _decide_groups(work, seen, store)
+        if work.post is not None:
             scored = ScoredStore()
-            for index, proposals, probabilities in refined:
-                scored[index] = detector.score(proposals, probabilities, seen[index].geometry)
-            found = link(detector, detector.whole_post, seen, scored)
+            for index, boxes in decided:
+                scored[index] = in_source(boxes, seen[index].geometry)
+            found = link(work, seen, scored)
         else:
             found = DetectionStore(len(seen))
-            for index, proposals, probabilities in refined:
-                found[index] = detector.finish(proposals, probabilities, seen[index].geometry)
+            for index, boxes in decided:
+                found[index] = work.found(boxes, seen[index].geometry)
     yield from results(source, seen, found, images)
 
 
-def link(
-    detector: Detector, post: WholeVideoPost, seen: list[Seen], scored: ScoredStore
-) -> DetectionStore:
+def link(work: Work, seen: list[Seen], scored: ScoredStore) -> DetectionStore:
     """The detections of all frames after post-processing."""
+    post, least = work.post, work.least
+    assert post is not None
     found = DetectionStore(len(seen))
     sizes = [item.geometry.source_size for item in seen]
-    least = detector.score_threshold
     if isinstance(post, ShotwisePost):
         linked_frames = post.run_shots(scored, sizes, [item.cut for item in seen], least)
     else:
@@ -103,17 +97,16 @@ def results(
         yield TensorResult(frame, found[index])
 
 
-def _refine_groups(
-    detector: Detector, seen: list[Seen], store: ProposalStore
-) -> Iterator[tuple[int, Proposals, Tensor]]:
-    """Every frame's number, proposals and refined probabilities, on the CPU."""
-    frames = detector.config.test_frames
-    for group in frame_groups(len(seen), frames, detector.sampling, detector.seed):
-        together = store.group(group)
+def _decide_groups(
+    work: Work, seen: list[Seen], store: SeenStore
+) -> Iterator[tuple[int, ScoredBoxes]]:
+    """Every frame's number, and its boxes, on the CPU."""
+    for group in frame_groups(len(seen), work.frames, work.sampling, work.seed):
+        together = store.group(group).to(work.detector.device)
         with torch.inference_mode():
-            refined = detector.joined.refine(together.to(detector.device)).cpu()
-        for place, index in enumerate(group):
-            yield index, together[place], refined[place]
+            decided = work.detector.decide(together, work.kept)
+        for index, boxes in zip(group, decided, strict=True):
+            yield index, boxes.to("cpu")
 
 
 def _read_again(source: FrameSource, seen: list[Seen]) -> Iterator[Frame]:

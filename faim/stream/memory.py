@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from faim.errors import FaimError
-from faim.postprocess.causal import CausalState
 from faim.reading import shown
 from faim.stream.bank_policy import (
     BankPolicy,
@@ -30,7 +26,6 @@ __all__ = [
     "PolicyName",
     "Recent",
     "RecentAndSpread",
-    "StreamState",
     "make_policy",
 ]
 
@@ -121,7 +116,7 @@ class MemoryBank(Generic[Entry]):
             FaimError: the entry is of another kind, or its tensors of other shapes or types, than
                 those held.
         """
-        tensors = _tensors(entry)
+        tensors = entry.tensors()
         if not tensors or not self._capacity:
             return
         storage = self._storage
@@ -133,7 +128,7 @@ class MemoryBank(Generic[Entry]):
                 "in the frames before, or a reset"
             )
         slot = self._free_slot()
-        for name, stored in _tensors(storage).items():
+        for name, stored in storage.tensors().items():
             stored[slot].copy_(tensors[name])
         self._slots.append(slot)
         self._frames.append(self._appended)
@@ -169,7 +164,7 @@ class MemoryBank(Generic[Entry]):
         The next entry may have other shapes, for which it is then allocated anew.
         """
         if self._storage is not None:
-            for stored in _tensors(self._storage).values():
+            for stored in self._storage.tensors().values():
                 stored[: len(self)].zero_()
         self._slots, self._frames, self._appended = [], [], 0
 
@@ -194,77 +189,8 @@ class MemoryBank(Generic[Entry]):
         return bank
 
 
-@dataclass
-class StreamState:
-    """All that a stream carries from one frame to the next.
-
-    The model keeps nothing, so a state may be copied to try two futures, saved, dropped to start
-    anew, or kept beside others for several streams in turn.
-
-    Attributes:
-        bank: what past frames left behind.
-        frames_seen: frames since the start; a reset does not set it back.
-        resets: times the past was forgotten.
-        thumbnail: of the last frame, for `faim.stream.scene_cut`; (36, 64, 3) uint8 BGR, or None.
-        post: the live tubelets of causal post-processing, and how many have a track id; or None.
-        model: which model's past it is, a checksum of the weights; empty where that is not known,
-            as in states saved by earlier versions.
-    """
-
-    bank: MemoryBank[TensorRecord]
-    frames_seen: int = 0
-    resets: int = 0
-    thumbnail: NDArray[np.uint8] | None = None
-    post: CausalState | None = None
-    model: str = ""
-
-    @classmethod
-    def empty(cls, capacity: int, policy: BankPolicy | None = None, model: str = "") -> StreamState:
-        """The state before the first frame; see `MemoryBank`."""
-        return cls(MemoryBank(capacity, policy), model=model)
-
-    def copy(self) -> StreamState:
-        """An independent state with the same past."""
-        small = None if self.thumbnail is None else self.thumbnail.copy()
-        post = None if self.post is None else self.post.copy()
-        return replace(self, bank=self.bank.copy(), thumbnail=small, post=post)
-
-    def reset(self) -> None:
-        """Forget the past, as at a scene cut or the start of another video."""
-        self.bank.reset()
-        self.thumbnail = self.post = None
-        self.resets += 1
-
-    def save(self, path: str | Path) -> None:
-        """Write the state to one safetensors file, whole or not at all.
-
-        Raises:
-            FaimError: the file cannot be written, or the bank holds entries or has a policy that
-                are none of this package's.
-        """
-        from faim.stream.state_file import save_state
-
-        save_state(path, self)
-
-    @classmethod
-    def load(cls, path: str | Path, device: torch.device | str = "cpu") -> StreamState:
-        """A state that `save` wrote; the stream goes on bit for bit as if it had never stopped.
-
-        Raises:
-            FaimError: no such file, or a damaged one, or one of something else.
-        """
-        from faim.stream.state_file import load_state
-
-        return load_state(path, device)
-
-
-def _tensors(record: TensorRecord) -> dict[str, Tensor]:
-    values = {field.name: getattr(record, field.name) for field in fields(record)}
-    return {name: value for name, value in values.items() if isinstance(value, Tensor)}
-
-
 def _fits(storage: TensorRecord, entry: TensorRecord) -> bool:
-    stored, new = _tensors(storage), _tensors(entry)
+    stored, new = storage.tensors(), entry.tensors()
     return (
         type(storage) is type(entry)
         and stored.keys() == new.keys()
@@ -287,6 +213,6 @@ def _describe(entry: TensorRecord) -> str:
     """Like "TicamEntry with keys (30, 8, 32) float32, ..."."""
     tensors = [
         f"{name} {tuple(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"
-        for name, tensor in _tensors(entry).items()
+        for name, tensor in entry.tensors().items()
     ]
     return f"{type(entry).__name__} with {', '.join(tensors)}"

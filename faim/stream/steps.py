@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal, get_args
-
-from torch import Tensor
 
 from faim.data.sampling import global_test, local_test
 from faim.data.transforms import LetterboxGeometry
+from faim.detector import Kept, VideoDetector
 from faim.errors import FaimError
-from faim.nn.nms import detections_of, postprocess, scored_boxes
-from faim.structures import Detections, Proposals, ScoredBoxes
+from faim.nn.nms import detections_of
+from faim.stream.memory import MemoryBank
+from faim.structures import ScoredBoxes, TensorRecord
 
 __all__ = [
     "Sampling",
     "check_sampling",
     "detections_of",
     "frame_groups",
-    "to_detections",
-    "to_scored_boxes",
+    "in_source",
+    "step",
 ]
 
 #: Which frames of a video global mode looks at together.
@@ -50,42 +51,31 @@ def frame_groups(num_frames: int, m: int, sampling: Sampling, seed: int) -> list
     return global_test(num_frames, m, sampling, seed)
 
 
-def to_detections(
-    proposals: Proposals,
-    probabilities: Tensor,
-    geometry: LetterboxGeometry,
+def in_source(scored: ScoredBoxes, geometry: LetterboxGeometry) -> ScoredBoxes:
+    """A detector's boxes of one frame, on the CPU, in pixels of its image before `geometry`."""
+    scored = scored.to("cpu")
+    return replace(scored, boxes=geometry.to_source(scored.boxes))
+
+
+def step(
+    detector: VideoDetector,
+    seen: TensorRecord,
+    bank: MemoryBank[TensorRecord],
+    kept: Kept | None = None,
     *,
-    score_threshold: float,
-    nms_threshold: float,
-) -> Detections:
-    """One frame's detections, on the CPU, in pixels of its image before `geometry`.
+    forget: bool = False,
+) -> tuple[ScoredBoxes, TensorRecord]:
+    """One frame of a stream against its past: the one place where the two meet.
 
     Args:
-        proposals: (n, ...) of the frame.
-        probabilities: (n, C) after aggregation.
-        geometry: of the frame's letterboxing.
-        score_threshold: detections below it are dropped.
-        nms_threshold: IoU of the last, class-aware NMS.
+        detector: decides.
+        seen: what it has seen of the frame.
+        bank: entries of frames before; it is not changed.
+        kept: see `VideoDetector.step`.
+        forget: leave the past out, as at a scene cut.
+
+    Returns:
+        The boxes in pixels of the network input, and the frame's own entry, to be appended.
     """
-    found = postprocess(
-        proposals, probabilities, score_threshold=score_threshold, nms_threshold=nms_threshold
-    ).to("cpu")
-    return Detections(geometry.to_source(found.boxes), found.scores, found.class_ids)
-
-
-def to_scored_boxes(
-    proposals: Proposals,
-    probabilities: Tensor,
-    geometry: LetterboxGeometry,
-    *,
-    score_threshold: float,
-    nms_threshold: float,
-) -> ScoredBoxes:
-    """`to_detections` with the scores of all classes together, for post-processing.
-
-    Arguments are those of `to_detections`, which is `detections_of` of this.
-    """
-    found = scored_boxes(
-        proposals, probabilities, score_threshold=score_threshold, nms_threshold=nms_threshold
-    ).to("cpu")
-    return ScoredBoxes(geometry.to_source(found.boxes), found.scores)
+    past = bank.padded() if detector.traits.fixed_bank else bank.stacked()
+    return detector.step(seen, None if forget else past, kept)

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from types import TracebackType
 from typing import IO, Self
 
@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from faim.errors import FaimError
-from faim.structures import Detections, Proposals
+from faim.structures import Detections, TensorRecord
 
 #: Bytes of proposals that are kept in memory.
 MEMORY_LIMIT = 256 * 2**20
@@ -40,8 +40,8 @@ class _Field:
     stop: int
 
 
-class ProposalStore:
-    """The proposals of all frames of a video, in order of their arrival, bit for bit.
+class SeenStore:
+    """What was seen of all frames of a video, in order of their arrival, bit for bit.
 
     They stay in memory up to the limit. Beyond it all of them move to a nameless file in the folder
     for temporary files, which the system removes when the store is closed or the process ends,
@@ -66,6 +66,7 @@ class ProposalStore:
         self._file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=max(memory_limit, 1))  # noqa: SIM115
         self._layout: list[_Field] = []
         self._length = 0
+        self._kind: TensorRecord | None = None
 
     def __len__(self) -> int:
         """Frames stored."""
@@ -76,13 +77,13 @@ class ProposalStore:
         """Bytes that one frame takes; 0 before the first."""
         return self._layout[-1].stop if self._layout else 0
 
-    def append(self, proposals: Proposals) -> None:
-        """Store the next frame's proposals, leading dimension (n,).
+    def append(self, seen: TensorRecord) -> None:
+        """Store the next frame's, without leading dimension.
 
         Raises:
             FaimError: other shapes or types than the frames before, or no space left for the file.
         """
-        tensors = {field.name: getattr(proposals, field.name) for field in fields(proposals)}
+        tensors = seen.tensors()
         layout = _layout(tensors)
         if self._layout and layout != self._layout:
             new, known = next(
@@ -92,7 +93,7 @@ class ProposalStore:
                 f"proposal store: {new.name} of frame {self._length} is {new.shape} {new.dtype}; "
                 f"expected {known.shape} {known.dtype} as in the frames before"
             )
-        self._layout = layout
+        self._layout, self._kind = layout, seen
         record = b"".join(map(_to_bytes, tensors.values()))
         try:
             self._file.seek(self._length * len(record))
@@ -123,14 +124,14 @@ class ProposalStore:
                 "with enough space, or mode stream"
             )
 
-    def group(self, indices: Sequence[int]) -> Proposals:
-        """The proposals of some frames, stacked.
+    def group(self, indices: Sequence[int]) -> TensorRecord:
+        """What was seen of some frames, stacked.
 
         Args:
             indices: m numbers of frames, counted from 0 in the order of `append`, in any order.
 
         Returns:
-            Leading dimensions (m, n), on the CPU.
+            Leading dimension m, on the CPU.
 
         Raises:
             FaimError: no such frame, or the file cannot be read.
@@ -151,7 +152,10 @@ class ProposalStore:
                 f"{tempfile.gettempdir()}: the temporary file of proposals cannot be read "
                 f"({error}); expected it to stay as it was written"
             ) from error
-        return Proposals(**{part.name: _from_bytes(records, part) for part in self._layout})
+        assert self._kind is not None
+        return self._kind.with_tensors(
+            {part.name: _from_bytes(records, part) for part in self._layout}
+        )
 
     def close(self) -> None:
         """Forget everything; a file is gone with it. May be called twice."""

@@ -162,14 +162,14 @@ def test_an_engine_that_cannot_be_loaded_says_why(folder: Path, turing: Any) -> 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
 @pytest.mark.parametrize("cuda_graphs", [True, False])
 def test_engines_give_the_numbers_of_pytorch(cuda_graphs: bool, tmp_path: Path) -> None:
-    from faim.backends.info import info_of
+    from faim.families.yolox.torch_runner import TorchRunner
+
     from faim.backends.onnx_files import write_onnx
     from faim.export.parity import generated_frames
     from faim.export.tensorrt import check_target, write_engine
     from faim.families.yolox.checkpoint import load_model
     from faim.families.yolox.graph_detector import GraphDetector
-    from faim.families.yolox.graphs import graphs_of
-    from faim.families.yolox.torch_runner import TorchRunner
+    from faim.families.yolox.graphs import graphs_of, info_of
     from faim.weights import default_weights
 
     try:

@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 import pytest
 
+from faim.backends.graph import Graph
 from faim.backends.info import ExportInfo
 from faim.cli import main
 from faim.errors import FaimError
 from faim.export.output_folder import output_folder
-from faim.families.yolox.graphs import Graph
 from faim.weights import default_weights
 
 pytest.importorskip("onnx")

@@ -11,12 +11,13 @@ import torch
 from export_helpers import Exported
 from torch import nn
 
-from faim.backends.info import KEY, ExportInfo, info_of
+from faim.backends.graph import Graph
+from faim.backends.info import KEY, ExportInfo
 from faim.backends.onnx_files import OPSET, write_onnx
 from faim.errors import FaimError
 from faim.export.parity import generated_frames, measure_parity
 from faim.families.yolox.faim import FAIM, YoloxVideo
-from faim.families.yolox.graphs import Graph, empty_bank, graphs_of
+from faim.families.yolox.graphs import empty_bank, graphs_of, info_of
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxsim")
@@ -75,8 +76,9 @@ def test_inputs_and_outputs_of_the_frame_graph(onnx_export: Exported, faim_nano:
 def test_a_step_takes_banks_of_any_length(
     onnx_export: Exported, faim_nano: FAIM, past: int
 ) -> None:
-    from faim.backends.onnxruntime import OnnxRuntimeRunner
     from faim.families.yolox.torch_runner import TorchRunner
+
+    from faim.backends.onnxruntime import OnnxRuntimeRunner
 
     generator = torch.Generator().manual_seed(past)
     example = next(g for g in graphs_of(faim_nano, (128, 128)) if g.name == "step").inputs

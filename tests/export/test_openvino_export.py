@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 import torch
 from export_helpers import Export, Exported
+from faim.families.yolox.torch_runner import TorchRunner
 
-from faim.backends.info import KEY, ExportInfo, info_of
+from faim.backends.info import KEY, ExportInfo
 from faim.backends.openvino import OpenVINORunner
 from faim.backends.openvino_library import core
 from faim.errors import FaimError
 from faim.export.openvino import read_onnx, write_openvino
 from faim.export.parity import generated_frames, measure_parity
 from faim.families.yolox.faim import FAIM, YoloxVideo
-from faim.families.yolox.torch_runner import TorchRunner
+from faim.families.yolox.graphs import info_of
 
 openvino = pytest.importorskip("openvino")
 pytest.importorskip("onnxsim")

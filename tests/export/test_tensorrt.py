@@ -22,7 +22,8 @@ from faim.backends.engine_file import (
     read_engine_header,
     write_engine_file,
 )
-from faim.backends.info import ExportInfo, info_of
+from faim.backends.graph import Graph
+from faim.backends.info import ExportInfo
 from faim.backends.onnx_files import write_onnx
 from faim.backends.tensorrt_library import reason_of
 from faim.errors import FaimError
@@ -30,16 +31,7 @@ from faim.export.tensorrt import check_target, profile_shapes, write_engine
 from faim.families.yolox import patches
 from faim.families.yolox.config import FaimConfig
 from faim.families.yolox.faim import build_model
-from faim.families.yolox.graphs import (
-    CELLS,
-    ENTRY,
-    FEATURES,
-    KEY,
-    MADE,
-    RAW,
-    Graph,
-    graphs_of,
-)
+from faim.families.yolox.graphs import CELLS, ENTRY, FEATURES, KEY, MADE, RAW, graphs_of, info_of
 
 CLASSES = tuple(f"class {index}" for index in range(30))
 SMALL = FaimConfig(variant="nano", class_names=("dog", "cat"), test_size=(64, 64))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from faim.families.yolox.config import FaimConfig
+from faim.families.yolox.proposal_detector import ProposalDetector
 from faim.structures import Proposals, TensorRecord
 
 
@@ -25,7 +26,7 @@ class BrightnessEntry(TensorRecord):
 class MeanBrightness:
     """The score of a frame is the mean brightness over it and its references."""
 
-    padded = False
+    name, padded = "meanbrightness", False
 
     def __init__(self) -> None:
         self.banks: list[list[float]] = []
@@ -47,7 +48,7 @@ class MeanBrightness:
         return scores, BrightnessEntry(own)
 
 
-class FakeModel:
+class FakeModel(ProposalDetector):
     """One proposal a frame (and one of padding): a fixed box whose score is the brightness."""
 
     def __init__(self, test_frames: int = 4) -> None:

@@ -15,7 +15,7 @@ from faim.errors import FaimError
 from faim.postprocess.causal import CausalState
 from faim.postprocess.one_object import OneObjectConfig, calibrated, rivals
 from faim.postprocess.post import CausalPost, WholeVideoPost
-from faim.stream.memory import StreamState
+from faim.stream.state import StreamState
 from faim.structures import ScoredBoxes
 
 PLACE = [100.0, 100, 200, 200]

@@ -30,7 +30,7 @@ from faim.runtime.pipeline import Detector
 from faim.runtime.predict_terminal import predict_in_terminal
 from faim.runtime.results import FrameResult
 from faim.runtime.sources import ArraySource
-from faim.stream.memory import StreamState
+from faim.stream.state import StreamState
 from faim.structures import Proposals, ScoredBoxes
 
 LEVELS = (255, 0, 51, 204, 153)
@@ -101,6 +101,8 @@ def test_causal_gives_a_stream_the_mean_so_far() -> None:
 
 class Ticam(MeanBrightness):
     """By its name."""
+
+    name = "ticam"
 
 
 def test_auto_is_causal_behind_ticam() -> None:

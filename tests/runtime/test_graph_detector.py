@@ -7,16 +7,16 @@ from dataclasses import fields, replace
 
 import pytest
 import torch
+from faim.families.yolox.torch_runner import TorchRunner
 from torch import Tensor
 from torch.nn import functional as F
 
-from faim.backends.info import ExportInfo, GraphName
+from faim.backends.info import ExportInfo
 from faim.errors import FaimError
 from faim.families.yolox.aggregation import NoAggregation
 from faim.families.yolox.checkpoint import Aggregate, load_model
 from faim.families.yolox.faim import FAIM, YoloxVideo, build_model
 from faim.families.yolox.graph_detector import GraphDetector
-from faim.families.yolox.torch_runner import TorchRunner
 from faim.stream.memory import MemoryBank
 from faim.structures import Proposals, TensorRecord
 from faim.weights import default_weights
@@ -78,7 +78,7 @@ class FixedBatch:
         self.given: list[int] = []
         self._runner = runner
 
-    def run(self, graph: GraphName, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def run(self, graph: str, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if graph == "frame":
             self.given.append(len(inputs["images"]))
         return self._runner.run(graph, inputs)

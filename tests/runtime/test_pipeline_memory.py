@@ -11,7 +11,7 @@ from runtime_helpers import FakeModel, flat_frames
 
 from faim.errors import FaimError
 from faim.runtime.pipeline import Detector
-from faim.stream.store import ProposalStore
+from faim.stream.store import SeenStore
 
 LEVELS = (51, 102, 153, 204, 255, 0, 51)
 
@@ -104,7 +104,7 @@ def test_global_mode_is_the_same_from_a_file(
 ) -> None:
     stored = []
 
-    class Small(ProposalStore):
+    class Small(SeenStore):
         def __init__(self) -> None:
             super().__init__(memory_limit=limit)
             stored.append(self)
@@ -115,7 +115,7 @@ def test_global_mode_is_the_same_from_a_file(
             super().close()
 
     expected = detector.predict(flat_frames(*LEVELS), mode="global")
-    monkeypatch.setattr("faim.stream.global_mode.ProposalStore", Small)
+    monkeypatch.setattr("faim.stream.global_mode.SeenStore", Small)
     found = detector.predict(flat_frames(*LEVELS), mode="global")
     for one, other in zip(expected, found, strict=True):
         np.testing.assert_array_equal(one.xyxy, other.xyxy)

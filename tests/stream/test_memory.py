@@ -20,13 +20,8 @@ from faim.errors import FaimError
 from faim.families.yolox.aggregation import Aggregator, TicamAggregator
 from faim.nn.affinity import Affinity
 from faim.nn.ticam import TICAM, TicamEntry
-from faim.stream.memory import (
-    MemoryBank,
-    Recent,
-    RecentAndSpread,
-    StreamState,
-    make_policy,
-)
+from faim.stream.memory import MemoryBank, Recent, RecentAndSpread, make_policy
+from faim.stream.state import StreamState
 from faim.structures import Detections, Proposals, TensorRecord
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from faim.errors import FaimError
-from faim.stream.store import DetectionStore, ProposalStore
+from faim.stream.store import DetectionStore, SeenStore
 from faim.structures import Detections, Proposals
 
 
@@ -37,7 +37,7 @@ def assert_same(found: Proposals, expected: Proposals) -> None:
 def test_groups_come_back_bit_for_bit(limit: int) -> None:
     frames = [proposals() for _ in range(12)]
     frames[3].cls_features[0, 0] = float("nan")
-    with ProposalStore(limit) as store:
+    with SeenStore(limit) as store:
         for count, frame in enumerate(frames, start=1):
             store.append(frame)
             assert len(store) == count
@@ -58,14 +58,14 @@ def test_groups_come_back_bit_for_bit(limit: int) -> None:
 def test_half_precision_and_empty_features_come_back() -> None:
     whole = [proposals(dtype=torch.bfloat16) for _ in range(2)]
     frames = [Proposals(**vars(p) | {"ins_features": torch.zeros(5, 0)}) for p in whole]
-    with ProposalStore() as store, torch.inference_mode():
+    with SeenStore() as store, torch.inference_mode():
         for frame in frames:
             store.append(frame)
         assert_same(store.group([0, 1]), Proposals.stack(frames))
 
 
 def test_what_does_not_fit_is_refused_and_leaves_the_store_as_it_was() -> None:
-    store = ProposalStore()
+    store = SeenStore()
     first = proposals()
     store.append(first)
     with pytest.raises(FaimError, match=r"boxes of frame 1 is \(6, 4\).*expected \(5, 4\)"):
@@ -76,12 +76,12 @@ def test_what_does_not_fit_is_refused_and_leaves_the_store_as_it_was() -> None:
         with pytest.raises(FaimError, match=f"frame {index} asked for; expected one of the 1 "):
             store.group([0, index])
     with pytest.raises(FaimError, match="memory limit is -1"):
-        ProposalStore(-1)
+        SeenStore(-1)
     assert_same(store.group([0]), Proposals.stack([first]))
 
 
 def test_full_disk_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    store = ProposalStore(0)
+    store = SeenStore(0)
     store.append(proposals())
 
     def refuse() -> None:
@@ -102,7 +102,7 @@ def test_full_disk_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device /dev/full")
 def test_device_without_space_is_one_sentence_and_closes() -> None:
-    store = ProposalStore(0)
+    store = SeenStore(0)
     store._file = Path("/dev/full").open("r+b")  # noqa: SIM115
     with pytest.raises(FaimError, match="No space left on device"):
         store.append(proposals())
@@ -111,14 +111,14 @@ def test_device_without_space_is_one_sentence_and_closes() -> None:
 
 def test_missing_folder_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
-    store = ProposalStore(0)
+    store = SeenStore(0)
     with pytest.raises(FaimError, match=r"none: the proposals of 1 frames.*TMPDIR"):
         store.append(proposals())
 
 
 def test_spilled_file_leaves_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    store = ProposalStore(0)
+    store = SeenStore(0)
     store.append(proposals())
     if sys.platform == "linux":
         assert list(tmp_path.iterdir()) == []
@@ -129,7 +129,7 @@ def test_spilled_file_leaves_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyP
 MEMORY = """
 import torch
 from pathlib import Path
-from faim.stream.store import DetectionStore, ProposalStore
+from faim.stream.store import DetectionStore, SeenStore
 from faim.structures import Detections, Proposals
 
 def resident():
@@ -140,7 +140,7 @@ frame = Proposals(
     torch.rand(n, 4), torch.rand(n), torch.rand(n, 80), torch.rand(n, 128), torch.rand(n, 128),
     torch.ones(n, dtype=torch.bool),
 )
-store = ProposalStore(32 * 2**20)
+store = SeenStore(32 * 2**20)
 store.append(frame)
 store.group([0])
 before, largest = resident(), 0.0
@@ -206,7 +206,7 @@ def test_detections_of_frames_set_in_any_order() -> None:
 
 
 def test_too_little_space_is_told_after_the_first_frame(monkeypatch: pytest.MonkeyPatch) -> None:
-    with ProposalStore(memory_limit=0) as store:
+    with SeenStore(memory_limit=0) as store:
         store.append(proposals())
         needed = 1000 * store.frame_bytes
         usage = shutil.disk_usage("/")
@@ -218,6 +218,6 @@ def test_too_little_space_is_told_after_the_first_frame(monkeypatch: pytest.Monk
         )
         with pytest.raises(FaimError, match=told):
             store.check_space(1001)
-    with ProposalStore(memory_limit=10**9) as roomy:
+    with SeenStore(memory_limit=10**9) as roomy:
         roomy.append(proposals())
         roomy.check_space(1001)

@@ -12,16 +12,18 @@ from faim.structures import Proposals, TensorRecord
 
 
 class Aggregator(Protocol):
-    """What the runtime and the evaluation need of an aggregation.
+    """What a detector of proposals needs of an aggregation.
 
     An aggregator holds no state of a video: a stream's memory is the caller's, made of the entries
     that `step` returns.
 
     Attributes:
+        name: as users know it: "ticam", "affinity" or "none".
         padded: whether `step` wants a bank of one size from the first frame on, with entries in it
             that are not valid. A graph prepares itself for every shape that it meets.
     """
 
+    name: str
     padded: bool
 
     def refine(self, proposals: Proposals) -> Tensor:
@@ -39,7 +41,7 @@ class Aggregator(Protocol):
 class TicamAggregator:
     """TICAM's decision, joined with the base detector's; the latter's where it has none."""
 
-    padded = False
+    name, padded = "ticam", False
 
     def __init__(self, ticam: TICAM, join: Join | None = None) -> None:
         """`ticam` is used as it is; it should be in eval mode."""
@@ -63,7 +65,7 @@ class TicamAggregator:
 class NoAggregation:
     """The base detector's own class scores: frame mode."""
 
-    padded = False
+    name, padded = "none", False
 
     def refine(self, proposals: Proposals) -> Tensor:
         """See `Aggregator.refine`."""
@@ -72,11 +74,3 @@ class NoAggregation:
     def step(self, key: Proposals, bank: TensorRecord | None) -> tuple[Tensor, TensorRecord]:
         """See `Aggregator.step`."""
         return key.class_scores, TensorRecord()
-
-
-def name_of(aggregator: Aggregator) -> str:
-    """What joins the frames, as users know it: "ticam", "affinity" or "none"."""
-    name = type(aggregator).__name__
-    if name == "NoAggregation":
-        return "none"
-    return name.removeprefix("Graph").removesuffix("Aggregator").lower()

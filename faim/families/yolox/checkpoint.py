@@ -41,7 +41,9 @@ def save_checkpoint(path: str | Path, model: VideoModel) -> None:
     path = Path(path)
     state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     check_writable(path)
-    write_tensors(path, state, {"format": "faim", "config": model.config.to_json()})
+    write_tensors(
+        path, state, {"format": "faim", "family": "yolox", "config": model.config.to_json()}
+    )
 
 
 def load_checkpoint(path: str | Path) -> tuple[FaimConfig, StateDict]:

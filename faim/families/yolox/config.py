@@ -260,6 +260,11 @@ class FaimConfig:
             )
 
     @property
+    def delicate(self) -> bool:
+        """Whether half precision costs much, as it does the few channels of small detectors."""
+        return self.variant in ("nano", "tiny")
+
+    @property
     def num_classes(self) -> int:
         """C."""
         return len(self.class_names)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from faim.families.yolox.aggregation import Aggregator
+from faim.detector import BoxFeatures
 from faim.families.yolox.base import DetectorOutput
 from faim.families.yolox.config import FaimConfig, TrainablePart
 from faim.families.yolox.ifem import IFEM
@@ -19,25 +18,7 @@ from faim.families.yolox.yolov import YOLOV, YolovIfem
 from faim.nn.affinity import Affinity
 from faim.nn.mask_head import MaskHead
 from faim.nn.pyramid import gather_features
-from faim.structures import Picks, Proposals
-
-
-class VideoDetector(Protocol):
-    """What the runtime and the evaluation need of a model."""
-
-    config: FaimConfig
-    aggregator: Aggregator
-
-    def propose(self, images: Tensor) -> Proposals:
-        """Proposals of each frame alone.
-
-        Args:
-            images: (B, 3, H, W) uint8 or float, BGR in [0, 255]; H and W multiples of 32.
-
-        Returns:
-            Proposals with leading dimensions (B, n).
-        """
-        ...
+from faim.structures import Picks, Proposals, TensorRecord
 
 
 class YoloxVideo(VideoModel):
@@ -52,6 +33,11 @@ class YoloxVideo(VideoModel):
         """F_cls is the end of YOLOX's classification branch; there is no F_ins."""
         features = gather_features(output.cls_features, picks.index)
         return features, features[..., :0]
+
+    def features(self, seen: TensorRecord) -> BoxFeatures:
+        """See `VideoDetector`: the ends of YOLOX's classification branch."""
+        assert isinstance(seen, Proposals)
+        return BoxFeatures(seen.boxes, seen.valid, seen.cls_features, seen.cls_features[..., :0])
 
 
 class FAIM(TicamDetector):

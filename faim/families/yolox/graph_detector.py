@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from faim.backends.base import GraphRunner
+from faim.backends.info import ExportInfo
+from faim.backends.opened import OpenedDetector
+from faim.detector import Stage, Traits, Tuning, VideoDetector
 from faim.errors import FaimError
 from faim.families.yolox import patches
 from faim.families.yolox.aggregation import Aggregator, NoAggregation
@@ -23,51 +25,43 @@ from faim.families.yolox.graphs import (
     REGRESSION,
     empty_bank,
 )
-from faim.families.yolox.patches import locate
+from faim.families.yolox.patches import BUCKET, locate
+from faim.families.yolox.proposal_detector import ProposalDetector, tuned
 from faim.nn.affinity import Affinity
 from faim.nn.join import Join
 from faim.nn.ticam import TicamEntry
 from faim.structures import Picks, Proposals, RawPredictions, TensorRecord
 
-#: Numbers of proposals on a level are rounded up to multiples of it, since a CPU backend prepares
-#: itself for every shape it meets.
-BUCKET = 2
 #: The proposal's own cell among those around it.
 MIDDLE = patches.CELLS // 2
 
 
-class GraphDetector:
-    """A `VideoDetector` over a `GraphRunner`, for several threads at once.
+class GraphDetector(ProposalDetector, OpenedDetector):
+    """A YOLOX, FAIM or YOLOV over a `GraphRunner`, for several threads at once."""
 
-    Args:
-        runner: runs the graphs.
-        reopen: makes the same detector from files, for copies and other processes, which the graphs
-            of most backends cannot be sent to; None where there are no files.
-    """
-
-    def __init__(
-        self, runner: GraphRunner, reopen: Callable[[], GraphDetector] | None = None
-    ) -> None:
-        """See the class."""
-        self.runner, self.reopen = runner, reopen
+    def __init__(self, runner: GraphRunner, *, aggregate: str = "auto") -> None:
+        """`runner` runs the graphs; `aggregate` "none" leaves every frame to itself."""
+        self.runner = runner
         self.config = runner.info.config
         config = self.config
         self.fspm = FSPM(config.top_k, config.num_proposals, config.nms_train, config.nms_test)
         self.fspm.eval()
-        self.aggregator: Aggregator = self._aggregator()
+        self.aggregator: Aggregator = NoAggregation() if aggregate == "none" else self._aggregator()
 
-    def __reduce__(self) -> tuple[Callable[[], GraphDetector], tuple[()]]:
-        """Pickles and deep copies are opened anew.
+    @property
+    def traits(self) -> Traits:
+        """See `VideoDetector`."""
+        runs_on = f"{self.runner.backend} {self.runner.precision}"
+        return replace(super().traits, runs_on=runs_on)
 
-        Raises:
-            FaimError: the model is in memory alone.
-        """
-        if self.reopen is None:
-            raise FaimError(
-                "detector: its model is in no file, so it cannot be copied or sent to another "
-                "process; expected one of faim.load"
-            )
-        return self.reopen, ()
+    @property
+    def device(self) -> torch.device:
+        """See `VideoDetector`."""
+        return self.runner.device
+
+    def fingerprint(self) -> str:
+        """See `VideoDetector`."""
+        return self.runner.info.weights
 
     def _aggregator(self) -> Aggregator:
         if self.runner.info.aggregation == "ticam":
@@ -77,7 +71,7 @@ class GraphDetector:
         return NoAggregation()
 
     def propose(self, images: Tensor) -> Proposals:
-        """See `VideoDetector.propose`; images are uint8.
+        """See `ProposalDetector`; images are uint8.
 
         Raises:
             FaimError: they are of another size than the graphs.
@@ -90,14 +84,33 @@ class GraphDetector:
             return self._propose(images)
         return Proposals.concatenate([self._propose(batch) for batch in images.split(info.batch)])
 
-    def set_size(self, size: tuple[int, int]) -> None:
-        """Another usual size for graphs whose size is open."""
-        self.config = replace(self.config, test_size=size)
+    def tune(self, tuning: Tuning) -> None:
+        """See `VideoDetector`.
 
-    def loosen_nms(self, iou: float) -> None:
-        """Let proposals of a class overlap by this IoU in [0, 1], where fewer would be let."""
-        self.fspm.nms_test = max(self.fspm.nms_test, iou)
-        self.config = replace(self.config, nms_test=self.fspm.nms_test)
+        Raises:
+            FaimError: the graphs hold another size, or number of proposals.
+        """
+        size = tuning.size
+        if size is not None and not self.runner.info.dynamic_size and size != self.config.test_size:
+            asked, has = ("x".join(map(str, sides)) for sides in (size, self.config.test_size))
+            raise FaimError(f"size: {asked} asked of a model exported for {has}; expected {has}")
+        if tuning.proposals is not None:
+            raise FaimError(
+                f"--proposals: {tuning.proposals} given with backend {self.runner.backend}, whose "
+                f"graphs hold the model's own {self.config.num_proposals}; expected --backend torch"
+            )
+        self.config = tuned(self.config, self.fspm, tuning)
+
+    def timed(self, stage: Stage) -> VideoDetector:
+        """See `VideoDetector`."""
+        other = object.__new__(type(self))
+        vars(other).update({**vars(self), "stage": stage})
+        return other
+
+    @classmethod
+    def graphs_needed(cls, info: ExportInfo) -> tuple[str, ...]:
+        """See `OpenedDetector`."""
+        return ("describe", "step", "refine") if info.aggregation == "ticam" else ()
 
     def warm_up(self) -> None:
         """Meet every number of proposals that a level may have.
@@ -128,7 +141,8 @@ class GraphDetector:
         if self.runner.info.batch and count < self.runner.info.batch:
             padding = pixels.new_zeros(self.runner.info.batch - count, *pixels.shape[1:])
             pixels = torch.cat([pixels, padding])
-        found = self.runner.run("frame", {"images": pixels.contiguous()})
+        with self.stage("frame"):
+            found = self.runner.run("frame", {"images": pixels.contiguous()})
         raw = RawPredictions(*(found[name] for name in RAW))
         picks = self.fspm(raw if len(pixels) == count else raw[:count])
         cls_features, ins_features = self._features(picks, found)
@@ -152,7 +166,8 @@ class GraphDetector:
             picked = _at(features, cells, order).unflatten(0, picks.index.shape)
             return picked, picked[..., :0]
         inputs = dict(zip(FEATURES, features, strict=True)) | dict(zip(CELLS, cells, strict=True))
-        described = self.runner.run("describe", inputs | {"order": order})
+        with self.stage("describe"):
+            described = self.runner.run("describe", inputs | {"order": order})
         if REGRESSION[0] in found:  # YOLOV has them in the place of F_ins
             regression = _at([found[name] for name in REGRESSION], cells, order)
             described = {**described, "ins_features": regression}
@@ -172,7 +187,7 @@ def _at(features: list[Tensor], cells: list[Tensor], order: Tensor) -> Tensor:
 class GraphTicam:
     """What `TicamAggregator` is, by the graphs "step" and "refine"."""
 
-    padded = True
+    name, padded = "ticam", True
 
     def __init__(self, runner: GraphRunner) -> None:
         """`runner` has the two graphs."""

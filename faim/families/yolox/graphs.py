@@ -14,7 +14,7 @@ A base detector alone is its frame graph. The letters of the shapes are those of
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields, replace
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +28,8 @@ from faim.backends.axes import (
     batch_axis,
     side_axis,
 )
-from faim.backends.info import GraphName
+from faim.backends.graph import Graph
+from faim.backends.info import ExportInfo, Precision, checksum_of
 from faim.families.yolox import patches
 from faim.families.yolox.aggregation import NoAggregation
 from faim.families.yolox.config import FaimConfig
@@ -47,25 +48,6 @@ KEY = ("cls_features", "ins_features", "cls_guide", "ins_guide", "valid")
 ENTRY = tuple(field.name for field in fields(TicamEntry))
 #: What a step returns of an entry; the rest of it went in.
 MADE = ("keys", "values", "unit_values", "first_round")
-
-
-@dataclass(frozen=True)
-class Graph:
-    """A module with all that an exporter has to know of it.
-
-    Attributes:
-        name: see above.
-        module: takes `inputs` in this order, returns tensors in the order of `outputs`.
-        inputs: example tensors by name, of the usual lengths.
-        outputs: names.
-        axes: per input, the dimensions that may change.
-    """
-
-    name: GraphName
-    module: nn.Module
-    inputs: dict[str, Tensor]
-    outputs: tuple[str, ...]
-    axes: dict[str, dict[int, Axis]]
 
 
 class FrameGraph(nn.Module):
@@ -169,6 +151,35 @@ class RefineGraph(nn.Module):
     ) -> Tensor:
         """See the class."""
         return self.ticam(proposals_of(cls_features, ins_features, cls_guide, ins_guide, valid))
+
+
+def info_of(
+    model: VideoModel,
+    graph: str,
+    *,
+    size: tuple[int, int] | None = None,
+    batch: int | None = 1,
+    dynamic_size: bool = False,
+    precision: Precision = "fp32",
+    made_with: dict[str, str] | None = None,
+) -> ExportInfo:
+    """The metadata of one of a model's graphs; `size` is the config's `test_size` by default."""
+    config = model.config if size is None else replace(model.config, test_size=size)
+    return ExportInfo(
+        graph,
+        config,
+        _aggregation(model),
+        batch,
+        dynamic_size,
+        precision,
+        made_with or {},
+        checksum_of(model),
+    )
+
+
+def _aggregation(model: VideoModel) -> str:
+    """What the exported detector joins frames with: a model with TICAM has its graphs."""
+    return "ticam" if isinstance(model, TicamDetector) else model.aggregator.name
 
 
 def proposals_of(

@@ -15,6 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from yolox.models.network_blocks import BaseConv, DWConv
 
+#: Numbers of proposals on a level are rounded up to multiples of it, since a CPU backend prepares
+#: itself for every shape it meets.
+BUCKET = 2
 #: how far three stacked 3x3 convolutions look, and the cells that they see.
 RADIUS = 3
 CELLS = (2 * RADIUS + 1) ** 2

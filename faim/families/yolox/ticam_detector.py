@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from copy import copy
 from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
-from faim.families.yolox.aggregation import Aggregator, TicamAggregator
+from faim.backends.info import checksum_of
+from faim.detector import BoxFeatures, Stage, Tuning, VideoDetector
+from faim.families.yolox.aggregation import TicamAggregator
 from faim.families.yolox.base import BaseDetector, DetectorOutput, use_yolox_batch_norm
 from faim.families.yolox.branch import VideoObjectBranch
 from faim.families.yolox.config import FaimConfig, TrainablePart
 from faim.families.yolox.fspm import FSPM
 from faim.families.yolox.mask_learning import Decisions, MaskLearning
-from faim.families.yolox.patches import locate
+from faim.families.yolox.patches import BUCKET, locate
+from faim.families.yolox.proposal_detector import ProposalDetector, tuned
 from faim.nn.join import Join
 from faim.nn.losses import (
     Matches,
@@ -27,17 +31,11 @@ from faim.nn.losses import (
 )
 from faim.nn.pyramid import gather_features
 from faim.nn.ticam import TICAM
-from faim.structures import Picks, Proposals, VideoSample
+from faim.structures import Picks, Proposals, TensorRecord, VideoSample
 
 
-class VideoModel(nn.Module, ABC):
-    """A base detector with FSPM; a subclass says what the proposals' features are.
-
-    Attributes:
-        aggregator: how proposals of several frames become the classes of one.
-    """
-
-    aggregator: Aggregator
+class VideoModel(nn.Module, ProposalDetector, ABC):
+    """A base detector with FSPM; a subclass says what the proposals' features are."""
 
     def __init__(self, config: FaimConfig) -> None:
         """Build with random weights."""
@@ -47,10 +45,40 @@ class VideoModel(nn.Module, ABC):
         self.fspm = FSPM(config.top_k, config.num_proposals, config.nms_train, config.nms_test)
 
     def propose(self, images: Tensor) -> Proposals:
-        """See `VideoDetector.propose`."""
-        output = self.detector(images)
+        """See `ProposalDetector`."""
+        with self.stage("frame"):
+            output = self.detector(images)
         picks = self.fspm(output.raw)
-        return make_proposals(picks, *self.features_at(output, picks))
+        with self.stage("describe"):
+            first, second = self.features_at(output, picks)
+        return make_proposals(picks, first.float(), second.float())
+
+    @property
+    def device(self) -> torch.device:
+        """See `VideoDetector`."""
+        return next(self.parameters()).device
+
+    def tune(self, tuning: Tuning) -> None:
+        """See `VideoDetector`."""
+        self.config = tuned(self.config, self.fspm, tuning)
+
+    def fingerprint(self) -> str:
+        """See `VideoDetector`."""
+        return checksum_of(self)
+
+    def timed(self, stage: Stage) -> VideoDetector:
+        """See `VideoDetector`."""
+        other = copy(self)
+        other.stage = stage
+        return other
+
+    def compile_networks(self) -> None:
+        """Let `torch.compile` make them quicker; what selects boxes stays as it is."""
+        self.detector.compile()
+
+    def set_precision(self, dtype: torch.dtype) -> None:
+        """Compute in this type; TICAM and the decoding of boxes and scores stay in float32."""
+        self.to(dtype)
 
     @abstractmethod
     def features_at(self, output: DetectorOutput, picks: Picks) -> tuple[Tensor, Tensor]:
@@ -102,6 +130,24 @@ class TicamDetector(VideoModel):
         """The modules that `describe_at` uses."""
         return {"video_branch": self.video_branch}
 
+    def compile_networks(self) -> None:
+        """See `VideoModel`."""
+        super().compile_networks()
+        self.describe_at = torch.compile(self.describe_at)  # type: ignore[method-assign]
+        self.ticam.step = torch.compile(self.ticam.step)  # type: ignore[method-assign]
+        self.ticam.compile()
+
+    def set_precision(self, dtype: torch.dtype) -> None:
+        """See `VideoModel`."""
+        super().set_precision(dtype)
+        self.ticam.float()  # small, and its cosines are scaled by 25
+
+    def features(self, seen: TensorRecord) -> BoxFeatures:
+        """See `VideoDetector`: F_cls, and what TICAM's classifier reads."""
+        assert isinstance(seen, Proposals)
+        after = self.ticam.decided_by(seen)
+        return BoxFeatures(seen.boxes, seen.valid, seen.cls_features, after)
+
     def set_trainable(self, parts: tuple[TrainablePart, ...]) -> None:
         """Freeze all parts but these; a frozen part's batch norms keep their statistics."""
         self._trainable = set(parts)
@@ -146,8 +192,9 @@ class TicamDetector(VideoModel):
     def described(self, output: DetectorOutput, picks: Picks) -> list[Tensor]:
         """`describe_at` at the picks of one pass, (B, n, D) each."""
         stems = [stem.permute(0, 2, 3, 1) for stem in output.stem_features]
-        cells, order = locate(picks.index, [(stem.shape[1], stem.shape[2]) for stem in stems])
-        features = self.describe_at(stems, cells, order)
+        sizes = [(stem.shape[1], stem.shape[2]) for stem in stems]
+        cells, order = locate(picks.index, sizes, multiple=BUCKET)
+        features = self.describe_at([stem.contiguous() for stem in stems], cells, order)
         return [feature.unflatten(0, picks.index.shape) for feature in features]
 
     def learn_masks(

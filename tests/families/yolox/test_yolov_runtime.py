@@ -5,17 +5,16 @@ import json
 import cv2
 import pytest
 import torch
+from faim.families.yolox.torch_runner import TorchRunner
 from yolov_models import embedded_yolov, pictures, public_names
 
-from faim.backends.info import info_of
 from faim.backends.onnx_files import write_onnx_folder
 from faim.bench.subjects import checkpoint_of
 from faim.cli import main
 from faim.export.parity import generated_frames, measure_parity
 from faim.families.yolox.checkpoint import load_model
 from faim.families.yolox.graph_detector import GraphDetector
-from faim.families.yolox.graphs import graphs_of
-from faim.families.yolox.torch_runner import TorchRunner
+from faim.families.yolox.graphs import graphs_of, info_of
 from faim.families.yolox.yolov import YOLOV, YolovIfem
 from faim.runtime.select import BackendOptions, open_detector
 from faim.stream.memory import MemoryBank

@@ -1,37 +1,96 @@
-"""A stream's state as a file."""
+"""What a running video remembers, apart from the model, and its file."""
 
 from __future__ import annotations
 
 import json
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from faim.errors import FaimError
 from faim.files import write_tensors
-from faim.nn.affinity import AffinityEntry
-from faim.nn.ticam import TicamEntry
 from faim.postprocess.causal import CausalState
 from faim.reading import parse_json
+from faim.registry import families, resolve
 from faim.stream.bank_policy import BankPolicy, Recent, RecentAndSpread
-from faim.stream.memory import MOST_FRAMES, BankContent, MemoryBank, StreamState
+from faim.stream.memory import MOST_FRAMES, BankContent, MemoryBank
 from faim.stream.scene_cut import SIZE
 from faim.structures import BankEntry, TensorRecord
 
 FORMAT = "faim-stream-state-1"
-ENTRIES: dict[str, type[BankEntry]] = {"ticam": TicamEntry, "affinity": AffinityEntry}
 _BANK = "bank."
 _THUMBNAIL = "thumbnail"
 _POST = "post."
 #: Most numbers of one tensor; the largest banks of the largest model have half as many.
 _MOST_NUMBERS = 2**27
+
+
+@dataclass
+class StreamState:
+    """All that a stream carries from one frame to the next.
+
+    The model keeps nothing, so a state may be copied to try two futures, saved, dropped to start
+    anew, or kept beside others for several streams in turn.
+
+    Attributes:
+        bank: what past frames left behind.
+        frames_seen: frames since the start; a reset does not set it back.
+        resets: times the past was forgotten.
+        thumbnail: of the last frame, for `faim.stream.scene_cut`; (36, 64, 3) uint8 BGR, or None.
+        post: the live tubelets of causal post-processing, and how many have a track id; or None.
+        model: which model's past it is, a checksum of the weights; empty where that is not known,
+            as in states saved by earlier versions.
+    """
+
+    bank: MemoryBank[TensorRecord]
+    frames_seen: int = 0
+    resets: int = 0
+    thumbnail: NDArray[np.uint8] | None = None
+    post: CausalState | None = None
+    model: str = ""
+
+    @classmethod
+    def empty(cls, capacity: int, policy: BankPolicy | None = None, model: str = "") -> StreamState:
+        """The state before the first frame; see `MemoryBank`."""
+        return cls(MemoryBank(capacity, policy), model=model)
+
+    def copy(self) -> StreamState:
+        """An independent state with the same past."""
+        small = None if self.thumbnail is None else self.thumbnail.copy()
+        post = None if self.post is None else self.post.copy()
+        return replace(self, bank=self.bank.copy(), thumbnail=small, post=post)
+
+    def reset(self) -> None:
+        """Forget the past, as at a scene cut or the start of another video."""
+        self.bank.reset()
+        self.thumbnail = self.post = None
+        self.resets += 1
+
+    def save(self, path: str | Path) -> None:
+        """Write the state to one safetensors file, whole or not at all.
+
+        Raises:
+            FaimError: the file cannot be written, or the bank holds entries or has a policy that
+                are none of this package's.
+        """
+        _save(Path(path), self)
+
+    @classmethod
+    def load(cls, path: str | Path, device: torch.device | str = "cpu") -> StreamState:
+        """A state that `save` wrote; the stream goes on bit for bit as if it had never stopped.
+
+        Raises:
+            FaimError: no such file, or a damaged one, or one of something else.
+        """
+        return _load(Path(path), device)
 
 
 @dataclass(frozen=True)
@@ -80,9 +139,7 @@ class _Header:
             raise ValueError("frames are held, but nothing of them")
 
 
-def save_state(path: str | Path, state: StreamState) -> None:
-    """See `StreamState.save`."""
-    path = Path(path)
+def _save(path: Path, state: StreamState) -> None:
     content = state.bank.content
     header = _Header(
         entry=_entry_name(path, content.storage),
@@ -99,7 +156,7 @@ def save_state(path: str | Path, state: StreamState) -> None:
     )
     tensors: dict[str, Tensor] = {}
     if content.storage is not None:
-        tensors |= {_BANK + name: value for name, value in vars(content.storage).items()}
+        tensors |= {_BANK + name: value for name, value in content.storage.tensors().items()}
     if state.thumbnail is not None:
         tensors[_THUMBNAIL] = torch.from_numpy(np.ascontiguousarray(state.thumbnail))
     if header.post_size:
@@ -112,9 +169,7 @@ def save_state(path: str | Path, state: StreamState) -> None:
     write_tensors(path, tensors, metadata)
 
 
-def load_state(path: str | Path, device: torch.device | str) -> StreamState:
-    """See `StreamState.load`."""
-    path = Path(path)
+def _load(path: Path, device: torch.device | str) -> StreamState:
     if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for a name too long
         raise FaimError(f"{path}: no such file; expected a stream's saved state")
     try:
@@ -150,8 +205,7 @@ def _assemble(
     post = _post(header, tensors)
     storage: TensorRecord | None = None
     if header.entry is not None:
-        values: dict[str, Any] = {n.removeprefix(_BANK): t for n, t in tensors.items()}
-        entries = ENTRIES[header.entry](**values)
+        entries = _kinds()[header.entry](**_fields_of(tensors))
         entries.check_stack()
         storage = entries.to(device)
     elif tensors:
@@ -190,16 +244,37 @@ def _post(header: _Header, tensors: dict[str, Tensor]) -> CausalState | None:
     return state
 
 
+def _kinds() -> dict[str, type[BankEntry]]:
+    """Kinds of entries by name, of all families."""
+    return {n: resolve(place) for family in families() for n, place in family.entries.items()}
+
+
 def _entry_name(path: Path, storage: TensorRecord | None) -> str | None:
     if storage is None:
         return None
-    for name, kind in ENTRIES.items():
+    kinds = _kinds()
+    for name, kind in kinds.items():
         if type(storage) is kind:
             return name
     raise FaimError(
         f"{path}: cannot save a bank of {type(storage).__name__}; expected entries of "
-        f"{' or '.join(kind.__name__ for kind in ENTRIES.values())}"
+        f"{' or '.join(kind.__name__ for kind in kinds.values())}"
     )
+
+
+def _fields_of(tensors: dict[str, Tensor]) -> dict[str, Any]:
+    """The values of a bank's entries by field, tuples put together; see `TensorRecord.tensors`."""
+    values: dict[str, Any] = {}
+    for name, tensor in tensors.items():
+        field, _, place = name.removeprefix(_BANK).partition(".")
+        if not place:
+            values[field] = tensor
+        else:
+            values.setdefault(field, {})[int(place)] = tensor
+    for field, value in values.items():
+        if isinstance(value, dict):
+            values[field] = tuple(value[place] for place in range(len(value)))
+    return values
 
 
 def _recent(path: Path, policy: BankPolicy) -> int | None:

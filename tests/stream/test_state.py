@@ -20,7 +20,7 @@ from faim.families.yolox.config import FaimConfig
 from faim.families.yolox.faim import FAIM, YoloxVideo, build_model
 from faim.postprocess.causal import CausalState
 from faim.runtime.pipeline import Detector
-from faim.stream.memory import StreamState
+from faim.stream.state import StreamState
 
 
 def detector(
