@@ -18,9 +18,9 @@ import supervision as sv
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
+from faim.pictures.image import Image
 from faim.text import printable
 
-Image = npt.NDArray[np.uint8]
 Color = tuple[int, int, int]  # blue, green, red
 Rectangle = tuple[int, int, int, int]  # left, top, right, bottom
 

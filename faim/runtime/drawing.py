@@ -12,10 +12,10 @@ import supervision as sv
 
 from faim.choices import WIDEST_LINE, ColorBy
 from faim.errors import FaimError
+from faim.pictures.image import Image
 from faim.pictures.lettering import Labels
 from faim.pictures.palette import distinct_colors, readable_on
 from faim.runtime.found import names_of, tracks_of
-from faim.stream.frames import Image
 
 #: Classes from here on begin with the colours anew; tracks earlier, as only the first colours are
 #: far from each other, and those that are seen together have numbers that are near.

@@ -227,7 +227,7 @@ def _notes(
         if isinstance(one, ImageFiles):
             yield f"{one}: taken for one sequence, in the natural order of their names"
     if options.mode == "auto":
-        note = mode_note(detector, mode, sources, watched=options.outputs.only_shown)
+        note = mode_note(detector.what_joins, mode, sources, watched=options.outputs.only_shown)
         if note is not None:
             yield note
 

@@ -14,10 +14,11 @@ import supervision as sv
 from numpy.typing import NDArray
 
 from faim.errors import FaimError
+from faim.pictures.image import Image
 from faim.pictures.writing import write_image
 from faim.runtime.drawing import Annotator
 from faim.runtime.frame_record import to_line, to_record
-from faim.stream.frames import Frame, Image
+from faim.stream.frames import Frame
 from faim.stream.work import TensorResult
 from faim.structures import Detections
 from faim.text import printable

@@ -14,11 +14,11 @@ import cv2
 
 from faim.errors import FaimError
 from faim.files import is_special
+from faim.pictures.image import Image
 from faim.runtime.drawing import Annotator, DrawStyle
 from faim.runtime.found import names_of, tracks_of
 from faim.runtime.frame_record import to_line
 from faim.runtime.results import FrameResult
-from faim.stream.frames import Image
 from faim.terminal import lead_nowhere, raise_failure
 from faim.text import printable
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from faim.errors import FaimError
 from faim.files import ffmpeg_path
+from faim.pictures.image import Image
 from faim.pictures.limits import check_pixels, max_pixels
 from faim.runtime.container import (
     frames_by_duration,
@@ -27,7 +28,7 @@ from faim.runtime.container import (
 )
 from faim.runtime.excerpt import WHOLE, Picker
 from faim.runtime.stamps import PacketClock, PictureClock
-from faim.stream.frames import Frame, Image, Look, Reading, SourceBase
+from faim.stream.frames import Frame, Look, Reading, SourceBase
 from faim.wording import counted
 
 #: frames a second where a container gives none that can be true.

@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from faim.pictures.image import Image
 from faim.pictures.writing import encode_image
 from faim.runtime.sinks import Result
 from faim.runtime.writers.boxes import Box, boxes_of
 from faim.runtime.writers.folder import OutputFolder
 from faim.runtime.writers.names import FrameNames, folder_names
-from faim.stream.frames import Image
 
 
 class CropsSink:
