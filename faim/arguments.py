@@ -20,7 +20,6 @@ class CommandParser(argparse.ArgumentParser):
     """A parser, and those of its commands, that tell a wrong option in one sentence."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        """See the class."""
         super().__init__(*args, **options)
         self.set_defaults(parser=self)
 
@@ -63,13 +62,15 @@ def path(text: str) -> Path:
 
 def size(text: str) -> tuple[int, int]:
     """`576` or `384x640` (height x width)."""
+    from faim.checks import is_side  # which takes numpy along
+
     try:
         sides = tuple(int(part) for part in text.lower().split("x"))
     except ValueError:
         sides = ()
     if len(sides) == 1:
         sides *= 2
-    if len(sides) != 2 or any(not 32 <= side <= LONGEST_SIDE or side % 32 for side in sides):
+    if len(sides) != 2 or not all(map(is_side, sides)):
         raise argparse.ArgumentTypeError(
             f"{text!r} is no network size; expected a multiple of 32 up to {LONGEST_SIDE}, or HxW "
             "of two"

@@ -35,7 +35,7 @@ class BackendOptions:
     compile: bool = False
 
     def __post_init__(self) -> None:
-        """Look at the values."""
+        """Check the values."""
         for name, value, choices in (
             ("backend", self.backend, get_args(BackendName)),
             ("precision", self.precision, get_args(Precision)),

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from faim.bench.clock import Clock, median_ms, p95_ms
+from faim.bench.clock import Clock
 from faim.bench.result import BenchResult, peak_memory_mb, processor
 from faim.bench.subjects import checkpoint_of, write_clip
 from faim.data.transforms import LetterboxGeometry, letterbox, to_batch
@@ -32,6 +32,7 @@ from faim.stream.state import StreamState
 from faim.stream.steps import frame_groups
 from faim.stream.store import SeenStore
 from faim.stream.work import Looked
+from faim.timing import median_ms, p95_ms
 
 WARM_UP = 10
 #: Frames that each of the subjects sees before it is the next one's turn.

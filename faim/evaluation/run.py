@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from faim.checks import check_size, resolve_device
+from faim.checks import check_size
 from faim.data.coco_vid import CocoVid
+from faim.devices import resolve_device
 from faim.errors import FaimError
 from faim.evaluation.classes import OtherClasses
 from faim.evaluation.features import FeatureSample

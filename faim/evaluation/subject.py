@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from faim.checks import resolve_device
 from faim.detector import Tuning, VideoDetector
+from faim.devices import resolve_device
 from faim.errors import FaimError
 from faim.evaluation.request import EvalOptions
 from faim.families.checkpoints import Aggregate, load_detector

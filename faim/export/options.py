@@ -117,9 +117,11 @@ def read_options(parsed: argparse.Namespace) -> ExportOptions:
 
 
 def _size(text: str) -> tuple[int, int]:
+    from faim.checks import is_side  # which takes numpy along
+
     sides = re.fullmatch(r"(\d+)(?:[xX](\d+))?", text)
     found = () if sides is None else (int(sides[1]), int(sides[2] or sides[1]))
-    if len(found) != 2 or any(not 32 <= side <= LONGEST_SIDE or side % 32 for side in found):
+    if len(found) != 2 or not all(map(is_side, found)):
         raise FaimError(
             f"--size: {text!r} given; expected a multiple of 32, or HxW, each a multiple of 32, up "
             f"to {LONGEST_SIDE}"

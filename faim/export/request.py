@@ -58,7 +58,7 @@ class ExportOptions:
     parity: bool = True
 
     def __post_init__(self) -> None:
-        """See the class."""
+        """Check the values."""
         for option, value, kind in (
             ("--format", self.format, Format),
             ("--precision", self.precision or "fp32", Precision),

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from faim.checks import resolve_device
+from faim.devices import resolve_device
 from faim.errors import FaimError
 from faim.extras import missing_package
 from faim.masks.prompts import (

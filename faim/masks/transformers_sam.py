@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 
-from faim.checks import resolve_device
+from faim.devices import resolve_device
 from faim.errors import FaimError
 from faim.extras import missing_package
 from faim.masks.prompts import (

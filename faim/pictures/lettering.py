@@ -155,7 +155,6 @@ class Labels:
         padding: int,
         thickness: int = 1,
     ) -> None:
-        """See the class."""
         self._color, self._text_color = color, text_color
         self._scale, self._padding = scale, padding
         self._plain = sv.LabelAnnotator(

@@ -51,7 +51,7 @@ class DrawStyle:
     color_by: ColorBy | None = None
 
     def __post_init__(self) -> None:
-        """See the class."""
+        """Check the values."""
         width = self.line_width
         if width is not None and (type(width) is not int or not 1 <= width <= WIDEST_LINE):
             raise FaimError(
@@ -76,7 +76,6 @@ class Annotator:
     """
 
     def __init__(self, style: DrawStyle | None = None) -> None:
-        """See the class."""
         self._style = DrawStyle() if style is None else style
         self._made: dict[tuple[int, int], tuple[sv.BoxAnnotator, Labels]] = {}
         self._paths: sv.TraceAnnotator | None = None

@@ -11,9 +11,10 @@ import torch
 from loguru import logger
 
 from faim.backends.sharing import check_not_forked
-from faim.checks import check_batch, check_score, check_size, resolve_device
+from faim.checks import check_batch, check_score, check_size
 from faim.choices import ModeName, PostName
 from faim.detector import Kept, VideoDetector
+from faim.devices import resolve_device
 from faim.errors import FaimError
 from faim.groups import MemoryOptions, SelectionOptions
 from faim.postprocess.causal import CausalState
@@ -97,7 +98,6 @@ class Detector(Calls):
         post_model: PairModel | None = None,
         selection: SelectionOptions = SelectionOptions(),
     ) -> None:
-        """See the class."""
         check_not_forked()
         check_sampling(sampling, seed)
         check_batch(batch_size)

@@ -9,22 +9,22 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args
 
-import torch
 from loguru import logger
 
 from faim.backends.base import GraphRunner, graph_file
 from faim.backends.graph_cache import NoCacheError, cached_graphs
 from faim.backends.opened import OpenedDetector
 from faim.backends.sharing import check_not_forked
-from faim.checks import resolve_device
 from faim.choices import BackendName
 from faim.detector import Tuning, VideoDetector
+from faim.devices import resolve_device
 from faim.errors import FaimError
 from faim.extras import missing_package
 from faim.families.checkpoints import Aggregate, family_of_file, load_detector
 from faim.groups import BackendOptions
 from faim.registry import Family, family_of, resolve
 from faim.runtime.torch_detector import TorchDetector
+from faim.threads import set_torch_threads
 from faim.weights.named import place_of
 
 #: A folder's files, most specialised first, with the backends that read them, quickest first.
@@ -172,8 +172,7 @@ def torch_detector(
 ) -> TorchDetector:
     """A model that is in memory, run by torch."""
     device = resolve_device(options.device)
-    if options.threads is not None:
-        torch.set_num_threads(options.threads)
+    set_torch_threads("torch", options.threads)
     return TorchDetector(model, device=device, precision=options.precision, compile=options.compile)
 
 
@@ -218,9 +217,7 @@ def _open_folder(
 
 def _runner(backend: BackendName, folder: Path, options: BackendOptions) -> GraphRunner:
     _check_graph_options(backend, options)
-    # What torch still does are small tensors on the host. A second thread is no help there, and
-    # where the backend keeps that core busy, waiting for it takes longer than all the rest.
-    torch.set_num_threads(1)
+    set_torch_threads(backend, options.threads)
     if backend == "openvino":
         from faim.backends.openvino import OpenVINORunner
 

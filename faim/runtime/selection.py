@@ -44,7 +44,7 @@ class Selection:
     max_det: int | None = None
 
     def __post_init__(self) -> None:
-        """See the class."""
+        """Check the values."""
         check_iou(self.iou)
         if not isinstance(self.agnostic, (bool, np.bool_)):
             raise FaimError(f"agnostic: {shown(self.agnostic)} given; expected True or False")

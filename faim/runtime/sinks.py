@@ -57,7 +57,6 @@ class LineFile:
     """
 
     def __init__(self, path: str | Path) -> None:
-        """See the class."""
         self.path = str(path)
         self._file: Any = None
         self._good = 0
@@ -104,7 +103,6 @@ class JsonLinesSink:
     """
 
     def __init__(self, path: str | Path) -> None:
-        """See the class."""
         self._file = None if str(path) == "-" else LineFile(path)
 
     def write(self, result: Result) -> None:
@@ -126,7 +124,6 @@ class Drawing:
     """The frames of one source with their detections, drawn once for all sinks that show them."""
 
     def __init__(self, style: DrawStyle | None = None) -> None:
-        """See the class."""
         self._annotator = Annotator(style)
         self._drawn: tuple[Result, Image] | None = None
 
@@ -146,7 +143,6 @@ class WindowSink:
     """
 
     def __init__(self, title: str = "FAIM", drawing: Drawing | None = None) -> None:
-        """See the class."""
         # Qt aborts the whole process where there is no display, so ask before it does.
         displays = ("DISPLAY", "WAYLAND_DISPLAY")
         if sys.platform.startswith("linux") and not any(os.environ.get(name) for name in displays):

@@ -53,7 +53,6 @@ class VideoSource(SourceBase):
     """
 
     def __init__(self, name: str) -> None:
-        """See the class."""
         self.name = name
         if Path(name).is_file() and Path(name).stat().st_size == 0:
             raise FaimError(f"{name}: the file is empty; expected a video")
@@ -109,7 +108,6 @@ class VideoReader:
     """
 
     def __init__(self, container: Any, name: str, *, network: bool = False) -> None:
-        """See the class."""
         stream = shown_stream(container)
         rate = float(stream.average_rate or stream.guessed_rate or 0)
         self.fps = rate if 0.1 <= rate <= 1000.0 else UNKNOWN_FPS

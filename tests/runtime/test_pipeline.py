@@ -11,9 +11,11 @@ import torch
 from grouped import make_detector
 from runtime_helpers import FakeModel, flat_frames, write_lossless
 
+from faim.checks import check_size
+from faim.devices import resolve_device
 from faim.errors import FaimError
 from faim.runtime.decode_ahead import DecodeAhead
-from faim.runtime.pipeline import Detector, check_size, resolve_device
+from faim.runtime.pipeline import Detector
 from faim.runtime.results import FrameResult
 from faim.runtime.sources import ArraySource, Frame, open_source
 

@@ -40,7 +40,6 @@ class OverlayWriter:
     """
 
     def __init__(self, place: Path) -> None:
-        """See the class."""
         self.place = place
         self.as_file = place.suffix.lower() in VIDEO_EXTENSIONS
         if not self.as_file and place.suffix and not place.is_dir():

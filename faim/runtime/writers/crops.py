@@ -29,7 +29,6 @@ class CropsSink:
     """
 
     def __init__(self, folder: str | Path, class_names: Sequence[str]) -> None:
-        """See the class."""
         self._folder = OutputFolder(folder)
         self._classes = folder_names(class_names)
         self._names = FrameNames()
