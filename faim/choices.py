@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable
+from typing import Literal, TypeAlias
 
 #: What runs the networks; "auto" is the fastest that is installed and fits the machine.
 BackendName = Literal["auto", "torch", "onnxruntime", "openvino", "tensorrt"]
@@ -27,3 +28,5 @@ MOST_THREADS = 1024
 ColorBy = Literal["class", "track"]
 #: Widest line of a drawn box, in pixels.
 WIDEST_LINE = 100
+#: Names and numbers of classes, mixed; a text holds them between commas.
+Classes: TypeAlias = str | int | Iterable[str | int]

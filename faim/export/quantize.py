@@ -16,17 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from faim.backends.openvino_library import signal_stack_kept
 from faim.data.transforms import letterbox
 from faim.errors import FaimError
 from faim.extras import missing_package
 from faim.families.yolox.graphs import RAW
+from faim.pictures.image import Image
 from faim.runtime.sources import open_source
 from faim.stream.frames import FrameSource
-
-Image = NDArray[np.uint8]
 
 #: Frames of the calibration video on which the loss is measured.
 HELD_OUT_FRAMES = 200

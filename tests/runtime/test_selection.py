@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import supervision as sv
 import torch
+from grouped import make_detector
 from runtime_helpers import flat_frames
 from torch import Tensor
 
@@ -20,7 +21,6 @@ from faim.families.yolox.config import FaimConfig
 from faim.families.yolox.proposal_detector import ProposalDetector
 from faim.runtime.class_choice import class_ids_of
 from faim.runtime.many import stream_many
-from faim.runtime.pipeline import Detector
 from faim.runtime.selection import Selection
 from faim.runtime.sources import ArraySource
 from faim.structures import Detections, Proposals
@@ -68,7 +68,7 @@ class Model(ProposalDetector):
 
 
 def detect(mode: Any, post: Any, frames: list[Any], **options: Any) -> list[sv.Detections]:
-    detector = Detector(Model(), post=post, scene_cuts=False, **options)  # type: ignore[arg-type]
+    detector = make_detector(Model(), post=post, scene_cuts=False, **options)
     return detector.predict(frames, mode)
 
 
@@ -120,7 +120,7 @@ def test_an_object_that_walks_through_the_region(mode: Any, post: Any) -> None:
 
 
 def test_a_step_and_several_streams() -> None:
-    detector = Detector(Model(), classes="cat", max_det=1, post="causal")  # type: ignore[arg-type]
+    detector = make_detector(Model(), classes="cat", max_det=1, post="causal")
     [frame] = flat_frames(0)
     assert detector.step(frame, detector.new_state()).xyxy.tolist() == [list(Model.boxes[1])]
     sources = [ArraySource([frame] * 2), ArraySource([frame] * 3)]
@@ -207,7 +207,7 @@ def test_a_name_with_a_comma_and_names_that_differ_in_case_alone() -> None:
 )  # fmt: skip
 def test_one_sentence(option: dict[str, Any], sentence: str) -> None:
     with pytest.raises(FaimError) as error:
-        Detector(Model(), **option)  # type: ignore[arg-type]
+        make_detector(Model(), **option)
     assert sentence in str(error.value)
 
 

@@ -24,8 +24,8 @@ from faim.backends.sharing import MadeOnce, MadePerThread
 from faim.errors import FaimError
 from faim.families.yolox.checkpoint import load_model, save_checkpoint
 from faim.families.yolox.faim import FAIM
+from faim.pictures.image import Image
 from faim.runtime.pipeline import Detector
-from faim.stream.frames import Image
 
 THREADS = 4
 

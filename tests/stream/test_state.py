@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from grouped import make_detector
 from safetensors import safe_open
 from safetensors.torch import save_file
 from select_helpers import CONFIG
@@ -27,7 +28,7 @@ def detector(
 ) -> Detector:
     torch.manual_seed(seed)
     config = FaimConfig(variant=variant, class_names=("dog", "cat"), test_size=(64, 64))
-    return Detector(kind(config).eval(), bank_frames=3, post="causal", score_threshold=0.0)
+    return make_detector(kind(config).eval(), bank_frames=3, post="causal", score_threshold=0.0)
 
 
 IMAGES = list(np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8))

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
+from faim.checks import is_side
 from faim.choices import LONGEST_SIDE
 from faim.errors import FaimError
 from faim.reading import parse_json, shown
@@ -205,8 +206,7 @@ class FaimConfig:
                 "alone"
             )
         if len(self.test_size) != 2 or any(
-            type(side) is not int or not 32 <= side <= LONGEST_SIDE or side % 32
-            for side in self.test_size
+            type(side) is not int or not is_side(side) for side in self.test_size
         ):
             raise FaimError(
                 f"config: test_size is {shown(self.test_size)}; expected height and width, "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from faim.errors import FaimError
-from faim.masks.protocol import Mask
+from faim.pictures.image import Mask
 
 
 def jaccard(predicted: Mask, truth: Mask) -> float:
