@@ -24,6 +24,8 @@ class Family:
         graph_names: of all that there may be.
         graph_info: what their files say of themselves, `(model, graph, *, size, batch, …)`.
         over_graphs: from a runner of exported graphs to a detector, `(runner, *, aggregate)`.
+        random_weights: writes weights of a named size that know nothing, `(name, folder, n)`, and
+            gives None for a name that is none of its sizes.
         entries: kinds of entries in streams' banks, by the name that saved states have.
         suffixes: of checkpoints by other makers that it reads.
     """
@@ -35,6 +37,7 @@ class Family:
     graph_names: tuple[str, ...] = ()
     graph_info: str | None = None
     over_graphs: str | None = None
+    random_weights: str | None = None
     entries: Mapping[str, str] = field(default_factory=dict)
     suffixes: tuple[str, ...] = ()
 
@@ -47,6 +50,7 @@ _YOLOX = Family(
     graph_names=("frame", "describe", "step", "refine"),
     graph_info="faim.families.yolox.graphs:info_of",
     over_graphs="faim.families.yolox.graph_detector:GraphDetector",
+    random_weights="faim.families.yolox.random_weights:write_random",
     entries={
         "ticam": "faim.nn.ticam:TicamEntry",
         "affinity": "faim.nn.affinity:AffinityEntry",

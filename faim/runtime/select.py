@@ -15,12 +15,12 @@ from faim.backends.base import GraphRunner, graph_file
 from faim.backends.graph_cache import NoCacheError, cached_graphs
 from faim.backends.opened import OpenedDetector
 from faim.backends.sharing import check_not_forked
-from faim.choices import BackendName
+from faim.choices import Aggregate, BackendName
 from faim.detector import Tuning, VideoDetector
 from faim.devices import resolve_device
 from faim.errors import FaimError
 from faim.extras import missing_package
-from faim.families.checkpoints import Aggregate, family_of_file, load_detector
+from faim.families.checkpoints import family_of_file, load_detector
 from faim.groups import BackendOptions
 from faim.registry import Family, family_of, resolve
 from faim.runtime.torch_detector import TorchDetector

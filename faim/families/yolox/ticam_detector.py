@@ -49,8 +49,7 @@ class VideoModel(nn.Module, ProposalDetector, ABC):
         with self.stage("frame"):
             output = self.detector(images)
         picks = self.fspm(output.raw)
-        with self.stage("describe"):
-            first, second = self.features_at(output, picks)
+        first, second = self.features_at(output, picks)
         return make_proposals(picks, first.float(), second.float())
 
     @property
@@ -194,7 +193,8 @@ class TicamDetector(VideoModel):
         stems = [stem.permute(0, 2, 3, 1) for stem in output.stem_features]
         sizes = [(stem.shape[1], stem.shape[2]) for stem in stems]
         cells, order = locate(picks.index, sizes, multiple=BUCKET)
-        features = self.describe_at([stem.contiguous() for stem in stems], cells, order)
+        with self.stage("describe"):
+            features = self.describe_at([stem.contiguous() for stem in stems], cells, order)
         return [feature.unflatten(0, picks.index.shape) for feature in features]
 
     def learn_masks(
