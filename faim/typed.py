@@ -3,21 +3,82 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import math
 import types
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import PurePath
 from reprlib import repr as shortened
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from faim.errors import FaimError
+from faim.reading import shown
 
 
 def field_hints(kind: type) -> dict[str, Any]:
     """The types of a dataclass's public fields."""
     hints = get_type_hints(kind)
     return {f.name: hints[f.name] for f in fields(kind) if not f.name.startswith("_")}
+
+
+@dataclass(frozen=True)
+class Between:
+    """Bounds of a number, for `Annotated` fields."""
+
+    low: float
+    high: float
+
+
+def check_fields(instance: Any, of: type, where: str) -> None:
+    """Check what a frozen dataclass holds against its hints; lists become tuples.
+
+    Fields may be `Literal`, `bool`, a number `Annotated` with `Between`, and tuples of `Literal`.
+    Others are left to the dataclass.
+
+    Args:
+        instance: holds the values.
+        of: the dataclass, perhaps a base of the instance's, whose own fields are checked.
+        where: begins every message.
+
+    Raises:
+        FaimError: a value of another kind, or out of bounds; names the field.
+    """
+    hints = get_type_hints(of, include_extras=True)
+    for name in inspect.get_annotations(of):
+        hint, value = hints[name], getattr(instance, name)
+        if get_origin(hint) is tuple:
+            if not isinstance(value, (list, tuple)):
+                raise FaimError(f"{where}: {name} is {shown(value)}; expected a list")
+            object.__setattr__(instance, name, tuple(value))
+            if get_origin(get_args(hint)[0]) is Literal:
+                for item in value:
+                    _check_one(item, get_args(hint)[0], name, where)
+        else:
+            _check_one(value, hint, name, where)
+
+
+def _check_one(value: object, hint: Any, name: str, where: str) -> None:
+    if get_origin(hint) is Literal:
+        expected = f"one of {', '.join(get_args(hint))}"
+        fits = value in get_args(hint)
+    elif hint is bool:
+        expected, fits = "true or false", isinstance(value, bool)
+    elif get_origin(hint) is Annotated and isinstance(get_args(hint)[1], Between):
+        kind, bounds = get_args(hint)
+        words = "a whole number" if kind is int else "a number"
+        expected = f"{words} from {bounds.low:g} to {_plain(bounds.high)}"
+        kinds = int if kind is int else (int, float)
+        fits = isinstance(value, kinds) and not isinstance(value, bool)
+        fits = fits and bounds.low <= value <= bounds.high
+    else:
+        return
+    if not fits:
+        raise FaimError(f"{where}: {name} is {shown(value)}; expected {expected}")
+
+
+def _plain(number: float) -> str:
+    return str(number) if isinstance(number, int) else f"{number:g}"
 
 
 def check_values(values: Mapping[str, Any], kind: type, prefix: str = "") -> dict[str, Any]:

@@ -39,7 +39,10 @@ def assert_same(results: Any, case: str) -> None:
     one, other = found(results), EXPECTED[case]
     assert [len(frame) for frame in one] == [len(frame) for frame in other]
     for frame, expected in zip(one, other, strict=True):
-        np.testing.assert_allclose(frame, expected, atol=2e-4)
+        # Whatever the order of those that are as good.
+        apart = np.abs(np.array(frame)[:, None] - np.array(expected)[None]).max(axis=2)
+        assert apart.min(axis=0).max() < 2e-4
+        assert apart.min(axis=1).max() < 2e-4
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -95,6 +95,11 @@ class Experiment(DetectorExperiment):
             )
         self.config(("object",))
 
+    @property
+    def numbers(self) -> FaimConfig:
+        """The model's config before the data's classes are known; raises FaimError as `config`."""
+        return self.config(("object",))
+
     def config(self, class_names: tuple[str, ...]) -> FaimConfig:
         """The model's config for these classes; raises FaimError for a wrong `model` field."""
         known = {"variant", "class_names", "architecture", "refined_classes"}
@@ -240,7 +245,7 @@ class FaimExperiment(Experiment):
         share("hsv_prob", self.hsv_prob)
         at_least("sampling_stride", self.sampling_stride, 1)
         at_least("cache_base", self.cache_base, 0)
-        if not self.config(("object",)).train_parts:
+        if not self.numbers.train_parts:
             raise FaimError(
                 f"model.train_parts is {self.model['train_parts']!r} and leaves nothing to train; "
                 f"expected some of {', '.join(PARTS[self.architecture])} (mask_head counts only "
@@ -250,7 +255,7 @@ class FaimExperiment(Experiment):
             self._check_cache()
 
     def _check_cache(self) -> None:
-        parts = self.config(("object",)).train_parts
+        parts = self.numbers.train_parts
         for name, value, sound in (
             ("sizes", self.sizes, len(self.sizes) == 1),
             ("hsv_prob", self.hsv_prob, not self.hsv_prob),
@@ -268,7 +273,7 @@ class FaimExperiment(Experiment):
 
         A correction starts at the base detector's scores, which a tenth of it does not forget.
         """
-        config = self.config(("object",))
+        config = self.numbers
         per_image = self.basic_lr_per_img
         if per_image is None:
             per_image = (0.0002 if config.join == "correction" else 0.002) / 64
@@ -277,12 +282,12 @@ class FaimExperiment(Experiment):
     @property
     def trains_base(self) -> bool:
         """Whether `model.train_parts` has it."""
-        return "base" in self.config(("object",)).train_parts
+        return "base" in self.numbers.train_parts
 
     @property
     def masks_required(self) -> bool:
         """Whether the mask loss counts."""
-        return self.config(("object",)).learns_masks
+        return self.numbers.learns_masks
 
     def config(self, class_names: tuple[str, ...]) -> FaimConfig:
         """As in `Experiment`; a mask head whose loss does not count is not trained."""

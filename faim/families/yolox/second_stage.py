@@ -50,7 +50,7 @@ class SecondStage(DetectorStage[FaimExperiment, TicamDetector]):
     def dataset(self, data: CocoVid) -> VideoDataset:
         """Samples of m frames; a video appears as often as its frames fill samples."""
         experiment = self.experiment
-        frames = experiment.config(("object",)).train_frames
+        frames = experiment.numbers.train_frames
         dataset = VideoDataset(
             every_nth_frame(data, experiment.frame_stride),
             frames,
