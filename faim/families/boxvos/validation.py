@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from faim.data.jaccard import jaccard
 from faim.data.mask_encoding import tight_box
 from faim.data.records import read_frame, read_mask
 from faim.families.boxvos.experiment import BoxVosExperiment
 from faim.families.boxvos.inference import TrackOptions, plan_windows, segment_track
 from faim.families.boxvos.network import BoxVos
 from faim.families.boxvos.tracks import Track
-from faim.masks.evaluation.jaccard import jaccard
 from faim.nn.modes import evaluating
 
 

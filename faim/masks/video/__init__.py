@@ -1,1 +1,1 @@
-"""The box-to-mask network's experiments, where users' files have always found them."""
+"""`video`: masks by the box-to-mask network, and its experiments where users' files find them."""

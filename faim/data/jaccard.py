@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from faim.errors import FaimError
-from faim.masks.protocol import Mask
+
+#: (h, w) bool.
+Mask = npt.NDArray[np.bool_]
 
 
 def jaccard(predicted: Mask, truth: Mask) -> float:
