@@ -57,14 +57,6 @@ class Validate(Callback):
         """The best so far, and the start."""
         return {"best": self.best, "start": self.start}
 
-    def on_load_checkpoint(
-        self, trainer: lightning.Trainer, module: Any, checkpoint: dict[str, Any]
-    ) -> None:
-        """Take what was kept under the name of an evaluation of masks for its own."""
-        states = checkpoint["callbacks"]
-        if "ValidateMasks" in states:
-            states[self.state_key] = states.pop("ValidateMasks")
-
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from there."""
         self.best = float(state_dict["best"])
