@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from faim.arguments import path, share, whole
-from faim.checks import resolve_device
+from faim.devices import resolve_device
 from faim.data.coco_vid import CocoVid
 from faim.errors import EXIT_WRONG_INPUT, FaimError
 from faim.evaluation.classes import match_classes

@@ -165,8 +165,7 @@ def _pair_model(folder: Path) -> object:
 
 
 def _report(folder: Path) -> object:
-    from faim.report.options import ReportOptions
-    from faim.report.page import run_report
+    from faim.report.page import ReportOptions, run_report
 
     options = ReportOptions(
         runs=(folder / "run",), out=folder / "report.html", data=folder / "annotations.json"

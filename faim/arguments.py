@@ -9,6 +9,7 @@ from typing import Any, NoReturn, get_args
 
 from faim.choices import LONGEST_SIDE, MOST_THREADS, BackendName, PolicyName, Precision
 from faim.errors import EXIT_WRONG_INPUT
+from faim.groups import BackendOptions, MemoryOptions
 from faim.text import printable
 
 #: Past frames; each takes about 0.1 MB in FAIM-S.
@@ -19,7 +20,6 @@ class CommandParser(argparse.ArgumentParser):
     """A parser, and those of its commands, that tell a wrong option in one sentence."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        """See the class."""
         super().__init__(*args, **options)
         self.set_defaults(parser=self)
 
@@ -62,13 +62,15 @@ def path(text: str) -> Path:
 
 def size(text: str) -> tuple[int, int]:
     """`576` or `384x640` (height x width)."""
+    from faim.checks import is_side  # which takes numpy along
+
     try:
         sides = tuple(int(part) for part in text.lower().split("x"))
     except ValueError:
         sides = ()
     if len(sides) == 1:
         sides *= 2
-    if len(sides) != 2 or any(not 32 <= side <= LONGEST_SIDE or side % 32 for side in sides):
+    if len(sides) != 2 or not all(map(is_side, sides)):
         raise argparse.ArgumentTypeError(
             f"{text!r} is no network size; expected a multiple of 32 up to {LONGEST_SIDE}, or HxW "
             "of two"
@@ -115,6 +117,13 @@ def add_backend_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--compile", action="store_true", help="torch.compile, with backend torch")
 
 
+def backend_options(parsed: argparse.Namespace) -> BackendOptions:
+    """What `add_backend_options` declares."""
+    return BackendOptions(
+        parsed.backend, parsed.device, parsed.precision, parsed.threads, parsed.compile
+    )
+
+
 def add_bank_options(parser: argparse.ArgumentParser, *, scene_cuts: bool = True) -> None:
     """What a stream remembers; `scene_cuts` where the run looks for them."""
     group = parser.add_argument_group("what a stream remembers")
@@ -137,6 +146,11 @@ def add_bank_options(parser: argparse.ArgumentParser, *, scene_cuts: bool = True
             action="store_false",
             help="do not forget the past at a hard cut",
         )
+
+
+def memory_options(parsed: argparse.Namespace) -> MemoryOptions:
+    """What `add_bank_options` declares, scene cuts included."""
+    return MemoryOptions(parsed.bank, parsed.bank_policy, parsed.scene_cuts)
 
 
 def take_overrides_anywhere(parser: argparse.ArgumentParser) -> None:

@@ -5,14 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 
 from faim.choices import LONGEST_SIDE, MOST_BATCH
 from faim.errors import FaimError
 from faim.reading import is_whole
 
-#: Kinds of devices that networks run on; torch has others, such as "meta", which holds no numbers.
-_DEVICES = ("cpu", "cuda", "mps", "xpu")
+
+def is_side(side: object, most: int | None = LONGEST_SIDE) -> bool:
+    """Whether a network's input may have a side of so many pixels: a multiple of 32, up to `most`.
+
+    32 is the coarsest stride of the networks, so that every level is a whole number of cells.
+    """
+    if not isinstance(side, (int, np.integer)) or (most is not None and side > most):
+        return False
+    return bool(side >= 32 and side % 32 == 0)
 
 
 def check_size(size: int | tuple[int, int]) -> tuple[int, int]:
@@ -22,10 +28,7 @@ def check_size(size: int | tuple[int, int]) -> tuple[int, int]:
         FaimError: not one or two whole numbers, or no multiples of 32.
     """
     sides: tuple[Any, ...] = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
-    if len(sides) != 2 or any(
-        not isinstance(side, (int, np.integer)) or not 32 <= side <= LONGEST_SIDE or side % 32
-        for side in sides
-    ):
+    if len(sides) != 2 or not all(map(is_side, sides)):
         raise FaimError(
             f"size: {size!r} given; expected a multiple of 32 in pixels, or height and width, each "
             f"a multiple of 32, up to {LONGEST_SIDE}"
@@ -56,24 +59,3 @@ def check_score(score: object) -> float:
     if not (isinstance(score, (int, float)) and 0.0 <= score <= 1.0):
         raise FaimError(f"conf: {score!r} given; expected a number from 0 to 1")
     return score
-
-
-def resolve_device(device: str | torch.device) -> torch.device:
-    """The device meant; "auto" is a GPU where there is one.
-
-    Raises:
-        FaimError: there is no such device here.
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-        if chosen.type not in _DEVICES:
-            raise TypeError(f"{chosen.type} computes nothing")
-        torch.empty(1, device=chosen)
-    except (RuntimeError, AssertionError, TypeError) as error:
-        raise FaimError(
-            f"device: {str(device)!r} cannot be used here; expected auto, cpu or a GPU that torch "
-            "can see (cuda, cuda:1, mps)"
-        ) from error
-    return chosen

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable
+from typing import Literal, TypeAlias
 
 #: What runs the networks; "auto" is the fastest that is installed and fits the machine.
 BackendName = Literal["auto", "torch", "onnxruntime", "openvino", "tensorrt"]
@@ -10,6 +11,8 @@ BackendName = Literal["auto", "torch", "onnxruntime", "openvino", "tensorrt"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 #: How frames are looked at; "auto" is "stream" for live sources and "global" for files.
 ModeName = Literal["auto", "stream", "global", "frame"]
+#: How frames help each other, as far as a person chooses; "auto" is the best that weights allow.
+Aggregate = Literal["auto", "ticam", "affinity", "none"]
 #: Which frames a stream remembers.
 PolicyName = Literal["recent", "spread"]
 #: What is done with the detections of a video: nothing, REPP on the whole of it, or its causal
@@ -27,3 +30,5 @@ MOST_THREADS = 1024
 ColorBy = Literal["class", "track"]
 #: Widest line of a drawn box, in pixels.
 WIDEST_LINE = 100
+#: Names and numbers of classes, mixed; a text holds them between commas.
+Classes: TypeAlias = str | int | Iterable[str | int]

@@ -29,7 +29,7 @@ _COMMANDS = {
         "faim.training.options",
         "train a base detector, FAIM or the box-to-mask network",
     ),
-    "eval": ("faim.evaluation.arguments", "average precision, stability and speed"),
+    "eval": ("faim.evaluation.options", "average precision, stability and speed"),
     "report": ("faim.report.options", "compare evaluations on one HTML page"),
     "export": ("faim.export.options", "write ONNX, OpenVINO or TensorRT files"),
     "synth": ("faim.data.synth_options", "generate labelled synthetic video"),

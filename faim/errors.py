@@ -19,7 +19,6 @@ class FaimError(Exception):
     """
 
     def __init__(self, sentence: str) -> None:
-        """See the class."""
         if len(sentence) > LONGEST_SENTENCE:
             half = LONGEST_SENTENCE // 2 - 2
             sentence = f"{sentence[:half]} … {sentence[-half:]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -133,6 +134,16 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str,
             part.chmod(0o644)  # safetensors makes files that nobody else can read
 
     write_whole(path, write)
+
+
+def write_json(path: Path, content: Mapping[str, object]) -> None:
+    """Write a JSON file with an indent of two, whole or not at all.
+
+    Raises:
+        FaimError: the file cannot be written.
+    """
+    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+    write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
 
 
 def check_writable(path: Path) -> None:

@@ -28,6 +28,21 @@ def share_processors() -> None:
         os.environ.setdefault("OMP_NUM_THREADS", str(usable))
 
 
+def set_torch_threads(backend: str, threads: int | None) -> None:
+    """Give torch its threads, for the whole process, where `backend` runs the networks.
+
+    Beside a backend of its own all that torch still does are small tensors on the host: a second
+    thread is no help there, and where the backend keeps that core busy, waiting for it takes longer
+    than all the rest. Where torch runs the networks it has `threads`, by default those it has.
+    """
+    import torch
+
+    if backend != "torch":
+        torch.set_num_threads(1)
+    elif threads is not None:
+        torch.set_num_threads(threads)
+
+
 def usable_processors() -> int:
     """Processors that this process may use, by its affinity and its container's quota; 1 or more.
 

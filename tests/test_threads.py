@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from faim import threads
 
@@ -56,3 +57,18 @@ def test_threads_wait_asleep_unless_the_user_says_otherwise() -> None:
             [sys.executable, "-c", script], env=environment, capture_output=True, text=True
         )
         assert done.stdout.splitlines()[-1] == expected
+
+
+@pytest.mark.parametrize(
+    ("backend", "asked", "has"), [("openvino", 3, 1), ("torch", 3, 3), ("torch", None, 2)]
+)
+def test_torch_has_one_thread_beside_another_backend(
+    backend: str, asked: int | None, has: int
+) -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        threads.set_torch_threads(backend, asked)
+        assert torch.get_num_threads() == has
+    finally:
+        torch.set_num_threads(before)

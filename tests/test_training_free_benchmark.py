@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import torch
-from faim.choices import PostName
 
 import faim
+from faim.choices import PostName
 from faim.data.coco_vid import CocoVid, read_frame
 from faim.data.synth import generate
 from faim.runtime.opening import Mode

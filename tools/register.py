@@ -18,8 +18,8 @@ from typing import Any
 
 from faim.arguments import path
 from faim.errors import EXIT_WRONG_INPUT, FaimError
-from faim.evaluation.report import write_json
 from faim.families.yolox.checkpoint import load_model
+from faim.files import write_json
 from faim.outputs import add_output, guarded
 from faim.reading import read_json
 

@@ -45,7 +45,6 @@ class EngineSession:
         errors: list[str],
         cuda_graphs: bool,
     ) -> None:
-        """See the class."""
         self._where, self._stream, self._device, self._errors = where, stream, device, errors
         self._inputs = [tensor for tensor in tensors if tensor.is_input]
         self._outputs = [tensor for tensor in tensors if not tensor.is_input]

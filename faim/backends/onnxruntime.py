@@ -43,7 +43,6 @@ class OnnxRuntimeRunner:
     backend = "onnxruntime"
 
     def __init__(self, folder: Path, *, threads: int | None = None) -> None:
-        """See the class."""
         try:
             import onnxruntime
         except ImportError as error:

@@ -52,7 +52,6 @@ class OpenVINORunner:
     def __init__(
         self, folder: Path, *, precision: Precision = "auto", threads: int | None = None
     ) -> None:
-        """See the class."""
         openvino = load_openvino()
         self.device = torch.device("cpu")
         self._core = core()

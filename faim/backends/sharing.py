@@ -22,7 +22,6 @@ class MadeOnce(Generic[Key, Value]):
     """
 
     def __init__(self, make: Callable[[Key], Value]) -> None:
-        """See the class."""
         self._make = make
         self._made: dict[Key, Value] = {}
         self._lock = threading.Lock()

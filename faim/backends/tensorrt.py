@@ -45,7 +45,6 @@ class TensorRTRunner:
     def __init__(
         self, folder: Path, *, device: torch.device | str = "cuda:0", cuda_graphs: bool = True
     ) -> None:
-        """See the class."""
         self._folder, self._cuda_graphs = folder, cuda_graphs
         path = graph_file(folder, "frame", EXTENSIONS)
         header = read_engine_header(path)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-import numpy as np
 import torch
+
+from faim.timing import median_ms
 
 
 class Clock:
@@ -39,13 +40,3 @@ class Clock:
     def ms(self, stage: str, warm_up: int = 0) -> float:
         """Median milliseconds of a stage, the first `warm_up` left out."""
         return median_ms(self.seconds[stage][warm_up:])
-
-
-def median_ms(seconds: Sequence[float]) -> float:
-    """Median in milliseconds; NaN of nothing."""
-    return 1000 * float(np.median(seconds)) if len(seconds) else float("nan")
-
-
-def p95_ms(seconds: Sequence[float]) -> float:
-    """95th percentile in milliseconds; NaN of nothing."""
-    return 1000 * float(np.percentile(seconds, 95)) if len(seconds) else float("nan")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 
-from faim.arguments import add_backend_options, path, size, whole
+from faim.arguments import add_backend_options, backend_options, path, size, whole
 from faim.outputs import add_input, add_output, source_files
 
 
@@ -42,8 +42,7 @@ def run(parsed: argparse.Namespace) -> int:
 
     from faim.bench.result import print_result
     from faim.bench.run import BenchOptions, run_bench
-    from faim.evaluation.report import check_writable, write_json
-    from faim.runtime.select import BackendOptions
+    from faim.files import check_writable, write_json
     from faim.weights import default_weights
 
     if parsed.json:
@@ -52,9 +51,7 @@ def run(parsed: argparse.Namespace) -> int:
         BenchOptions(
             weights=parsed.weights or str(default_weights()),
             size=parsed.size,
-            run=BackendOptions(
-                parsed.backend, parsed.device, parsed.precision, parsed.threads, parsed.compile
-            ),
+            run=backend_options(parsed),
             source=parsed.source,
             frames=parsed.frames,
             bank_frames=parsed.bank,

@@ -13,17 +13,18 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from faim.bench.clock import Clock, median_ms, p95_ms
+from faim.bench.clock import Clock
 from faim.bench.result import BenchResult, peak_memory_mb, processor
 from faim.bench.subjects import checkpoint_of, write_clip
 from faim.data.transforms import LetterboxGeometry, letterbox, to_batch
 from faim.detector import VideoDetector
 from faim.errors import FaimError
+from faim.groups import BackendOptions, MemoryOptions
 from faim.postprocess.post import before
 from faim.runtime.opening import open_ahead
 from faim.runtime.pipeline import Detector
 from faim.runtime.results import to_result
-from faim.runtime.select import BackendOptions, open_detector
+from faim.runtime.select import open_detector
 from faim.runtime.sinks import JsonLinesSink
 from faim.runtime.sources import FirstFrames, open_source
 from faim.stream.frames import Frame, Image
@@ -31,6 +32,7 @@ from faim.stream.state import StreamState
 from faim.stream.steps import frame_groups
 from faim.stream.store import SeenStore
 from faim.stream.work import Looked
+from faim.timing import median_ms, p95_ms
 
 WARM_UP = 10
 #: Frames that each of the subjects sees before it is the next one's turn.
@@ -93,7 +95,8 @@ def _bench(
     if len(images) <= WARM_UP:
         raise FaimError(f"{video}: has {len(images)} frames; expected more than {WARM_UP} to time")
     with torch.inference_mode(), SeenStore() as store:
-        detector = Detector(model, device=model.device, bank_frames=past, post="auto")
+        memory = MemoryOptions(past)
+        detector = Detector(model, device=model.device, memory=memory, post="auto")
         run = _Run(detector, model, base, clock, detector.new_state(), store)
         for start in range(0, len(images), BLOCK):
             run.block(images[start : start + BLOCK])

@@ -12,10 +12,9 @@ import supervision as sv
 
 from faim.data.records import Annotation, FrameRecord, VideoRecord, read_frame, read_mask
 from faim.errors import FaimError
+from faim.pictures.image import Image
 from faim.pictures.lettering import Labels, put_text
 from faim.text import printable
-
-Image = npt.NDArray[np.uint8]
 
 #: Pixels of a frame's place, and of the line of text below it.
 CELL_WIDTH, CELL_HEIGHT, CAPTION = 480, 300, 26

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from faim.checks import is_side
 from faim.data import sampling
 from faim.data.coco_vid import CocoVid
 from faim.data.images import KeptImages
@@ -235,6 +236,6 @@ def _shared_zero() -> Tensor:
 
 def _height_width(size: Size) -> tuple[int, int]:
     height, width = (size, size) if isinstance(size, int) else size
-    if min(height, width) < 32 or height % 32 or width % 32:
+    if not (is_side(height, None) and is_side(width, None)):
         raise FaimError(f"size is {size}; expected multiples of 32 pixels")
     return height, width

@@ -6,13 +6,10 @@ from collections.abc import Iterable
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 from loguru import logger
 
 from faim.data.records import FrameRecord, read_frame
-
-Image = npt.NDArray[np.uint8]
+from faim.pictures.image import Image
 
 
 class KeptImages:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from faim.errors import FaimError
-
-#: (h, w) bool.
-Mask = npt.NDArray[np.bool_]
+from faim.pictures.image import Mask
 
 
 def jaccard(predicted: Mask, truth: Mask) -> float:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,6 +27,7 @@ from faim.stream.steps import (
     step,
 )
 from faim.structures import Detections, ScoredBoxes, TensorRecord
+from faim.timing import median_ms
 
 Mode = Literal["frame", "stream", "global"]
 MODES: tuple[Mode, ...] = ("frame", "stream", "global")
@@ -56,7 +56,7 @@ class ModeRun:
     @property
     def ms(self) -> float:
         """Median milliseconds a frame after the warm-up."""
-        return median_ms(self.seconds)
+        return median_ms(after_warm_up(self.seconds))
 
 
 @dataclass(frozen=True)
@@ -80,10 +80,9 @@ class LookedVideo:
     scored: dict[int, ScoredBoxes] = field(default_factory=dict)
 
 
-def median_ms(seconds: Sequence[float]) -> float:
-    """Median of the times that were taken, in ms; without the warm-up where enough remain."""
-    taken = np.asarray(seconds)[WARM_UP if len(seconds) > 2 * WARM_UP else 0 :]
-    return 1000 * float(np.nanmedian(taken)) if np.isfinite(taken).any() else float("nan")
+def after_warm_up(seconds: Sequence[float]) -> Sequence[float]:
+    """The times without those of the first frames, where enough remain."""
+    return seconds[WARM_UP if len(seconds) > 2 * WARM_UP else 0 :]
 
 
 class ModeRunner:
@@ -135,7 +134,6 @@ class ModeRunner:
         in_global: VideoDetector | None = None,
         features: FeatureSample | None = None,
     ) -> None:
-        """See the class."""
         self.model, self.base, self.data, self.modes = model, base, data, modes
         self.traits = model.traits
         self.size = self.traits.size if size is None else size

@@ -1,146 +1,97 @@
-"""What may be asked of `faim eval`."""
+"""Options of `faim eval`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Literal, get_args
+import argparse
 
-from faim.choices import BackendName, PolicyName, PostName, Precision
-from faim.errors import FaimError
-from faim.evaluation.modes import MODES, Mode
-from faim.families.yolox.checkpoint import Aggregate
-from faim.postprocess.post import check_post
-from faim.stream.steps import Sampling, check_sampling
-
-Modes = Literal["frame", "stream", "global", "all"]
-#: Where post-processing works; the other modes run without it, but stream, which repp leaves out.
-POST_MODES: dict[PostName, tuple[Mode, ...]] = {
-    "auto": ("stream",),
-    "none": (),
-    "repp": ("frame", "global"),
-    "causal": ("stream",),
-}
-#: What evaluating a file of detections has a use for.
-_WITH_A_FILE = ("data", "exp_file", "json", "out", "detections")
-_FLAGS = {"weights": "--ckpt", "bank_frames": "--bank"}
+from faim.arguments import (
+    MOST_BANK,
+    add_backend_options,
+    add_bank_options,
+    add_network_options,
+    path,
+    share,
+    whole,
+)
+from faim.outputs import add_output, run_files
+from faim.postprocess.options import add_post_options
 
 
-@dataclass(frozen=True)
-class EvalOptions:
-    """The options of `faim eval`.
-
-    Attributes:
-        weights: a faim checkpoint, or a YOLOX or YOLOV `.pth`.
-        data: CocoVID annotations; those of the experiment by default.
-        exp_file: experiment file, read for its data and network input.
-        mode: one mode, or all.
-        aggregate: see `load_model`.
-        size: height and width of the network input; the model's own by default.
-        device: where the model runs.
-        json: file for the figures.
-        sampling: frames that global mode looks at together: "uniform" or "shuffled" over the whole
-            video ("global" is "uniform"), or "local" stretches of it.
-        seed: of shuffled sampling.
-        backend: what runs the networks; "torch" unless another is asked for.
-        precision: what the base detector computes in.
-        threads: processor threads of the networks; all by default.
-        compile: with backend torch, `torch.compile` the networks.
-        bank_frames: past frames of a stream; `frames` - 1 by default.
-        bank_policy: which of them, see `faim.stream.bank_policy`.
-        frames: m, frames that global mode looks at together; the model's own by default.
-        proposals: n, proposals a frame; the model's own by default.
-        proposal_nms: IoU threshold of FSPM's NMS; the model's own by default.
-        probe_time: measure too whether the model uses time, see `faim.evaluation.time_probe`.
-        post: post-processing of every video: "repp" in the modes frame and global, "causal" in
-            stream; "auto" is "causal" in streams whose frames help each other, and else "none".
-        post_model: what boxes are linked by, as `faim repp fit` writes it; the published one by
-            default.
-        out: folder for the figures, the detections of every mode and proposal features.
-        detections: COCO's list of results to evaluate in the place of a model.
-    """
-
-    weights: str | Path | None = None
-    data: Path | None = None
-    exp_file: Path | None = None
-    mode: Modes = "all"
-    aggregate: Aggregate = "auto"
-    size: int | tuple[int, int] | None = None
-    device: str = "cpu"
-    json: Path | None = None
-    sampling: Sampling | Literal["global"] = "uniform"
-    seed: int = 0
-    backend: BackendName = "torch"
-    precision: Precision = "auto"
-    threads: int | None = None
-    compile: bool = False
-    bank_frames: int | None = None
-    bank_policy: PolicyName = "spread"
-    frames: int | None = None
-    proposals: int | None = None
-    proposal_nms: float | None = None
-    probe_time: bool = False
-    post: PostName = "auto"
-    post_model: Path | None = None
-    out: Path | None = None
-    detections: Path | None = None
-
-    @property
-    def modes(self) -> tuple[Mode, ...]:
-        """The modes to run, in their order; FaimError if there is no such mode."""
-        _one_of("--mode", self.mode, get_args(Modes))
-        if self.mode != "all":
-            return (self.mode,)
-        return POST_MODES["repp"] if self.post == "repp" else MODES
-
-    def post_of(self, mode: Mode) -> PostName:
-        """What post-processing a mode gets."""
-        return self.post if mode in POST_MODES[self.post] else "none"
-
-    @property
-    def notes(self) -> list[str]:
-        """A sentence for what is left out of all modes."""
-        if self.mode == "all" and self.post == "repp":
-            return ["mode stream is left out: post repp needs the whole video"]
-        return []
-
-    @property
-    def grouping(self) -> Sampling:
-        """`sampling` by the name of `frame_groups`."""
-        return "uniform" if self.sampling == "global" else self.sampling
-
-    def check(self) -> None:
-        """Raise FaimError for a value that is none of its choices, or that has no use."""
-        _ = self.modes
-        self._check_file()
-        check_sampling(self.grouping, self.seed)
-        _one_of("--post", self.post, get_args(PostName))
-        if self.post_model is not None and self.post == "none":
-            raise FaimError(
-                f"--post-model: {self.post_model} given; expected --post repp or causal beside it"
-            )
-        if self.mode != "all":
-            check_post(self.post, self.mode)
-        if self.proposal_nms is not None and not 0 <= self.proposal_nms <= 1:
-            raise FaimError(f"--proposal-nms: {self.proposal_nms!r} given; expected 0 to 1")
-        for name, value in (("--frames", self.frames), ("--proposals", self.proposals)):
-            if value is not None and value < 1:
-                raise FaimError(f"{name}: {value!r} given; expected 1 or more")
-
-    def _check_file(self) -> None:
-        """Refuse what needs a model beside a file of detections."""
-        if self.detections is None:
-            return
-        for option in fields(self):
-            value = getattr(self, option.name)
-            if option.name not in _WITH_A_FILE and value != option.default:
-                flag = _FLAGS.get(option.name, "--" + option.name.replace("_", "-"))
-                raise FaimError(
-                    f"{flag}: {value} given with --detections; expected it without, as no model is "
-                    "run"
-                )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add them to a parser, and `run`."""
+    parser.add_argument("-f", "--exp-file", type=path, help="experiment file (for its data)")
+    parser.add_argument("-c", "--ckpt", "--weights", dest="weights", help="checkpoint or name")
+    parser.add_argument("--data", type=path, help="CocoVID annotation file")
+    parser.add_argument("--mode", choices=("frame", "stream", "global", "all"), default="all")
+    add_network_options(parser)
+    parser.add_argument(
+        "--sampling",
+        choices=("global", "uniform", "shuffled", "local"),
+        default="uniform",
+        help="which frames global mode looks at together; global is uniform",
+    )
+    parser.add_argument("--seed", type=whole(0), default=0, help="of shuffled sampling (0)")
+    parser.add_argument(
+        "--frames", type=whole(1, MOST_BANK), metavar="M", help="frames looked at together"
+    )
+    parser.add_argument("--proposals", type=whole(1), metavar="N", help="proposals a frame")
+    parser.add_argument(
+        "--proposal-nms", type=share, metavar="IOU", help="of the proposals (the model's own)"
+    )
+    add_output(parser, "--json", type=path, metavar="FILE", help="write the figures as JSON")
+    add_output(
+        parser,
+        "--out",
+        writes=lambda out, _: [] if out is None else [out, *run_files(out)],
+        type=path,
+        metavar="DIR",
+        help="write a folder for faim report",
+    )
+    parser.add_argument(
+        "--detections", type=path, metavar="FILE", help="evaluate COCO results, without a model"
+    )
+    parser.add_argument(
+        "--probe-time",
+        action="store_true",
+        help="measure too what becomes of frames whose references are no use",
+    )
+    add_backend_options(parser)
+    add_bank_options(parser, scene_cuts=False)
+    add_post_options(parser)
+    parser.set_defaults(run=run, backend="torch", device="cpu")
 
 
-def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise FaimError(f"{name}: {value!r} given; expected one of {', '.join(choices)}")
+def run(parsed: argparse.Namespace) -> int:
+    """`faim eval`."""
+    from faim.evaluation.run import EvalOptions, run_eval
+    from faim.weights import default_weights
+
+    run_eval(
+        EvalOptions(
+            weights=parsed.weights or (None if parsed.detections else default_weights()),
+            data=parsed.data,
+            exp_file=parsed.exp_file,
+            mode=parsed.mode,
+            aggregate=parsed.aggregate,
+            size=parsed.size,
+            sampling=parsed.sampling,
+            seed=parsed.seed,
+            device=parsed.device,
+            json=parsed.json,
+            backend=parsed.backend,
+            precision=parsed.precision,
+            threads=parsed.threads,
+            compile=parsed.compile,
+            bank_frames=parsed.bank,
+            bank_policy=parsed.bank_policy,
+            frames=parsed.frames,
+            proposals=parsed.proposals,
+            proposal_nms=parsed.proposal_nms,
+            probe_time=parsed.probe_time,
+            post=parsed.post,
+            post_model=parsed.post_model,
+            out=parsed.out,
+            detections=parsed.detections,
+        )
+    )
+    return 0

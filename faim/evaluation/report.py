@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
-import platform
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -19,9 +13,9 @@ from faim.evaluation.average_precision import Levels
 from faim.evaluation.error_split import KINDS
 from faim.evaluation.figures import ModeFigures, as_dictionary
 from faim.evaluation.time_probe import CASES
-from faim.files import check_writable, write_whole
+from faim.files import check_writable, write_json
+from faim.machine import machine
 from faim.text import printable
-from faim.version import __version__
 
 __all__ = [
     "ModeFigures",
@@ -37,14 +31,6 @@ __all__ = [
 
 #: What a row is called, and its values, one a mode.
 Row = tuple[str, Sequence[float]]
-
-_PACKAGES = (
-    "torch",
-    "torchvision",
-    "pixeltable-yolox",
-    "opencv-python",
-    "faster-coco-eval",
-)
 
 
 def print_modes(
@@ -193,34 +179,6 @@ def missing_parts(figures: Mapping[str, ModeFigures]) -> list[str]:
     ]
 
 
-def machine() -> dict[str, Any]:
-    """Where the figures were measured."""
-    return {
-        "processor": platform.processor() or platform.machine(),
-        "system": platform.platform(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "versions": {"faim": __version__, **{name: _version(name) for name in _PACKAGES}},
-    }
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write the report, whole or not at all.
-
-    Raises:
-        FaimError: the file cannot be written.
-    """
-    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-    write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
-
-
 def number(value: float, decimals: int = 1) -> str:
     """So many decimals, or a dash where there is no value."""
     return "-" if math.isnan(value) else f"{value:.{decimals}f}"
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

@@ -11,14 +11,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from faim.checks import check_size, resolve_device
+from faim.checks import check_size
 from faim.data.coco_vid import CocoVid
+from faim.devices import resolve_device
 from faim.errors import FaimError
 from faim.evaluation.classes import OtherClasses
 from faim.evaluation.features import FeatureSample
 from faim.evaluation.figures import ModeFigures, as_dictionary, levels, measure
 from faim.evaluation.modes import Mode, ModeRunner
-from faim.evaluation.options import EvalOptions
 from faim.evaluation.post import VideoPost, open_post
 from faim.evaluation.report import (
     check_writable,
@@ -28,6 +28,7 @@ from faim.evaluation.report import (
     print_probe,
     write_json,
 )
+from faim.evaluation.request import EvalOptions
 from faim.evaluation.results_file import read_results
 from faim.evaluation.run_folder import prepare_run_folder, write_run_folder
 from faim.evaluation.subject import open_models

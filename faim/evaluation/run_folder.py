@@ -16,9 +16,8 @@ from faim.data.coco_vid import CocoVid
 from faim.errors import FaimError
 from faim.evaluation.classes import OtherClasses
 from faim.evaluation.features import FeatureSample
-from faim.evaluation.report import check_writable, write_json
 from faim.evaluation.results_file import write_detections
-from faim.files import scratch_folder
+from faim.files import check_writable, scratch_folder, write_json
 from faim.structures import Detections
 
 RUN_FILE = "run.json"

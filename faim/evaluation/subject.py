@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from torch import nn
 
-from faim.checks import resolve_device
+from faim.choices import Aggregate
 from faim.detector import Tuning, VideoDetector
+from faim.devices import resolve_device
 from faim.errors import FaimError
-from faim.evaluation.options import EvalOptions
+from faim.evaluation.request import EvalOptions
 from faim.experiments.common import DetectorExperiment
-from faim.families.checkpoints import Aggregate, load_detector
+from faim.families.checkpoints import load_detector
 from faim.runtime.select import BackendOptions, open_detector
 
 

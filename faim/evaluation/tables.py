@@ -112,7 +112,6 @@ class Case:
     def __init__(
         self, data: CocoVid, detections: Mapping[int, Detections], *, strict: bool = True
     ) -> None:
-        """See the class."""
         self.data = data
         frames = sorted(data.frames, key=lambda frame: frame.image_id)
         self.image_ids: Ints = np.array([frame.image_id for frame in frames], np.int64)

@@ -42,7 +42,6 @@ class TimeProbe:
     """
 
     def __init__(self, runner: ModeRunner, stride: int = 4) -> None:
-        """See the class."""
         if len(runner.data.videos) < 2:
             raise FaimError(
                 f"--probe-time: {runner.data.annotation_file} has 1 video; expected two and more, "

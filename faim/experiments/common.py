@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from reprlib import repr as shortened
 from typing import Any, ClassVar, Literal, Self
 
+from faim.checks import is_side
 from faim.choices import LONGEST_SIDE
 from faim.errors import FaimError
 from faim.typed import check_values, field_hints
@@ -188,7 +189,7 @@ def at_most(name: str, value: float, high: float) -> None:
 
 def sides(name: str, values: Sequence[int]) -> None:
     """FaimError where not all of a field's sides of network inputs are possible ones."""
-    if not values or not all(32 <= side <= LONGEST_SIDE and side % 32 == 0 for side in values):
+    if not values or not all(map(is_side, values)):
         raise FaimError(
             f"{name} is {shortened(values)}; expected multiples of 32 from 32 to {LONGEST_SIDE}"
         )

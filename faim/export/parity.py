@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.ops import box_iou
 
@@ -18,12 +16,11 @@ from faim.data.transforms import letterbox, to_batch
 from faim.detector import VideoDetector
 from faim.errors import FaimError
 from faim.nn.nms import detections_of
+from faim.pictures.image import Image
 from faim.runtime.select import over_graphs
 from faim.stream.memory import MemoryBank
 from faim.stream.steps import step
 from faim.structures import Detections, TensorRecord
-
-Image = NDArray[np.uint8]
 
 #: Frames that are compared, where the batch does not ask for more.
 FRAMES = 3

@@ -22,11 +22,11 @@ from faim.errors import FaimError
 from faim.evaluation.classes import match_classes
 from faim.export import openvino, quantize
 from faim.export.accuracy import AccuracyLoss, agreement, loss_on_data
-from faim.export.options import ExportOptions
 from faim.export.output_folder import Workplace, check_output, exported_files, output_folder
 from faim.export.parity import Parity, generated_frames, measure_parity
 from faim.export.quantize import CalibrationFrames, read_calibration
 from faim.export.report import frame_progress, print_loss, print_parity, print_summary
+from faim.export.request import ExportOptions
 from faim.extras import missing_package
 from faim.families.checkpoints import family_of_file, load_detector
 from faim.registry import resolve

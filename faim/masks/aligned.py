@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torchvision.ops import box_iou
 
-from faim.checks import resolve_device
+from faim.devices import resolve_device
 from faim.errors import FaimError
 from faim.masks.prompts import to_rgb
 from faim.masks.protocol import Boxes, Frames, ObjectMask, TrackIds

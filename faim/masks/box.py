@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from faim.masks.protocol import Boxes, Frames, Mask, ObjectMask, TrackIds
+from faim.masks.protocol import Boxes, Frames, ObjectMask, TrackIds
+from faim.pictures.image import Mask
 
 
 @dataclass

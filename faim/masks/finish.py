@@ -12,7 +12,8 @@ import numpy as np
 from faim.data.mask_encoding import encode_mask
 from faim.errors import FaimError
 from faim.masks.box import pixels_of
-from faim.masks.protocol import Boxes, Image, Mask
+from faim.masks.protocol import Boxes
+from faim.pictures.image import Image, Mask
 
 #: Who made a mask: the method itself, or what stood in for it.
 Source = Literal["method", "grabcut", "box"]

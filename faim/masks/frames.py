@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from faim.data.records import FrameRecord, read_frame
-from faim.masks.protocol import Image
+from faim.pictures.image import Image
 
 #: Bytes of decoded images that are kept: about a hundred frames of 854x480.
 KEPT_BYTES = 128 * 2**20

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from faim.errors import FaimError
 from faim.masks.box import pixels_of
-from faim.masks.protocol import Boxes, Frames, Image, Mask, ObjectMask, TrackIds
+from faim.masks.protocol import Boxes, Frames, ObjectMask, TrackIds
+from faim.pictures.image import Image, Mask
 
 Labels = npt.NDArray[np.uint8]
 

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from torch import Tensor
 
 from faim.errors import FaimError
-from faim.masks.protocol import Boxes, Frames, Image, Mask, ObjectMask
+from faim.masks.protocol import Boxes, Frames, ObjectMask
+from faim.pictures.image import Image, Mask
 
 Masks = npt.NDArray[np.bool_]
 #: From a frame, (H, W, 3) uint8 RGB, and boxes (k, 4), to masks (k, H, W).

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 import numpy.typing as npt
 
-Image = npt.NDArray[np.uint8]
-Mask = npt.NDArray[np.bool_]
+from faim.pictures.image import Image, Mask
+
 Boxes = npt.NDArray[np.float64]
 TrackIds = npt.NDArray[np.int64]
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from faim.checks import resolve_device
+from faim.devices import resolve_device
 from faim.errors import FaimError
 from faim.extras import missing_package
 from faim.masks.prompts import (
@@ -23,8 +23,9 @@ from faim.masks.prompts import (
     frame_by_frame,
     to_rgb,
 )
-from faim.masks.protocol import Boxes, Frames, Image, ObjectMask, TrackIds
+from faim.masks.protocol import Boxes, Frames, ObjectMask, TrackIds
 from faim.masks.weight_files import identity
+from faim.pictures.image import Image
 from faim.state_dicts import load_weights, read_weights
 
 _WHERE = (

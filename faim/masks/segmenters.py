@@ -16,7 +16,8 @@ from faim.data.mask_encoding import tight_box
 from faim.data.records import Annotation, read_mask
 from faim.data.rules import is_finite
 from faim.errors import FaimError
-from faim.masks.protocol import Boxes, Image, Mask
+from faim.masks.protocol import Boxes
+from faim.pictures.image import Image, Mask
 from faim.reading import read_json_list
 from faim.state_dicts import load_weights, read_weights
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 
-from faim.checks import resolve_device
+from faim.devices import resolve_device
 from faim.errors import FaimError
 from faim.extras import missing_package
 from faim.masks.prompts import (
@@ -22,8 +22,9 @@ from faim.masks.prompts import (
     check_at_least,
     frame_by_frame,
 )
-from faim.masks.protocol import Boxes, Frames, Image, ObjectMask, TrackIds
+from faim.masks.protocol import Boxes, Frames, ObjectMask, TrackIds
 from faim.masks.weight_files import identity
+from faim.pictures.image import Image
 
 #: Classes of the network and of what prepares its inputs, by the type that a checkpoint says.
 _KINDS = {

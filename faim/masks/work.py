@@ -17,7 +17,8 @@ from faim.data.records import VideoRecord
 from faim.errors import FaimError
 from faim.masks.finish import Finished, Finishing, finish
 from faim.masks.frames import VideoFrames
-from faim.masks.protocol import Boxes, Image, MaskMethod, TrackIds
+from faim.masks.protocol import Boxes, MaskMethod, TrackIds
+from faim.pictures.image import Image
 
 
 def mask_video(

@@ -18,9 +18,9 @@ import supervision as sv
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
+from faim.pictures.image import Image
 from faim.text import printable
 
-Image = npt.NDArray[np.uint8]
 Color = tuple[int, int, int]  # blue, green, red
 Rectangle = tuple[int, int, int, int]  # left, top, right, bottom
 
@@ -155,7 +155,6 @@ class Labels:
         padding: int,
         thickness: int = 1,
     ) -> None:
-        """See the class."""
         self._color, self._text_color = color, text_color
         self._scale, self._padding = scale, padding
         self._plain = sv.LabelAnnotator(

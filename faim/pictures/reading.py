@@ -12,7 +12,6 @@ from typing import IO
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from loguru import logger
 from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
@@ -20,11 +19,10 @@ from PIL.ImageFile import ImageFile
 
 from faim.errors import FaimError
 from faim.pictures.depth import bits_by_variable, bits_in_folder, to_8_bits
+from faim.pictures.image import Image
 from faim.pictures.limits import MOST_PIXELS, check_pixels, max_pixels, too_large
 from faim.pictures.picture import Picture, Samples
 from faim.text import printable
-
-Image = npt.NDArray[np.uint8]
 
 #: Pillow's names. Others are not asked for: some of its readers start other programs.
 _FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "AVIF", "JPEG2000", "PPM")

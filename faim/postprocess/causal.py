@@ -53,7 +53,6 @@ class CausalRepp:
     """
 
     def __init__(self, config: CausalConfig | None = None, model: PairModel | None = None) -> None:
-        """See the class."""
         self.config = CausalConfig() if config is None else config
         self.model = PairModel() if model is None else model
 

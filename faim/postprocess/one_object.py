@@ -182,7 +182,6 @@ class WholeVideo:
     """
 
     def __init__(self, config: OneObjectConfig, least: float = 0.0) -> None:
-        """See the class."""
         self._config, self._least = config, least
         self._called: dict[int, int] = {}
         self._count = 0

@@ -7,6 +7,7 @@ from typing import get_args
 
 from faim.arguments import path, share, whole
 from faim.choices import PostName
+from faim.groups import PostOptions
 from faim.outputs import add_output
 
 
@@ -24,6 +25,11 @@ def add_post_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--post-model", type=path, metavar="JSON", help="what `faim repp fit` wrote (published)"
     )
+
+
+def post_options(parsed: argparse.Namespace) -> PostOptions:
+    """What `add_post_options` declares."""
+    return PostOptions(parsed.post, parsed.post_model)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

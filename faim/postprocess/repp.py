@@ -80,7 +80,6 @@ class Repp:
     """
 
     def __init__(self, config: ReppConfig | None = None, model: PairModel | None = None) -> None:
-        """See the class."""
         self.config = ReppConfig() if config is None else config
         self.model = PairModel() if model is None else model
 

@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from faim.data.coco_vid import FrameRecord, read_frame
 from faim.errors import FaimError
+from faim.pictures.image import Image
 from faim.pictures.lettering import Rectangle, put_label
 from faim.report.frames import Judged
 
-Image = npt.NDArray[np.uint8]
 WIDEST = 480
 _QUALITY = 78
 _GREEN, _RED, _WHITE, _BLACK = (80, 200, 60), (60, 60, 240), (255, 255, 255), (0, 0, 0)

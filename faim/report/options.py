@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from faim.arguments import path, whole
@@ -14,29 +13,6 @@ from faim.outputs import add_input, add_output, files_at, nothing, run_files
 
 #: More would not fit a page that people scroll.
 MOST_FRAMES = 100
-
-
-@dataclass(frozen=True)
-class ReportOptions:
-    """One call of `faim report`.
-
-    Attributes:
-        runs: folders written by `faim eval --out`.
-        out: the page to write.
-        data: annotation file, in place of the one that the runs name.
-        images: folder that the annotation file's image names start from; by default its own.
-        frames: frames to show in which two columns differ, 0 for none.
-        modes: only these modes; all by default.
-        compare: the two columns whose frames are shown, each RUN:MODE; by default the first two.
-    """
-
-    runs: tuple[Path, ...]
-    out: Path
-    data: Path | None = None
-    images: Path | None = None
-    frames: int = 12
-    modes: tuple[str, ...] = ()
-    compare: tuple[str, str] | None = None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -99,20 +75,18 @@ def _run_with_data(folder: Path, parsed: argparse.Namespace) -> Iterator[Path]:
 
 def run(parsed: argparse.Namespace) -> int:
     """`faim report`."""
-    from faim.report.page import run_report
+    from faim.report.page import ReportOptions, run_report
 
-    print(f"wrote {run_report(read_options(parsed))}")
-    return 0
-
-
-def read_options(parsed: argparse.Namespace) -> ReportOptions:
-    """What was given on the command line."""
-    return ReportOptions(
-        runs=tuple(parsed.runs),
-        out=parsed.out,
-        data=parsed.data,
-        images=parsed.images,
-        frames=parsed.frames,
-        modes=tuple(parsed.mode or ()),
-        compare=tuple(parsed.compare) if parsed.compare else None,
+    page = run_report(
+        ReportOptions(
+            runs=tuple(parsed.runs),
+            out=parsed.out,
+            data=parsed.data,
+            images=parsed.images,
+            frames=parsed.frames,
+            modes=tuple(parsed.mode or ()),
+            compare=tuple(parsed.compare) if parsed.compare else None,
+        )
     )
+    print(f"wrote {page}")
+    return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,6 @@ from faim.evaluation.tables import Case
 from faim.files import check_writable, write_whole
 from faim.report import figures, tables
 from faim.report.columns import Column, check_same_file, make_columns, pick, read_runs
-from faim.report.options import ReportOptions
 from faim.report.sections import (
     MOST_MAPS,
     FrameSection,
@@ -30,6 +30,29 @@ from faim.report.sections import (
 from faim.report.svg import DASH_ARRAYS, SIGNS, series_shape, series_variable
 from faim.version import __version__
 from faim.wording import counted
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """One call of `faim report`.
+
+    Attributes:
+        runs: folders written by `faim eval --out`.
+        out: the page to write.
+        data: annotation file, in place of the one that the runs name.
+        images: folder that the annotation file's image names start from; by default its own.
+        frames: frames to show in which two columns differ, 0 for none.
+        modes: only these modes; all by default.
+        compare: the two columns whose frames are shown, each RUN:MODE; by default the first two.
+    """
+
+    runs: tuple[Path, ...]
+    out: Path
+    data: Path | None = None
+    images: Path | None = None
+    frames: int = 12
+    modes: tuple[str, ...] = ()
+    compare: tuple[str, str] | None = None
 
 
 def run_report(options: ReportOptions, console: Console | None = None) -> Path:

@@ -11,8 +11,9 @@ from markupsafe import Markup
 from faim.errors import FaimError
 from faim.evaluation.average_precision import ap_of
 from faim.evaluation.tables import Case, Floats
+from faim.pictures.image import Image
 from faim.report.columns import Column
-from faim.report.drawing import Image, as_jpeg, draw, frame_image
+from faim.report.drawing import as_jpeg, draw, frame_image
 from faim.report.features import FEWEST_POINTS, neighbours_alike, place, standardised, thin
 from faim.report.figures import map_of_points, precision_recall
 from faim.report.frames import Difference, Judged, differences

@@ -8,6 +8,7 @@ from typing import Self
 
 from faim.checks import check_score
 from faim.choices import ModeName, PostName
+from faim.pictures.image import Image
 from faim.runtime.class_choice import Classes, class_ids_of
 from faim.runtime.excerpt import Span
 from faim.runtime.given import holds_pictures, is_one_picture
@@ -16,7 +17,7 @@ from faim.runtime.opening import Source, open_ahead
 from faim.runtime.pixels import ChannelOrder, Picture, to_image
 from faim.runtime.results import FrameResult, to_result
 from faim.runtime.sources import FirstFrames, check_limit
-from faim.stream.frames import Frame, FrameSource, Image
+from faim.stream.frames import Frame, FrameSource
 from faim.stream.state import StreamState
 from faim.stream.work import TensorResult
 from faim.structures import Detections

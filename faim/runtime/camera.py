@@ -21,7 +21,6 @@ class CameraSource(LiveSource):
     """
 
     def __init__(self, index: int, retry: Retry | None = None) -> None:
-        """See the class."""
         # OpenCV crashes on -1 where there is no camera, and has no words for what no int can hold.
         if not 0 <= index < 2**31:
             raise FaimError(f"camera {index}: there is no such number; expected 0 or a little more")

@@ -5,16 +5,14 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Sequence
-from typing import TypeAlias
 
 import numpy as np
 
+from faim.choices import Classes
 from faim.errors import FaimError
 from faim.reading import is_whole, shown
 from faim.wording import counted
 
-#: Names and numbers of classes, mixed; a text holds them between commas.
-Classes: TypeAlias = str | int | Iterable[str | int]
 #: Names that a message lists.
 _MOST_NAMES = 8
 _DIGITS = re.compile(r"[0-9]{1,9}")

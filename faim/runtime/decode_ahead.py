@@ -38,7 +38,6 @@ class DecodeAhead(SourceBase):
     """
 
     def __init__(self, source: FrameSource, depth: int = 4) -> None:
-        """See the class."""
         if depth < 1:
             raise FaimError(f"depth: {depth} given; expected 1 or more frames")
         self.name, self.fps, self.frame_count = source.name, source.fps, source.frame_count

@@ -12,10 +12,10 @@ import supervision as sv
 
 from faim.choices import WIDEST_LINE, ColorBy
 from faim.errors import FaimError
+from faim.pictures.image import Image
 from faim.pictures.lettering import Labels
 from faim.pictures.palette import distinct_colors, readable_on
 from faim.runtime.found import names_of, tracks_of
-from faim.stream.frames import Image
 
 #: Classes from here on begin with the colours anew; tracks earlier, as only the first colours are
 #: far from each other, and those that are seen together have numbers that are near.
@@ -51,7 +51,7 @@ class DrawStyle:
     color_by: ColorBy | None = None
 
     def __post_init__(self) -> None:
-        """See the class."""
+        """Check the values."""
         width = self.line_width
         if width is not None and (type(width) is not int or not 1 <= width <= WIDEST_LINE):
             raise FaimError(
@@ -76,7 +76,6 @@ class Annotator:
     """
 
     def __init__(self, style: DrawStyle | None = None) -> None:
-        """See the class."""
         self._style = DrawStyle() if style is None else style
         self._made: dict[tuple[int, int], tuple[sv.BoxAnnotator, Labels]] = {}
         self._paths: sv.TraceAnnotator | None = None

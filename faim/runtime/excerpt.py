@@ -91,7 +91,6 @@ class Picker:
     """
 
     def __init__(self, span: Span) -> None:
-        """See the class."""
         self._span = span
         self.cut = False
         self._first: int | None = None
@@ -145,7 +144,6 @@ class Excerpt(SourceBase):
     """
 
     def __init__(self, source: FrameSource, span: Span) -> None:
-        """See the class."""
         self.name, self.stride = source.name, span.stride
         self.fps = source.fps / span.stride
         self.live, self.realtime = source.live, source.realtime

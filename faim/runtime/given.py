@@ -46,7 +46,6 @@ class ArraySource(SourceBase):
         fps: float = IMAGE_FPS,
         channel_order: ChannelOrder | None = None,
     ) -> None:
-        """See the class."""
         check_channel_order(channel_order)
         self.name = counted(len(frames), "array")
         self.fps = fps
@@ -88,7 +87,6 @@ class IteratorSource(SourceBase):
         fps: float = IMAGE_FPS,
         channel_order: ChannelOrder | None = None,
     ) -> None:
-        """See the class."""
         check_channel_order(channel_order)
         self.name = type(pictures).__name__
         self.fps = fps
@@ -129,7 +127,6 @@ class CaptureSource(SourceBase):
     live = True
 
     def __init__(self, capture: cv2.VideoCapture) -> None:
-        """See the class."""
         self.name = "cv2.VideoCapture"
         if not capture.isOpened():
             raise FaimError(f"{self.name}: is not open; expected one whose isOpened() is True")
@@ -167,7 +164,6 @@ class ReadTwice(SourceBase):
     """
 
     def __init__(self, source: FrameSource, pixels: bool) -> None:
-        """See the class."""
         self.name, self.fps, self.frame_count = source.name, source.fps, source.frame_count
         self._source, self._pixels = source, pixels
         self._kept: list[Frame] = []

@@ -33,7 +33,6 @@ class ImageSource(SourceBase):
     """
 
     def __init__(self, paths: Sequence[Path], name: str, fps: float = IMAGE_FPS) -> None:
-        """See the class."""
         self.name = name
         self.fps = fps
         self.frame_count: int | None = len(paths)

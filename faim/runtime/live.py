@@ -87,7 +87,6 @@ class LiveSource(SourceBase):
     lost = False
 
     def __init__(self, name: str, connect: Callable[[], Feed], retry: Retry | None = None) -> None:
-        """See the class."""
         self.name = name
         self._connect = connect
         self._retry = Retry() if retry is None else retry

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Literal
 
 from faim.checks import check_batch, check_iou, check_size
+from faim.choices import Classes
+from faim.groups import BackendOptions, MemoryOptions, PostOptions, SelectionOptions
 from faim.postprocess.pairs import PairModel
-from faim.runtime.class_choice import Classes
 from faim.runtime.pipeline import Detector
-from faim.runtime.select import BackendOptions, open_detector
+from faim.runtime.select import open_detector
 from faim.threads import share_processors
 from faim.weights import default_weights
 
@@ -74,32 +75,52 @@ def load(
         FaimError: no such file, no such checkpoint, weights that cannot be fetched, or an option
             out of its range.
     """
+    return load_grouped(
+        default_weights() if weights is None else weights,
+        aggregate=aggregate,
+        size=size,
+        conf=conf,
+        batch=batch,
+        backend=BackendOptions(backend, device, precision, threads, compile),
+        memory=MemoryOptions(bank_frames, bank_policy, scene_cuts),
+        post=PostOptions(post, post_model),
+        selection=SelectionOptions(classes, iou, max_det, agnostic, roi),
+    )
+
+
+def load_grouped(
+    weights: str | Path,
+    *,
+    aggregate: Literal["auto", "ticam", "affinity", "none"],
+    size: int | tuple[int, int] | None,
+    conf: float,
+    batch: int,
+    backend: BackendOptions,
+    memory: MemoryOptions,
+    post: PostOptions,
+    selection: SelectionOptions,
+) -> Detector:
+    """`load` for those that have its options in their groups."""
     share_processors()
     check_batch(batch)
-    if iou is not None:
-        check_iou(iou)
-    pair_model = None if post_model is None else PairModel.from_json(post_model)
+    if selection.iou is not None:
+        check_iou(selection.iou)
+    pair_model = None if post.model is None else PairModel.from_json(post.model)
     model = open_detector(
-        default_weights() if weights is None else weights,
-        BackendOptions(backend, device, precision, threads, compile),
+        weights,
+        backend,
         aggregate=aggregate,
         size=None if size is None else check_size(size),
-        least_nms=iou,
+        least_nms=selection.iou,
     )
     return Detector(
         model,
         size=size,
         score_threshold=conf,
         device=model.device,
-        bank_frames=bank_frames,
-        bank_policy=bank_policy,
-        scene_cuts=scene_cuts,
-        post=post,
-        post_model=pair_model,
-        classes=classes,
-        iou=iou,
-        max_det=max_det,
-        agnostic=agnostic,
-        roi=roi,
         batch_size=batch,
+        memory=memory,
+        post=post.name,
+        post_model=pair_model,
+        selection=selection,
     )

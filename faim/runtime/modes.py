@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, get_args
+from collections.abc import Callable, Sequence
+from typing import get_args
 
 from faim.choices import ModeName, PostName
 from faim.errors import FaimError
 from faim.runtime.opening import Mode
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from faim.runtime.pipeline import Detector
-    from faim.stream.frames import FrameSource
+from faim.stream.frames import FrameSource
 
 
 def resolve_mode(mode: ModeName, live: bool, post: PostName) -> Mode:
@@ -34,12 +30,16 @@ def resolve_mode(mode: ModeName, live: bool, post: PostName) -> Mode:
 
 
 def mode_note(
-    detector: Detector, mode: Mode, sources: Sequence[FrameSource], *, watched: bool
+    what_joins: Callable[[Mode], str],
+    mode: Mode,
+    sources: Sequence[FrameSource],
+    *,
+    watched: bool,
 ) -> str | None:
     """What a person should know of the mode that "auto" came to; None where it goes without saying.
 
     Args:
-        detector: runs it.
+        what_joins: says what joins the frames in a mode; see `Detector.what_joins`.
         mode: what runs.
         sources: that it runs on.
         watched: whether it is a stream because somebody watches.
@@ -48,7 +48,7 @@ def mode_note(
         if all(source.frame_count == 1 for source in sources):
             return None
         return (
-            f"mode auto: whole files ({detector.what_joins('global')}), with results after a "
+            f"mode auto: whole files ({what_joins('global')}), with results after a "
             "file's last frame; --mode stream gives them without waiting"
         )
     files = [source for source in sources if not source.live]
@@ -60,6 +60,6 @@ def mode_note(
     else:
         why = "to be watched as they come"
     return (
-        f"mode auto: the files are streams ({detector.what_joins('stream')}), {why}; --mode global "
+        f"mode auto: the files are streams ({what_joins('stream')}), {why}; --mode global "
         "on files alone looks at the whole of each"
     )

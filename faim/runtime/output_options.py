@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 from faim.arguments import path, whole
 from faim.choices import WIDEST_LINE, ColorBy
 from faim.outputs import Files, add_output
+
+if TYPE_CHECKING:
+    from faim.runtime.outputs import OutputOptions
 
 _FOLDERS = {
     "save-frames": "write annotated frames as images",
@@ -25,7 +29,7 @@ _FILES = {
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:
-    """Add them to a parser; `chosen_outputs` are their values."""
+    """Add them to a parser; `output_options` are their values."""
     files = parser.add_argument_group("where results go; of several sources, each has its own")
     add_output(
         files,
@@ -48,6 +52,11 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
             add_output(files, f"--{name}", writes=writes, type=path, metavar=metavar, help=text)
     files.add_argument("--show", action="store_true", help="show a window")
     files.add_argument(
+        "--keep-audio",
+        action="store_true",
+        help="give the video of --save-video the sound of its source, a video file",
+    )
+    files.add_argument(
         "--no-track", dest="track", action="store_false", help="leave track ids out of everything"
     )
     drawn = parser.add_argument_group("what is drawn")
@@ -62,15 +71,17 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def chosen_outputs(parsed: argparse.Namespace) -> dict[str, Any]:
-    """The values, by the names that `PredictOptions` has for them."""
-    files = (name.replace("-", "_") for name in ("jsonl", "save-video", *_FOLDERS, *_FILES))
-    drawn = ("show", "track", "line_width", "hide_labels", "hide_scores", "trace", "color_by")
-    return {name: getattr(parsed, name) for name in (*files, *drawn)}
+def output_options(parsed: argparse.Namespace) -> OutputOptions:
+    """Where results go, and how they are drawn."""
+    from faim.runtime.outputs import OutputOptions
+
+    return OutputOptions(
+        **{each.name: getattr(parsed, each.name) for each in fields(OutputOptions)}
+    )
 
 
 def _files(name: str) -> Files:
-    """What the option `name` of `PredictOptions` writes."""
+    """What the field `name` of `OutputOptions` writes."""
 
     def files(value: str | Path | None, parsed: argparse.Namespace) -> list[Path]:
         from faim.runtime.outputs import OUTPUTS, output_names

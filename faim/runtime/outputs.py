@@ -1,4 +1,4 @@
-"""The sinks that a prediction's options ask for."""
+"""Where a prediction's results go: what may be asked for, and the sinks of it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from faim.choices import ColorBy
 from faim.errors import FaimError
 from faim.outputs import check_outputs, read, source_files
 from faim.pictures.files import is_image_name
 from faim.runtime.drawing import DrawStyle
 from faim.runtime.finishing import audio_file
-from faim.runtime.sinks import Drawing, JsonLinesSink, LineSink, Sink, WindowSink
+from faim.runtime.sinks import Drawing, JsonLinesSink, Sink, WindowSink
 from faim.runtime.source_list import ImageFiles, Named
 from faim.runtime.video_sink import VideoSink, check_video_name
 from faim.runtime.writers.coco import CocoSink
@@ -28,16 +28,13 @@ from faim.runtime.writers.mot import MotSink
 from faim.runtime.writers.yolo import YoloSink
 from faim.stream.frames import FrameSource
 
-if TYPE_CHECKING:
-    from faim.runtime.predict import PredictOptions
-
 #: From a file's or folder's name, its source, the weights' class names, and what draws the frames.
 OpenSink = Callable[[Path, FrameSource, Sequence[str], Drawing], Sink]
 
 
 @dataclass(frozen=True)
 class Output:
-    """A file or folder a source that an option of `PredictOptions` asks for.
+    """A file or folder a source that a field of `OutputOptions` asks for.
 
     Attributes:
         words: what is in it, as the summary says.
@@ -92,18 +89,74 @@ OUTPUTS: dict[str, Output] = {
 }
 
 
+@dataclass(frozen=True)
+class OutputOptions:
+    """Where results go, and how they are drawn; with several sources each has files of its own.
+
+    Attributes:
+        jsonl: file of JSON lines; "-" is stdout.
+        save_video: annotated video.
+        save_frames: folder of annotated frames, named by their number or as their image files.
+        save_crops: folder of what was found, cut out, in a folder a class.
+        csv: file of rows, one a detection.
+        coco: COCO's JSON, with the videos and tracks of CocoVID.
+        yolo: folder of YOLO's labels, one file a frame, with confidences and tracks.
+        mot: MOTChallenge's text file.
+        cvat: XML of CVAT for video 1.1, with tracks as tracks.
+        label_studio: JSON of Label Studio's tasks with predictions; its configuration beside it.
+        show: open a window.
+        track: False leaves track ids out of everything.
+        keep_audio: whether `save_video` gets the sound of a source that is a video file.
+        line_width, hide_labels, hide_scores, trace, color_by: of what is drawn; see `DrawStyle`.
+    """
+
+    jsonl: str | Path | None = None
+    save_video: Path | None = None
+    save_frames: Path | None = None
+    save_crops: Path | None = None
+    csv: Path | None = None
+    coco: Path | None = None
+    yolo: Path | None = None
+    mot: Path | None = None
+    cvat: Path | None = None
+    label_studio: Path | None = None
+    show: bool = False
+    track: bool = True
+    keep_audio: bool = False
+    line_width: int | None = None
+    hide_labels: bool = False
+    hide_scores: bool = False
+    trace: bool = False
+    color_by: ColorBy | None = None
+
+    @property
+    def on_stdout(self) -> bool:
+        """Whether stdout carries the JSON lines, and then nothing else."""
+        return str(self.jsonl) == "-"
+
+    @property
+    def only_shown(self) -> bool:
+        """Whether a window is all that is asked for."""
+        return self.show and not list(outputs_of(self, 1))
+
+    @property
+    def nowhere(self) -> bool:
+        """Whether nothing is asked for."""
+        return not self.show and not list(outputs_of(self, 1))
+
+
 def open_sinks(
-    options: PredictOptions,
+    options: OutputOptions,
     sources: Sequence[FrameSource],
     class_names: Sequence[str],
     stack: ExitStack,
-    print_line: Callable[[str], None],
 ) -> list[list[Sink]]:
-    """The sinks of every source, which `stack` closes; `print_line` gets them where there is none.
+    """The sinks of every source, which `stack` closes.
 
     Those of a source that has ended may be closed before, by `close_sinks`. The options have passed
-    `check_options`. With several sources the number of each, from 0,
-    becomes a part of its files' names.
+    `check_options`. With several sources the number of each, from 0, becomes a part of its files'
+    names.
+
     Raises:
         FaimError: an output cannot be written, or the sound of a live source is to be kept.
     """
@@ -123,12 +176,10 @@ def open_sinks(
                 made.append(VideoSink(path, source.fps, drawing, audio_of=sound))
             else:
                 made.append(output.open(path, source, class_names, drawing))
-        if not made:
-            made.append(LineSink(print_line, f"{source.name}  " if several else ""))
     return sinks
 
 
-def outputs_of(options: PredictOptions, sources: int) -> Iterator[tuple[Output, list[str | Path]]]:
+def outputs_of(options: OutputOptions, sources: int) -> Iterator[tuple[Output, list[str | Path]]]:
     """What was asked for, with its file or folder for every source."""
     for name, output in OUTPUTS.items():
         if (value := getattr(options, name)) is not None:
@@ -144,8 +195,9 @@ def output_names(path: str | Path | None, sources: int) -> list[str | Path]:
     return [Path(path).with_stem(f"{Path(path).stem}-{number}") for number in range(sources)]
 
 
-def style_of(options: PredictOptions) -> DrawStyle:
+def style_of(options: OutputOptions) -> DrawStyle:
     """How the options have frames drawn.
+
     Raises:
         FaimError: an option is out of its range, or needs tracks where none are wanted.
     """
@@ -161,15 +213,15 @@ def style_of(options: PredictOptions) -> DrawStyle:
     )
 
 
-def wants_pixels(options: PredictOptions) -> bool:
+def wants_pixels(options: OutputOptions) -> bool:
     """Whether results need the frames' pictures."""
     return options.show or any(output.pixels for output, _ in outputs_of(options, 1))
 
 
-def check_options(options: PredictOptions, sources: Sequence[Named]) -> None:
+def check_options(options: OutputOptions, sources: Sequence[Named], weights: str | Path) -> None:
     """Look at the outputs' names and how to draw, touching no file.
 
-    `sources` come from `listed_sources`.
+    `sources`, from `listed_sources`, and `weights` are what the run reads.
 
     Raises:
         FaimError: an output is what the run reads, or could replace images of it; two are the same
@@ -183,7 +235,7 @@ def check_options(options: PredictOptions, sources: Sequence[Named]) -> None:
         check_video_name(options.save_video)
     inputs = argparse.Namespace(
         source=[name for source in sources for name in _files_named(source)],
-        weights=options.weights,
+        weights=weights,
         reads={"source": source_files},
     )
     outputs: list[Path] = []

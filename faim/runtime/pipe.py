@@ -27,7 +27,7 @@ class PipeSource(LiveSource):
     """
 
     def __init__(self, path: str, name: str) -> None:
-        """See the class; waits for the writer."""
+        """Wait for the writer."""
         expected = "a video in a format that can be read without seeking (MPEG-TS, Matroska)"
         super().__init__(
             name, lambda: VideoReader(open_container(ffmpeg_path(path), name, expected), name)

@@ -11,10 +11,12 @@ import torch
 from loguru import logger
 
 from faim.backends.sharing import check_not_forked
-from faim.checks import check_batch, check_score, check_size, resolve_device
+from faim.checks import check_batch, check_score, check_size
 from faim.choices import ModeName, PostName
 from faim.detector import Kept, VideoDetector
+from faim.devices import resolve_device
 from faim.errors import FaimError
+from faim.groups import MemoryOptions, SelectionOptions
 from faim.postprocess.causal import CausalState
 from faim.postprocess.one_object import OneObjectConfig
 from faim.postprocess.pairs import PairModel
@@ -28,17 +30,15 @@ from faim.postprocess.post import (
 )
 from faim.postprocess.whole_video import whole_video_post
 from faim.runtime.calls import Calls
-from faim.runtime.class_choice import Classes, class_ids_of
 from faim.runtime.given import read_twice
 from faim.runtime.known_things import knows_patterns_alone, patterns_alone
 from faim.runtime.modes import resolve_mode
 from faim.runtime.opening import Mode, no_end
-from faim.runtime.region import make_region
-from faim.runtime.selection import Selection
+from faim.runtime.selection import select
 from faim.stream.frame_mode import run_frames, run_frames_linked
 from faim.stream.frames import Frame, FrameSource, Image
 from faim.stream.global_mode import run_global
-from faim.stream.memory import MemoryBank, PolicyName, make_policy
+from faim.stream.memory import MemoryBank, make_policy
 from faim.stream.scene_cut import is_scene_cut, thumbnail
 from faim.stream.state import StreamState
 from faim.stream.steps import Sampling, check_sampling, detections_of, in_source, step
@@ -66,23 +66,14 @@ class Detector(Calls):
         sampling: frames that global mode looks at together: "uniform" or "shuffled" over the whole
             video, or "local" stretches of it.
         seed: of shuffled sampling.
-        bank_frames: past frames that a stream remembers; the model's `test_frames` - 1 by default.
-        bank_policy: which of them: "recent" the last ones, "spread" half of them the last ones and
-            half spread evenly over all that came before.
-        scene_cuts: whether a stream forgets its past at a hard cut.
+        memory: what a stream remembers.
         post: post-processing: "repp" in the modes global and frame, which then give their first
             result after all frames; "causal", which is ours, in mode stream; "auto" is "causal" in
             mode stream and "repp" in mode global, shot by shot, unless frames are not to help each
             other: both in the place of affinity, and behind TICAM. "none" unless asked for, while
             `faim.load` asks for "auto".
         post_model: tells it whether two boxes are one object; the published model by default.
-        classes: names or numbers of the classes that are given out; all by default.
-        iou: of the last NMS, in [0, 1]; the model's own by default.
-        max_det: most detections of a frame; all by default.
-        agnostic: whether of boxes of different classes, too, that overlap by more than `iou` only
-            the best is given out.
-        roi: where the centre of a box has to lie to be given out, see `make_region`; anywhere by
-            default.
+        selection: which detections are given out.
 
     Attributes:
         joined: the model as it joins frames in streams and whole videos; post-processing may take
@@ -102,18 +93,11 @@ class Detector(Calls):
         batch_size: int = 8,
         sampling: Sampling = "uniform",
         seed: int = 0,
-        bank_frames: int | None = None,
-        bank_policy: PolicyName = "spread",
-        scene_cuts: bool = True,
+        memory: MemoryOptions = MemoryOptions(),
         post: PostName = "none",
         post_model: PairModel | None = None,
-        classes: Classes | None = None,
-        iou: float | None = None,
-        max_det: int | None = None,
-        agnostic: bool = False,
-        roi: object = None,
+        selection: SelectionOptions = SelectionOptions(),
     ) -> None:
-        """See the class."""
         check_not_forked()
         check_sampling(sampling, seed)
         check_batch(batch_size)
@@ -121,20 +105,15 @@ class Detector(Calls):
             model.to(resolve_device(device)) if isinstance(model, torch.nn.Module) else model
         )
         self.traits = model.traits
-        self.selection = Selection(
-            iou=self.traits.iou if iou is None else iou,
-            agnostic=agnostic,
-            class_ids=None if classes is None else class_ids_of(classes, self.class_names),
-            region=None if roi is None else make_region(roi),
-            max_det=max_det,
-        )
+        self.selection = select(selection, self.class_names, self.traits.iou)
         self.size = check_size(self.traits.size if size is None else size)
         self.score_threshold = check_score(score_threshold)
         self.batch_size = batch_size
         self.sampling, self.seed = sampling, seed
-        self.bank_frames = self.traits.frames - 1 if bank_frames is None else bank_frames
-        self.bank_policy = make_policy(bank_policy, self.bank_frames)
-        self.scene_cuts = scene_cuts
+        past = memory.frames
+        self.bank_frames = self.traits.frames - 1 if past is None else past
+        self.bank_policy = make_policy(memory.policy, self.bank_frames)
+        self.scene_cuts = memory.scene_cuts
         self.fingerprint = model.fingerprint()
         self._set_post(post, post_model)
         self._warned = False

@@ -12,8 +12,9 @@ from PIL import Image as Pillow
 from torch import Tensor
 
 from faim.errors import FaimError
+from faim.pictures.image import Image
 from faim.pictures.picture import from_pillow
-from faim.stream.frames import Image, to_bgr
+from faim.stream.frames import to_bgr
 
 #: A picture in memory: an array, a tensor or a Pillow image.
 Picture: TypeAlias = NDArray[Any] | Tensor | Pillow.Image

@@ -9,13 +9,15 @@ from faim.arguments import (
     add_backend_options,
     add_bank_options,
     add_network_options,
+    backend_options,
+    memory_options,
     share,
 )
 from faim.choices import ModeName
 from faim.outputs import add_input, source_files
-from faim.postprocess.options import add_post_options
-from faim.runtime.output_options import add_output_options, chosen_outputs
-from faim.runtime.selection_options import add_selection_options
+from faim.postprocess.options import add_post_options, post_options
+from faim.runtime.output_options import add_output_options, output_options
+from faim.runtime.selection_options import add_selection_options, excerpt_options, selection_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,20 +48,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_bank_options(parser)
     add_post_options(parser)
     add_selection_options(parser)
-    parser.add_argument(
-        "--keep-audio",
-        action="store_true",
-        help="give the video of --save-video the sound of its source, a video file",
-    )
     parser.set_defaults(run=run)
 
 
 def run(parsed: argparse.Namespace) -> int:
     """`faim predict`."""
-    from faim.runtime.predict import PredictOptions, run_predict
+    from faim.runtime.predict import PredictOptions
+    from faim.runtime.predict_terminal import predict_in_terminal
     from faim.weights import default_weights
 
-    summary = run_predict(
+    summary = predict_in_terminal(
         PredictOptions(
             source=tuple(parsed.source),
             weights=parsed.weights or default_weights(),
@@ -67,28 +65,13 @@ def run(parsed: argparse.Namespace) -> int:
             aggregate=parsed.aggregate,
             size=parsed.size,
             conf=parsed.conf,
-            device=parsed.device,
-            backend=parsed.backend,
-            precision=parsed.precision,
-            threads=parsed.threads,
-            compile=parsed.compile,
-            bank_frames=parsed.bank,
-            bank_policy=parsed.bank_policy,
-            scene_cuts=parsed.scene_cuts,
-            post=parsed.post,
-            post_model=parsed.post_model,
-            limit=parsed.limit,
-            **chosen_outputs(parsed),
-            classes=parsed.classes,
-            iou=parsed.iou,
-            max_det=parsed.max_det,
-            agnostic=parsed.agnostic,
-            roi=parsed.roi,
             batch=parsed.batch,
-            stride=parsed.stride,
-            start=parsed.start,
-            end=parsed.end,
-            keep_audio=parsed.keep_audio,
+            backend=backend_options(parsed),
+            memory=memory_options(parsed),
+            post=post_options(parsed),
+            selection=selection_options(parsed),
+            excerpt=excerpt_options(parsed),
+            outputs=output_options(parsed),
         )
     )
     return summary.status

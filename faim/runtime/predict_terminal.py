@@ -1,11 +1,12 @@
-"""What a prediction prints: progress, and a summary."""
+"""A prediction at the terminal: what it prints, progress, and a summary."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from loguru import logger
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -14,6 +15,7 @@ from rich.progress import (
     ProgressColumn,
     SpinnerColumn,
     Task,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
@@ -21,13 +23,13 @@ from rich.text import Text
 
 from faim.runtime.outputs import outputs_of
 from faim.runtime.pipeline import Detector
-from faim.runtime.sinks import StopRun
+from faim.runtime.predict import PredictOptions, Running, Watcher, run_predict
+from faim.runtime.predict_summary import PredictSummary
+from faim.runtime.results import FrameResult
+from faim.runtime.sinks import LineSink, StopRun, now
 from faim.terminal import lead_nowhere
 from faim.text import printable
 from faim.wording import counted
-
-if TYPE_CHECKING:
-    from faim.runtime.predict import PredictOptions, PredictSummary
 
 
 class TerminalConsole(Console):
@@ -61,6 +63,69 @@ def open_progress(console: Console, *, quiet: bool) -> Progress:
     )
 
 
+class TerminalWatcher(Watcher):
+    """Tells who sits at the terminal what is decided, and shows a bar for every source.
+
+    Where results go nowhere, each frame gets a short line.
+    """
+
+    def __init__(self, options: PredictOptions) -> None:
+        """Print to stderr where stdout carries the results."""
+        self._outputs = options.outputs
+        self.console = TerminalConsole(
+            stderr=options.outputs.on_stdout, highlight=False, soft_wrap=True
+        )
+        self._progress = open_progress(self.console, quiet=options.outputs.on_stdout)
+        self._tasks: list[TaskID] = []
+        self._lines: list[LineSink] = []
+        self.running: Running | None = None
+
+    @contextmanager
+    def watching(self, running: Running) -> Iterator[None]:
+        """See `Watcher`."""
+        self.running = running
+        for source in running.sources:
+            name = printable(source.name)
+            self._tasks.append(self._progress.add_task(name, total=source.frame_count))
+            if self._outputs.nowhere:
+                prefix = f"{source.name}  " if len(running.sources) > 1 else ""
+                self._lines.append(LineSink(self._print_line, prefix))
+        for note in running.notes:
+            logger.info("{}", note)
+        running.detector.warn_of_patterns()
+        with self._progress:
+            yield
+
+    def looked(self, number: int) -> None:
+        """See `Watcher`."""
+        self._progress.advance(self._tasks[number])
+
+    def found(self, number: int, result: FrameResult) -> None:
+        """See `Watcher`."""
+        if self._lines:
+            self._lines[number].write(result)
+
+    def _print_line(self, line: str) -> None:
+        now(lambda: self._progress.console.print(line, markup=False))
+
+
+def predict_in_terminal(options: PredictOptions) -> PredictSummary:
+    """`run_predict` for who sits at the terminal: with progress, and a summary at the end.
+
+    Without an output and `show` the summary says how to keep the results.
+
+    Raises:
+        FaimError: see `run_predict`; also, when all is delivered, a camera or stream that was lost
+            for good.
+    """
+    watcher = TerminalWatcher(options)
+    summary = run_predict(options, watcher)
+    if watcher.running is not None:
+        print_summary(watcher.console, options, watcher.running.detector, summary)
+    summary.check_complete()
+    return summary
+
+
 def print_summary(
     console: Console, options: PredictOptions, detector: Detector, summary: PredictSummary
 ) -> None:
@@ -84,11 +149,11 @@ def print_summary(
             f"{counted(one.detections, 'detection')}, {ran}, {detector.backend}"
             for one in summary.sources
         ]
-    written = list(outputs_of(options, sources))
+    written = list(outputs_of(options.outputs, sources))
     if summary.frames:
         files = ((output.words, output.files(paths)) for output, paths in written)
         lines += [f"{words} in {_listed(paths)}" for words, paths in files if paths]
-    if not written and not options.show:
+    if options.outputs.nowhere:
         lines.append("to keep the results: --jsonl FILE, --save-video FILE; to watch: --show")
     for line in lines:
         console.print(printable(line), markup=False)

@@ -14,9 +14,11 @@ import supervision as sv
 from numpy.typing import NDArray
 
 from faim.errors import FaimError
+from faim.pictures.image import Image
 from faim.pictures.writing import write_image
 from faim.runtime.drawing import Annotator
-from faim.stream.frames import Frame, Image
+from faim.runtime.frame_record import to_line, to_record
+from faim.stream.frames import Frame
 from faim.stream.work import TensorResult
 from faim.structures import Detections
 from faim.text import printable
@@ -154,14 +156,10 @@ class FrameResult:
 
     def to_dict(self) -> dict[str, Any]:
         """The frame's record as `faim predict --jsonl` writes it; see `to_record`."""
-        from faim.runtime.sinks import to_record  # which knows this class
-
-        return to_record(self)
+        return to_record(self.frame, self.detections)
 
     def to_json(self) -> str:
         """`to_dict` as one line of JSON."""
-        from faim.runtime.sinks import to_line
-
         return to_line(self.to_dict(), "utf-8").removesuffix("\n")
 
     def without_pixels(self) -> FrameResult:

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args
 
-import torch
 from loguru import logger
 
 from faim.backends.base import GraphRunner, graph_file
 from faim.backends.graph_cache import NoCacheError, cached_graphs
 from faim.backends.opened import OpenedDetector
 from faim.backends.sharing import check_not_forked
-from faim.checks import resolve_device
-from faim.choices import MOST_THREADS, BackendName, Precision
+from faim.choices import Aggregate, BackendName
 from faim.detector import Tuning, VideoDetector
+from faim.devices import resolve_device
 from faim.errors import FaimError
 from faim.extras import missing_package
-from faim.families.checkpoints import Aggregate, family_of_file, load_detector
+from faim.families.checkpoints import family_of_file, load_detector
+from faim.groups import BackendOptions
 from faim.registry import Family, family_of, resolve
 from faim.runtime.torch_detector import TorchDetector
+from faim.threads import set_torch_threads
 from faim.weights.named import place_of
 
 #: A folder's files, most specialised first, with the backends that read them, quickest first.
@@ -37,36 +37,6 @@ _READERS: dict[str, tuple[BackendName, ...]] = {
 _EXPORTERS = ("onnx", "onnxscript", "onnxsim")
 #: What stands for "auto" when this environment variable is set.
 BACKEND_VARIABLE = "FAIM_BACKEND"
-
-
-@dataclass(frozen=True)
-class BackendOptions:
-    """How networks are run.
-
-    Attributes:
-        backend: what runs them; "auto" is the fastest that is installed and fits the machine.
-        device: "auto" (a GPU where there is one), "cpu", "cuda", "cuda:1" ...
-        precision: what the base detector computes in; "auto" is the backend's choice.
-        threads: processor threads; all by default.
-        compile: with backend torch, `torch.compile` its modules.
-    """
-
-    backend: BackendName = "auto"
-    device: str | torch.device = "auto"
-    precision: Precision = "auto"
-    threads: int | None = None
-    compile: bool = False
-
-    def __post_init__(self) -> None:
-        """Raises FaimError for a value that is none of its choices."""
-        for name, value, choices in (
-            ("backend", self.backend, get_args(BackendName)),
-            ("precision", self.precision, get_args(Precision)),
-        ):
-            if value not in choices:
-                raise FaimError(f"{name}: {value!r} given; expected one of {', '.join(choices)}")
-        if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
-            raise FaimError(f"threads: {self.threads} given; expected 1 to {MOST_THREADS}")
 
 
 def open_detector(
@@ -98,7 +68,7 @@ def open_detector(
     # Another process may have another working folder.
     found = os.path.abspath(place_of(weights))  # noqa: PTH100 - links stay
     detector = _open(weights, options, aggregate, size)
-    detector.tune(Tuning(size=size, least_nms=least_nms))
+    detector.tune(Tuning(least_nms=least_nms))
     detector.reopen = partial(
         open_detector, found, options, aggregate=aggregate, size=size, least_nms=least_nms
     )
@@ -145,7 +115,9 @@ def _open(
             if _wanted(options) != "auto":
                 raise
             logger.warning("{}: torch runs the networks, which is slower", error)
-    return torch_detector(model, options)
+    detector = torch_detector(model, options)
+    detector.tune(Tuning(size=size))
+    return detector
 
 
 def _exported(
@@ -163,11 +135,10 @@ def _exported(
     size = size or model.traits.size
 
     def write(folder: Path) -> None:
-        from faim.backends.onnx_files import write_onnx
+        from faim.backends.onnx_files import write_onnx_folder
 
-        for graph in graphs_of(model, size):
-            info = info_of(model, graph.name, size=size)
-            write_onnx(graph, folder / f"{graph.name}.onnx", info)
+        graphs = graphs_of(model, size)
+        write_onnx_folder([(g, info_of(model, g.name, size=size)) for g in graphs], folder)
 
     folder = cached_graphs(weights, info_of(model, "frame", size=size), write)
     return _over(_runner(backend, folder, options), "auto", size)
@@ -178,7 +149,8 @@ def _over(
 ) -> OpenedDetector:
     """The same, of this size and ready for all shapes that it meets."""
     detector = over_graphs(runner, aggregate)
-    detector.tune(Tuning(size=size))
+    if runner.info.dynamic_size:
+        detector.tune(Tuning(size=size))
     detector.warm_up()
     return detector
 
@@ -202,8 +174,7 @@ def torch_detector(
 ) -> TorchDetector:
     """A model that is in memory, run by torch."""
     device = resolve_device(options.device)
-    if options.threads is not None:
-        torch.set_num_threads(options.threads)
+    set_torch_threads("torch", options.threads)
     return TorchDetector(model, device=device, precision=options.precision, compile=options.compile)
 
 
@@ -248,9 +219,7 @@ def _open_folder(
 
 def _runner(backend: BackendName, folder: Path, options: BackendOptions) -> GraphRunner:
     _check_graph_options(backend, options)
-    # What torch still does are small tensors on the host. A second thread is no help there, and
-    # where the backend keeps that core busy, waiting for it takes longer than all the rest.
-    torch.set_num_threads(1)
+    set_torch_threads(backend, options.threads)
     if backend == "openvino":
         from faim.backends.openvino import OpenVINORunner
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +11,10 @@ from torchvision.ops import nms
 
 from faim.checks import check_iou
 from faim.errors import FaimError
+from faim.groups import SelectionOptions
 from faim.reading import is_whole, shown
-from faim.runtime.region import Region
+from faim.runtime.class_choice import class_ids_of
+from faim.runtime.region import Region, make_region
 from faim.structures import Detections
 
 
@@ -41,7 +44,7 @@ class Selection:
     max_det: int | None = None
 
     def __post_init__(self) -> None:
-        """See the class."""
+        """Check the values."""
         check_iou(self.iou)
         if not isinstance(self.agnostic, (bool, np.bool_)):
             raise FaimError(f"agnostic: {shown(self.agnostic)} given; expected True or False")
@@ -66,3 +69,18 @@ class Selection:
             centres = ((found.boxes[:, :2] + found.boxes[:, 2:]) / 2).cpu().numpy()
             found = found[torch.from_numpy(self.region.holds(centres, size))]
         return found if self.max_det is None else found[: self.max_det]
+
+
+def select(options: SelectionOptions, names: Sequence[str], iou: float) -> Selection:
+    """What a person asks for, of a model with classes of these names and an `iou` of its own.
+
+    Raises:
+        FaimError: a value out of its range, a class that is none, or no region.
+    """
+    return Selection(
+        iou=iou if options.iou is None else options.iou,
+        agnostic=options.agnostic,
+        class_ids=None if options.classes is None else class_ids_of(options.classes, names),
+        region=None if options.roi is None else make_region(options.roi),
+        max_det=options.max_det,
+    )

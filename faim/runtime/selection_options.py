@@ -6,6 +6,7 @@ import argparse
 
 from faim.arguments import share, whole
 from faim.choices import MOST_BATCH
+from faim.groups import ExcerptOptions, SelectionOptions
 
 
 def add_selection_options(parser: argparse.ArgumentParser) -> None:
@@ -48,3 +49,13 @@ def add_selection_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="so many at once through the base detector, in the modes global and frame (8)",
     )
+
+
+def selection_options(parsed: argparse.Namespace) -> SelectionOptions:
+    """Which detections are given out."""
+    return SelectionOptions(parsed.classes, parsed.iou, parsed.max_det, parsed.agnostic, parsed.roi)
+
+
+def excerpt_options(parsed: argparse.Namespace) -> ExcerptOptions:
+    """Which frames are looked at."""
+    return ExcerptOptions(parsed.stride, parsed.start, parsed.end, parsed.limit)

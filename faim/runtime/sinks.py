@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -15,10 +14,11 @@ import cv2
 
 from faim.errors import FaimError
 from faim.files import is_special
+from faim.pictures.image import Image
 from faim.runtime.drawing import Annotator, DrawStyle
 from faim.runtime.found import names_of, tracks_of
+from faim.runtime.frame_record import to_line
 from faim.runtime.results import FrameResult
-from faim.stream.frames import Image
 from faim.terminal import lead_nowhere, raise_failure
 from faim.text import printable
 
@@ -57,7 +57,6 @@ class LineFile:
     """
 
     def __init__(self, path: str | Path) -> None:
-        """See the class."""
         self.path = str(path)
         self._file: Any = None
         self._good = 0
@@ -104,12 +103,11 @@ class JsonLinesSink:
     """
 
     def __init__(self, path: str | Path) -> None:
-        """See the class."""
         self._file = None if str(path) == "-" else LineFile(path)
 
     def write(self, result: Result) -> None:
         """See `Sink`."""
-        record = to_record(result)
+        record = result.to_dict()
         if self._file is not None:
             self._file.append(to_line(record, "utf-8"))
             return
@@ -122,52 +120,10 @@ class JsonLinesSink:
             self._file.close()
 
 
-def to_line(record: dict[str, Any], encoding: str) -> str:
-    """A record as a line of JSON; names that the encoding cannot carry are written in escapes."""
-    line = json.dumps(record, ensure_ascii=False)
-    try:
-        line.encode(encoding)
-    except UnicodeEncodeError:
-        line = json.dumps(record)
-    return line + "\n"
-
-
-def to_record(result: Result) -> dict[str, Any]:
-    """The JSON object of one frame; boxes in pixels with 2 decimals, scores with 4.
-
-    Returns:
-        `{"frame", "time", "width", "height", "detections": [{"bbox": [x1, y1, x2, y2], "score",
-        "label", "class_id"}]}`, "file" behind "frame" where it has one, and "track_id" last in
-        every detection that has a track.
-    """
-    found = result.detections
-    height, width = result.frame.image.shape[:2]
-    columns = found.confidence, names_of(found), found.class_id, tracks_of(found)
-    rows = zip(found.xyxy, *columns, strict=True)
-    return {
-        "frame": result.frame.index,
-        **({} if result.frame.file is None else {"file": result.frame.file}),
-        "time": round(float(result.frame.time), 6),
-        "width": width,
-        "height": height,
-        "detections": [
-            {
-                "bbox": [round(float(side), 2) for side in box],
-                "score": round(float(score), 4),
-                "label": str(name),
-                "class_id": int(class_id),
-                **({"track_id": int(track)} if track >= 0 else {}),
-            }
-            for box, score, name, class_id, track in rows
-        ],
-    }
-
-
 class Drawing:
     """The frames of one source with their detections, drawn once for all sinks that show them."""
 
     def __init__(self, style: DrawStyle | None = None) -> None:
-        """See the class."""
         self._annotator = Annotator(style)
         self._drawn: tuple[Result, Image] | None = None
 
@@ -187,7 +143,6 @@ class WindowSink:
     """
 
     def __init__(self, title: str = "FAIM", drawing: Drawing | None = None) -> None:
-        """See the class."""
         # Qt aborts the whole process where there is no display, so ask before it does.
         displays = ("DISPLAY", "WAYLAND_DISPLAY")
         if sys.platform.startswith("linux") and not any(os.environ.get(name) for name in displays):
@@ -234,21 +189,6 @@ class LineSink:
         )
         line = f"frame {result.frame.index:5d}  {result.frame.time:8.2f} s  {things or '-'}"
         self._print_line(self._prefix + line)
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-
-class CallbackSink:
-    """Hands every result to a function, which may raise StopRun."""
-
-    def __init__(self, function: Callable[[Result], object]) -> None:
-        """See the class."""
-        self._function = function
-
-    def write(self, result: Result) -> None:
-        """See `Sink`."""
-        self._function(result)
 
     def close(self) -> None:
         """Nothing is held."""

@@ -42,7 +42,7 @@ class FirstFrames(SourceBase):
     """The first `limit` frames of another source, which it closes."""
 
     def __init__(self, source: FrameSource, limit: int) -> None:
-        """See the class; `limit` is 1 or more."""
+        """`limit` is 1 or more."""
         check_limit(limit)
         self.name, self.fps = source.name, source.fps
         self.live, self.realtime = source.live, source.realtime

@@ -27,7 +27,6 @@ class PacketClock:
     """
 
     def __init__(self, time_base: Fraction, fps: float, *, restarts: bool) -> None:
-        """See the class."""
         self._back, self._ahead, self._absurd = (
             round(seconds / time_base) for seconds in (BACK, AHEAD, ABSURD)
         )
@@ -81,7 +80,6 @@ class PictureClock:
     """
 
     def __init__(self) -> None:
-        """See the class."""
         self._last_pts: int | None = None
         self._last_dts: int | None = None
         self._faulty_pts = self._faulty_dts = 0

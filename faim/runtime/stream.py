@@ -36,7 +36,6 @@ class StreamSource(LiveSource):
     def __init__(
         self, name: str, *, timeout: float = STREAM_TIMEOUT, retry: Retry | None = None
     ) -> None:
-        """See the class."""
         super().__init__(masked(name), lambda: _connect(name, timeout), retry)
 
 

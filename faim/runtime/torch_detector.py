@@ -40,7 +40,6 @@ class TorchDetector(OpenedDetector):
         precision: Precision = "auto",
         compile: bool = False,
     ) -> None:
-        """See the class."""
         self._device = torch.device(device)
         if precision == "auto":
             precision = "fp16" if self._device.type == "cuda" else "fp32"

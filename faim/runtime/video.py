@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from faim.errors import FaimError
 from faim.files import ffmpeg_path
+from faim.pictures.image import Image
 from faim.pictures.limits import check_pixels, max_pixels
 from faim.runtime.container import (
     frames_by_duration,
@@ -27,7 +28,7 @@ from faim.runtime.container import (
 )
 from faim.runtime.excerpt import WHOLE, Picker
 from faim.runtime.stamps import PacketClock, PictureClock
-from faim.stream.frames import Frame, Image, Look, Reading, SourceBase
+from faim.stream.frames import Frame, Look, Reading, SourceBase
 from faim.wording import counted
 
 #: frames a second where a container gives none that can be true.
@@ -52,7 +53,6 @@ class VideoSource(SourceBase):
     """
 
     def __init__(self, name: str) -> None:
-        """See the class."""
         self.name = name
         if Path(name).is_file() and Path(name).stat().st_size == 0:
             raise FaimError(f"{name}: the file is empty; expected a video")
@@ -108,7 +108,6 @@ class VideoReader:
     """
 
     def __init__(self, container: Any, name: str, *, network: bool = False) -> None:
-        """See the class."""
         stream = shown_stream(container)
         rate = float(stream.average_rate or stream.guessed_rate or 0)
         self.fps = rate if 0.1 <= rate <= 1000.0 else UNKNOWN_FPS

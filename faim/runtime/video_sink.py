@@ -57,7 +57,6 @@ class VideoSink:
         *,
         audio_of: Path | None = None,
     ) -> None:
-        """See the class."""
         self.path = str(path)
         check_video_name(path)
         check_place(self.path)

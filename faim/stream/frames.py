@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Image: TypeAlias = NDArray[np.uint8]
+from faim.pictures.image import Image
+
 #: What a decoder or device hands out: its own time stamp in seconds, if it has one, and a picture.
 Reading: TypeAlias = tuple[float | None, Image]
 

@@ -69,7 +69,6 @@ class MemoryBank(Generic[Entry]):
     """
 
     def __init__(self, capacity: int, policy: BankPolicy | None = None) -> None:
-        """See the class."""
         if not 0 <= capacity <= MOST_FRAMES:
             raise FaimError(
                 f"memory bank: capacity is {shown(capacity)}; expected 0 to {MOST_FRAMES}"

@@ -142,7 +142,6 @@ class _Description:
     """Of a thumbnail: histograms (bands, bins) of sum 1 a band, stamp of mean 0, coloured share."""
 
     def __init__(self, small: NDArray[np.uint8], measure: Measure) -> None:
-        """See the class."""
         self._measure = measure
         self._hsv = cv2.cvtColor(small, cv2.COLOR_BGR2HSV)
         _, saturation, value = cv2.split(self._hsv)

@@ -56,7 +56,6 @@ class SeenStore:
     """
 
     def __init__(self, memory_limit: int = MEMORY_LIMIT) -> None:
-        """See the class."""
         if memory_limit < 0:
             raise FaimError(
                 f"proposal store: memory limit is {memory_limit} bytes; expected 0 or more"
@@ -201,7 +200,6 @@ class DetectionStore:
     """
 
     def __init__(self, num_frames: int) -> None:
-        """See the class."""
         self._rows = bytearray()
         self._starts = array("q", [-1]) * num_frames
         self._counts = array("q", [0]) * num_frames

@@ -30,7 +30,6 @@ class TrainingStoppedError(Exception):
     """
 
     def __init__(self, interrupt: KeyboardInterrupt) -> None:
-        """See the class."""
         super().__init__()
         self.interrupt = interrupt
 

@@ -15,7 +15,6 @@ class OtherProcessError(FaimError):
     """Another process failed, and tells why; this one stops without a word."""
 
     def __init__(self) -> None:
-        """See the class."""
         super().__init__("training: another process failed; it says why")
 
 

@@ -15,13 +15,14 @@ import pytest
 import torch
 
 import faim.bench.run
-from faim.bench.clock import Clock, median_ms, p95_ms
+from faim.bench.clock import Clock
 from faim.bench.run import WARM_UP, BenchOptions, run_bench
 from faim.bench.subjects import checkpoint_of, write_clip
 from faim.cli import main
 from faim.families.yolox.checkpoint import load_model
 from faim.families.yolox.faim import FAIM, YoloxVideo
 from faim.runtime.select import BackendOptions
+from faim.timing import median_ms, p95_ms
 
 STAGES = [
     "decode",

@@ -17,19 +17,21 @@ from faim.choices import PostName
 from faim.data.coco_vid import CocoVid
 from faim.errors import FaimError
 from faim.evaluation.classes import match_classes
-from faim.evaluation.modes import ModeRunner, median_ms
+from faim.evaluation.modes import ModeRunner, after_warm_up
 from faim.evaluation.post import open_post
 from faim.evaluation.viewer import viewer_figures
 from faim.families.yolox.config import FaimConfig
 from faim.families.yolox.faim import build_model
+from faim.families.yolox.proposal_detector import ProposalDetector
 from faim.nn.affinity import Affinity
 from faim.postprocess.one_object import OneObjectConfig, calibrated
 from faim.runtime.pipeline import Detector
 from faim.runtime.sources import open_source
 from faim.structures import Proposals, ScoredBoxes
+from faim.timing import median_ms
 
 
-class Scripted:
+class Scripted(ProposalDetector):
     """Proposes the object that the frame's colour names; loses the class in frame 3."""
 
     def __init__(self, test_frames: int = 32) -> None:
@@ -236,9 +238,9 @@ def test_the_base_detector_gives_frame_mode_its_time_only(data: CocoVid) -> None
 
 def test_median_without_the_warm_up() -> None:
     nan = float("nan")
-    assert median_ms([9, 9, 9, 0.001, nan, 0.002, 0.003]) == pytest.approx(2)
-    assert median_ms([0.001, 0.003]) == pytest.approx(2)
-    assert np.isnan(median_ms([]))
+    assert median_ms(after_warm_up([9, 9, 9, 0.001, nan, 0.002, 0.003])) == pytest.approx(2)
+    assert median_ms(after_warm_up([0.001, 0.003])) == pytest.approx(2)
+    assert np.isnan(median_ms(after_warm_up([])))
 
 
 @pytest.mark.parametrize("post", ["none", "causal"])

@@ -239,7 +239,8 @@ def test_a_missing_library_is_told_before_the_work(
 def test_several_capabilities_get_a_folder_each(
     tmp_path: Path, quick: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    from faim.export import engine_file, tensorrt
+    from faim.backends import engine_file
+    from faim.export import tensorrt
 
     asked: list[tuple[str, str, str, str | None]] = []
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from faim.export.options import ExportOptions
+from faim.export.request import ExportOptions
 from faim.export.run import ExportResult, run_export
 from faim.weights import default_weights
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from grouped import make_detector
 from runtime_helpers import FakeModel
 from select_helpers import FakeRunner
 
@@ -19,7 +20,7 @@ def model() -> FakeModel:
 
 @pytest.fixture
 def detector(model: FakeModel) -> Detector:
-    return Detector(model, score_threshold=0.0, bank_policy="recent")
+    return make_detector(model, score_threshold=0.0, bank_policy="recent")
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from faim.masks.protocol import ArrayFrames, Mask, MaskMethod
+from faim.masks.protocol import ArrayFrames, MaskMethod
+from faim.pictures.image import Mask
 
 #: Height and width of the frames.
 SIZE = (48, 96)

@@ -21,8 +21,9 @@ from faim.data.mask_encoding import tight_box
 from faim.errors import FaimError
 from faim.masks import aligned, segmenters
 from faim.masks.aligned import AlignedMasks, align
-from faim.masks.protocol import ArrayFrames, Mask
+from faim.masks.protocol import ArrayFrames
 from faim.masks.segmenters import MODELS, Found, read_results
+from faim.pictures.image import Mask
 
 
 def block(x1: int, y1: int, x2: int, y2: int) -> Mask:

@@ -16,8 +16,9 @@ from faim.data.records import Annotation
 from faim.errors import FaimError
 from faim.masks.evaluation.evaluate import evaluate_masks
 from faim.masks.evaluation.matching import match_annotations
-from faim.masks.evaluation.options import MasksEvalOptions, add_arguments, run_masks_eval
+from faim.masks.evaluation.options import add_arguments
 from faim.masks.evaluation.overlay import file_names
+from faim.masks.evaluation.run import MasksEvalOptions, run_masks_eval
 
 WIDTH, HEIGHT = 64, 48
 #: x, y, width, height of a mask and its box; None: annotated without mask.

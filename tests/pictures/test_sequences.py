@@ -17,7 +17,7 @@ from PIL import Image
 from faim.errors import FaimError
 from faim.pictures.reading import is_sequence, read_image, read_sequence
 from faim.runtime.results import FrameResult
-from faim.runtime.sinks import JsonLinesSink, to_record
+from faim.runtime.sinks import JsonLinesSink
 from faim.runtime.sources import open_source
 
 LEVELS = (40, 90, 140, 190)
@@ -157,7 +157,7 @@ def test_names_of_any_bytes_go_through_to_the_results(tmp_path: Path) -> None:
         b"0.png", b"1\xe9.png", "2猫.png".encode()
     ]  # fmt: skip
     assert list(lines[0]) == ["frame", "file", "time", "width", "height", "detections"]
-    video = to_record(FrameResult(next(iter(open_source([scene()]))), empty))
+    video = FrameResult(next(iter(open_source([scene()]))), empty).to_dict()
     assert list(video) == ["frame", "time", "width", "height", "detections"]
 
 

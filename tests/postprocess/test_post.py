@@ -9,6 +9,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
+from grouped import make_detector, predict_options
 from runtime_helpers import FakeModel, MeanBrightness, flat_frames, write_video
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -16,7 +17,8 @@ from torch import Tensor
 
 import faim
 from faim.errors import FaimError
-from faim.families.yolox.aggregation import NoAggregation, name_of
+from faim.families.yolox.aggregation import NoAggregation
+from faim.groups import PostOptions
 from faim.nn.affinity import Affinity
 from faim.postprocess.causal import CausalConfig, CausalState
 from faim.postprocess.one_object import OneObjectConfig, calibrated
@@ -25,7 +27,7 @@ from faim.postprocess.post import CausalPost, ScoredStore, WholeVideoPost
 from faim.runtime.many import stream_many
 from faim.runtime.opening import Mode
 from faim.runtime.pipeline import Detector
-from faim.runtime.predict import PredictOptions, run_predict
+from faim.runtime.predict_terminal import predict_in_terminal
 from faim.runtime.results import FrameResult
 from faim.runtime.sources import ArraySource
 from faim.stream.state import StreamState
@@ -36,7 +38,7 @@ LEVELS = (255, 0, 51, 204, 153)
 
 def detector(post: Any, **options: Any) -> Detector:
     options = {"score_threshold": 0.0, "bank_frames": 0, "scene_cuts": False, **options}
-    return Detector(FakeModel(), post=post, **options)  # type: ignore[arg-type]
+    return make_detector(FakeModel(), post=post, **options)
 
 
 def scores(found: list[FrameResult]) -> list[float]:
@@ -107,18 +109,18 @@ def test_auto_is_causal_behind_ticam() -> None:
     model = FakeModel()
     model.aggregator = Ticam()
     frames = flat_frames(255, 51, 204)
-    plain = Detector(model, post="none", score_threshold=0.0, scene_cuts=False)  # type: ignore[arg-type]
+    plain = make_detector(model, post="none", score_threshold=0.0, scene_cuts=False)
     # What `Ticam` decides: the mean brightness so far.
     assert scores(plain.predict(frames, "stream")) == pytest.approx([1, 0.6, 2 / 3], abs=1e-6)
     for post in ("auto", "causal"):
-        made = Detector(model, post=post, score_threshold=0.0, scene_cuts=False)  # type: ignore[arg-type]
+        made = make_detector(model, post=post, score_threshold=0.0, scene_cuts=False)
         assert isinstance(made.post, CausalPost)
         assert made.aggregation_in("stream") == "ticam"
         decided = (1, 0.6, 2 / 3)
         expected = [mean(*decided[: count + 1]) for count in range(3)]
         assert scores(made.predict(frames, "stream")) == pytest.approx(expected, abs=1e-6)
     # Over whole videos "auto" is REPP.
-    auto = Detector(model, post="auto", score_threshold=0.0, scene_cuts=False)  # type: ignore[arg-type]
+    auto = make_detector(model, post="auto", score_threshold=0.0, scene_cuts=False)
     whole = scores(auto.predict(frames, "global"))
     linked = Detector(model, post="repp", score_threshold=0.0)  # type: ignore[arg-type]
     assert whole == pytest.approx(scores(linked.predict(frames, "global")))
@@ -134,7 +136,7 @@ class GraphTicam(Ticam):
 def test_repp_behind_ticam_links_its_decision() -> None:
     model = FakeModel()
     model.aggregator = GraphTicam()
-    made = Detector(model, post="repp", score_threshold=0.0, scene_cuts=False)  # type: ignore[arg-type]
+    made = make_detector(model, post="repp", score_threshold=0.0, scene_cuts=False)
     frames = flat_frames(255, 51, 204)
     # Each is decided to be 1, the brightness of the brightest.
     assert scores(made.predict(frames, "global")) == pytest.approx([1] * 3, abs=1e-6)
@@ -148,7 +150,7 @@ def test_what_joins_the_frames_is_said() -> None:
     frames = model.config.test_frames
 
     def said(post: Any, mode: Mode) -> str:
-        made = Detector(model, post=post, bank_frames=31)  # type: ignore[arg-type]
+        made = make_detector(model, post=post, bank_frames=31)
         return made.what_joins(mode)
 
     assert said("auto", "stream") == "TICAM over 31 past frames, causal tubelets"
@@ -169,10 +171,10 @@ def test_what_joins_the_frames_is_said() -> None:
 def test_auto_is_causal_in_the_place_of_affinity(aggregation: Any) -> None:
     model = FakeModel()
     model.aggregator = aggregation()
-    made = Detector(model, post="auto", score_threshold=0.0, scene_cuts=False)  # type: ignore[arg-type]
+    made = make_detector(model, post="auto", score_threshold=0.0, scene_cuts=False)
     frames = flat_frames(255, 51)
     assert isinstance(made.post, CausalPost) == (aggregation is Affinity)
-    joined = "none" if aggregation is Affinity else name_of(aggregation())
+    joined = "none" if aggregation is Affinity else aggregation().name
     assert [made.aggregation_in(m) for m in get_args(Mode)] == [
         {"stream": joined, "global": joined, "frame": "none"}[m] for m in get_args(Mode)
     ]
@@ -182,7 +184,7 @@ def test_auto_is_causal_in_the_place_of_affinity(aggregation: Any) -> None:
         assert found[1].confidence.tolist() == pytest.approx([mean(1, 0.2)], abs=1e-6)
         assert len(state.bank) == 0
     assert [len(made.predict(frames, mode)) for mode in ("frame", "global")] == [2, 2]
-    asked = Detector(model, post="none", score_threshold=0.0, scene_cuts=False)  # type: ignore[arg-type]
+    asked = make_detector(model, post="none", score_threshold=0.0, scene_cuts=False)
     assert asked.post is None
     state = asked.new_state()
     asked.step(frames[0], state)
@@ -316,11 +318,11 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What `faim.load` is asked for; it gives the fake model."""
     asked: dict[str, Any] = {}
 
-    def load(weights: Path, *, conf: float, post: Any, post_model: Any, **rest: Any) -> Detector:
-        asked.update(post=post, post_model=post_model)
-        return detector(post, score_threshold=conf)
+    def load(weights: Path, *, conf: float, post: PostOptions, **rest: Any) -> Detector:
+        asked.update(post=post.name, post_model=post.model)
+        return detector(post.name, score_threshold=conf)
 
-    monkeypatch.setattr("faim.runtime.predict.load", load)
+    monkeypatch.setattr("faim.runtime.predict.load_grouped", load)
     return asked
 
 
@@ -333,8 +335,8 @@ def test_predict_passes_it_on(tmp_path: Path, loaded: dict[str, Any], capsys: An
         ("repp", "frame", [0.6, 0.6, 0.6, 0.6]),
         ("causal", "stream", [1.0, 1.0, mean(1, 1, 0.2), mean(1, 1, 0.2, 0.2)]),
     ):
-        run_predict(
-            PredictOptions(
+        predict_in_terminal(
+            predict_options(
                 str(video), "w.pth", mode=mode, device="cpu", jsonl=lines, post=post,
                 post_model=model, conf=0.1,
             )
@@ -348,7 +350,7 @@ def test_predict_passes_it_on(tmp_path: Path, loaded: dict[str, Any], capsys: An
         joined = joined if mode == "global" else "single frames"
         assert f"mode {mode}: {joined}, {words}; size 64x64" in capsys.readouterr().out
     with pytest.raises(FaimError, match="repp given with mode stream"):
-        run_predict(PredictOptions(str(video), "w.pth", mode="stream", post="repp"))
+        predict_in_terminal(predict_options(str(video), "w.pth", mode="stream", post="repp"))
 
 
 def test_load_reads_the_pair_model(shared: Path, tmp_path: Path) -> None:
@@ -370,7 +372,7 @@ def test_load_reads_the_pair_model(shared: Path, tmp_path: Path) -> None:
 def test_nothing_is_shown_where_an_object_is_gone(mode: Any, post: Any) -> None:
     model = FakeModel()
     model.aggregator = Affinity()
-    made = Detector(model, post=post, score_threshold=0.3, scene_cuts=False)  # type: ignore[arg-type]
+    made = make_detector(model, post=post, score_threshold=0.3, scene_cuts=False)
     found = made.predict(flat_frames(*[230] * 10, *[20] * 40), mode)
     shown = [len(one) for one in found]
     gone = 2 if post == "auto" else 0

@@ -14,10 +14,10 @@ import faim
 from faim.choices import BackendName, Precision
 from faim.data.coco_vid import CocoVid, read_frame
 from faim.data.synth import generate
+from faim.pictures.image import Image
 from faim.runtime.pipeline import Mode
 from faim.runtime.results import FrameResult
 from faim.runtime.sources import open_source
-from faim.stream.frames import Image
 from faim.weights import default_weights
 
 FRAMES = 50

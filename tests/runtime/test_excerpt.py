@@ -10,6 +10,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from grouped import make_detector
 from live_helpers import recorded_warnings
 from runtime_helpers import FakeModel, flat_frames, write_video
 
@@ -116,7 +117,7 @@ def test_what_nobody_looks_at_is_not_made_into_pixels(
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_detector_in_every_mode(video: Path, mode: Any) -> None:
-    detector = Detector(FakeModel(), score_threshold=0.0, bank_policy="recent")
+    detector = make_detector(FakeModel(), score_threshold=0.0, bank_policy="recent")
     results = list(detector.stream(video, mode, stride=4, start=0.2, end="0:01", limit=3))
     assert numbers_and_times(result.frame for result in results) == [
         (5, 0.2),

@@ -64,7 +64,7 @@ def test_the_command_says_it_before_the_run(
 ) -> None:
     video = write_video(tmp_path / "a.mp4", flat_frames(*[200] * 3))
     monkeypatch.setattr(
-        "faim.runtime.predict.load", lambda *_args, **_rest: detector("stripes", "dots")
+        "faim.runtime.predict.load_grouped", lambda *_args, **_rest: detector("stripes", "dots")
     )
     lines: list[Any] = ["predict", video, video, "--jsonl", tmp_path / "a.jsonl"]
     assert main([str(each) for each in lines]) == 0

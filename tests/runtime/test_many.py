@@ -13,12 +13,13 @@ from runtime_helpers import FakeModel, flat_frames
 from torch import Tensor
 
 from faim.errors import FaimError
+from faim.pictures.image import Image
 from faim.runtime.decode_ahead import DecodeAhead
 from faim.runtime.many import stream_many
 from faim.runtime.pipeline import Detector
 from faim.runtime.results import FrameResult
 from faim.runtime.sources import ArraySource
-from faim.stream.frames import Frame, FrameSource, Image, SourceBase
+from faim.stream.frames import Frame, FrameSource, SourceBase
 from faim.structures import Proposals
 
 

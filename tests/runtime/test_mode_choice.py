@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from grouped import make_detector
 from runtime_helpers import FakeModel, flat_frames
 
 from faim.errors import FaimError
@@ -21,7 +22,7 @@ from faim.runtime.sources import ArraySource
 def detector(aggregator: Any = None, **options: Any) -> Detector:
     model = FakeModel()
     model.aggregator = aggregator or Affinity()
-    return Detector(model, score_threshold=0.0, **({"post": "auto"} | options))  # type: ignore[arg-type]
+    return make_detector(model, score_threshold=0.0, **({"post": "auto"} | options))
 
 
 def scores(found: list[Any]) -> list[float]:

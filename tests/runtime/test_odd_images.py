@@ -12,7 +12,6 @@ import pytest
 from PIL import Image
 from runtime_helpers import FakeModel
 
-import faim
 from faim.cli import main
 from faim.runtime.pipeline import Detector
 from faim.runtime.sources import open_source
@@ -102,8 +101,7 @@ def test_through_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """Sizes as seen, and scores by brightness: nothing is dark for its depth."""
     model = FakeModel()
     monkeypatch.setattr(
-        faim,
-        "load",
+        "faim.runtime.predict.load_grouped",
         lambda *_args, **_rest: Detector(model, score_threshold=0.0),  # type: ignore[arg-type]
     )
     kinds = ["turned.jpg", "deep.png", "inks.jpg", "palette.png", "alpha.png"]

@@ -12,15 +12,17 @@ import cv2
 import numpy as np
 import pytest
 import supervision as sv
+from grouped import predict_options
 from pycocotools.coco import COCO
 from runtime_helpers import FakeModel, flat_frames, write_video
 
 from faim.cli import build_parser, main
 from faim.errors import FaimError
-from faim.runtime.output_options import chosen_outputs
+from faim.runtime.output_options import output_options
 from faim.runtime.outputs import OUTPUTS
 from faim.runtime.pipeline import Detector
-from faim.runtime.predict import PredictOptions, run_predict
+from faim.runtime.predict import PredictOptions
+from faim.runtime.predict_terminal import predict_in_terminal
 
 ALL = {
     "jsonl": "a.jsonl",
@@ -47,8 +49,8 @@ def fake_load(monkeypatch: pytest.MonkeyPatch) -> FakeModel:
 
     model = FakeModel()
 
-    def load(weights: Path, *, size: Any, conf: float, device: str, **rest: Any) -> Detector:
-        return Detector(model, size=size, score_threshold=conf, device=device)  # type: ignore[arg-type]
+    def load(weights: Path, *, size: Any, conf: float, **rest: Any) -> Detector:
+        return Detector(model, size=size, score_threshold=conf)  # type: ignore[arg-type]
 
     to_supervision = results.to_supervision
 
@@ -57,14 +59,14 @@ def fake_load(monkeypatch: pytest.MonkeyPatch) -> FakeModel:
         found.tracker_id = np.full(len(found), 7)
         return found
 
-    monkeypatch.setattr("faim.runtime.predict.load", load)
+    monkeypatch.setattr("faim.runtime.predict.load_grouped", load)
     monkeypatch.setattr(results, "to_supervision", tracked)
     return model
 
 
 def options(source: object, **values: Any) -> PredictOptions:
     named = source if isinstance(source, tuple) else str(source)
-    return PredictOptions(named, Path("w.pth"), device="cpu", **values)
+    return predict_options(named, Path("w.pth"), device="cpu", **values)
 
 
 def in_folder(folder: Path) -> dict[str, Path]:
@@ -81,7 +83,7 @@ def test_all_outputs_of_one_run(
     out = tmp_path / "out"
     out.mkdir()
     assert {*ALL, "save_video"} == set(OUTPUTS)
-    assert run_predict(options(video, **in_folder(out))).frames == 4
+    assert predict_in_terminal(options(video, **in_folder(out))).frames == 4
     assert len(names_in(out / "frames")) == 4
     assert names_in(out / "crops/dog") == [f"{n:06d}_0_id7.jpg" for n in range(4)]
     assert len((out / "a.csv").read_text().splitlines()) == 5
@@ -103,7 +105,7 @@ def test_no_track_leaves_ids_out_of_everything(
 ) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    run_predict(options(video, track=False, **in_folder(out)))
+    predict_in_terminal(options(video, track=False, **in_folder(out)))
     assert "track_id" not in (out / "a.jsonl").read_text()
     assert "track_id" not in (out / "coco.json").read_text()
     assert (out / "a.csv").read_text().splitlines()[1].startswith("0,0.0,,,0,dog,")
@@ -119,7 +121,7 @@ def test_several_sources_have_files_of_their_own(
     other = write_video(tmp_path / "b.mp4", flat_frames(*[200] * 2))
     out = tmp_path / "out"
     out.mkdir()
-    run_predict(options((str(video), str(other)), **in_folder(out)))
+    predict_in_terminal(options((str(video), str(other)), **in_folder(out)))
     assert [len(names_in(out / f"frames-{n}")) for n in (0, 1)] == [4, 2]
     assert [len(names_in(out / f"crops-{n}/dog")) for n in (0, 1)] == [4, 2]
     assert [len(names_in(out / f"yolo-{n}/labels")) for n in (0, 1)] == [4, 2]
@@ -141,7 +143,7 @@ def test_ctrl_c_leaves_whole_documents(
         return propose(images)
 
     monkeypatch.setattr(fake_load, "propose", interrupted)
-    assert run_predict(options(video, mode="stream", **in_folder(tmp_path))).interrupted
+    assert predict_in_terminal(options(video, mode="stream", **in_folder(tmp_path))).interrupted
     assert len(json.loads((tmp_path / "coco.json").read_text())["images"]) == 3
     [track] = ElementTree.parse(tmp_path / "a.xml").getroot().iterfind("track")
     # The video goes on: there the track is not known to be.
@@ -156,7 +158,7 @@ def test_ctrl_c_leaves_whole_documents(
 def test_a_track_ends_where_the_run_did(
     tmp_path: Path, video: Path, fake_load: FakeModel, limit: int | None, last: tuple[str, str]
 ) -> None:
-    run_predict(options(video, limit=limit, cvat=tmp_path / "a.xml"))
+    predict_in_terminal(options(video, limit=limit, cvat=tmp_path / "a.xml"))
     [track] = ElementTree.parse(tmp_path / "a.xml").getroot().iterfind("track")
     assert [(box.attrib["frame"], box.attrib["outside"]) for box in track][-1] == last
 
@@ -193,7 +195,7 @@ def test_what_cannot_be_is_told_before_the_first_frame(
     before = (tmp_path / "clip/0.png").read_bytes()
     given = {k: Path(v) if isinstance(v, str) else v for k, v in values.items()}
     with pytest.raises(FaimError, match=sentence):
-        run_predict(options("clip", **given))
+        predict_in_terminal(options("clip", **given))
     assert fake_load.batches == []
     assert (tmp_path / "clip/0.png").read_bytes() == before
     assert names_in(tmp_path / "clip") == ["0.png"]
@@ -203,8 +205,7 @@ def test_the_command_line_has_every_option(tmp_path: Path) -> None:
     line = ["predict", "0", "--line-width", "3", "--hide-labels", "--trace", "--color-by", "class"]
     for name, file in ALL.items():
         line += [f"--{name.replace('_', '-')}", str(tmp_path / file)]
-    chosen = chosen_outputs(build_parser().parse_args(line))
-    made = PredictOptions("0", "w", **chosen)
+    made = output_options(build_parser().parse_args(line))
     assert {name: str(getattr(made, name)) for name in ALL} == {
         name: str(tmp_path / file) for name, file in ALL.items()
     }

@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 import supervision as sv
 import torch
+from grouped import make_detector
 from runtime_helpers import FakeModel, flat_frames, write_lossless
 
+from faim.checks import check_size
+from faim.devices import resolve_device
 from faim.errors import FaimError
 from faim.runtime.decode_ahead import DecodeAhead
-from faim.runtime.pipeline import Detector, check_size, resolve_device
+from faim.runtime.pipeline import Detector
 from faim.runtime.results import FrameResult
 from faim.runtime.sources import ArraySource, Frame, open_source
 
@@ -230,9 +233,9 @@ def test_wrong_options_are_named(model: FakeModel, detector: Detector) -> None:
     with pytest.raises(FaimError, match="sampling: 'random' given; expected one of uniform"):
         Detector(model, sampling="random")  # type: ignore[arg-type]
     with pytest.raises(FaimError, match="memory bank: capacity is -1; expected 0 to 4096"):
-        Detector(model, bank_frames=-1)
+        make_detector(model, bank_frames=-1)
     with pytest.raises(FaimError, match="memory policy: 'all' given; expected one of recent"):
-        Detector(model, bank_policy="all")  # type: ignore[arg-type]
+        make_detector(model, bank_policy="all")
     with pytest.raises(FaimError, match="seed: -1 given"):
         Detector(model, seed=-1)
     with pytest.raises(FaimError, match="device: 'nonsense'"):

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from grouped import make_detector
 from runtime_helpers import FakeModel, flat_frames
 
 from faim.errors import FaimError
@@ -38,7 +39,7 @@ def test_a_hard_cut_forgets_the_past(model: FakeModel) -> None:
 
 
 def test_cuts_may_be_ignored(model: FakeModel) -> None:
-    detector = Detector(model, score_threshold=0.0, scene_cuts=False)
+    detector = make_detector(model, score_threshold=0.0, scene_cuts=False)
     state = detector.new_state()
     for image in scenes(3, 2):
         detector.step(image, state)
@@ -66,20 +67,20 @@ def test_a_step_that_fails_changes_nothing(model: FakeModel, monkeypatch: Any) -
 
 def test_spread_bank_keeps_the_far_past(model: FakeModel) -> None:
     levels = range(0, 250, 10)
-    detector = Detector(model, score_threshold=0.0, bank_frames=4, bank_policy="spread")
+    detector = make_detector(model, score_threshold=0.0, bank_frames=4, bank_policy="spread")
     detector.predict(flat_frames(*levels), mode="stream")
     last = [round(level / 255, 4) for level in levels]
     bank = [last.index(value) for value in model.aggregator.banks[-1]]
     # Half of it the frames just before, half spread over the 22 frames before those.
     assert bank[2:] == [22, 23]
     assert max(np.diff([-1, *bank[:2], 22])) <= 23 * 2 / 3
-    recent = Detector(FakeModel(), score_threshold=0.0, bank_frames=4, bank_policy="recent")
+    recent = make_detector(FakeModel(), score_threshold=0.0, bank_frames=4, bank_policy="recent")
     recent.predict(flat_frames(*levels), mode="stream")
     assert recent.model.aggregator.banks[-1] == last[-5:-1]  # type: ignore[attr-defined]
 
 
 def test_a_bank_of_no_frames(model: FakeModel) -> None:
-    detector = Detector(model, score_threshold=0.0, bank_frames=0)
+    detector = make_detector(model, score_threshold=0.0, bank_frames=0)
     found = detector.predict(flat_frames(*LEVELS), mode="stream")
     assert [len(bank) for bank in model.aggregator.banks] == [0] * 7
     assert [float(one.confidence[one.class_id == 0][0]) for one in found] == pytest.approx(

@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from grouped import predict_options
 from live_helpers import FakeClock, FakeDevice, FakeFeed
 from runtime_helpers import FakeModel, flat_frames, write_video
 
@@ -20,7 +21,8 @@ from faim.cli import main
 from faim.errors import FaimError
 from faim.runtime.live import LiveSource
 from faim.runtime.pipeline import Detector
-from faim.runtime.predict import PredictOptions, run_predict
+from faim.runtime.predict import PredictOptions
+from faim.runtime.predict_terminal import predict_in_terminal
 from faim.runtime.sources import ArraySource, Frame, open_source
 
 
@@ -34,16 +36,16 @@ def fake_load(monkeypatch: pytest.MonkeyPatch) -> FakeModel:
     """`faim.load` gives the fake model, whatever the weights."""
     model = FakeModel()
 
-    def load(weights: Path, *, size: Any, conf: float, device: str, **rest: Any) -> Detector:
-        return Detector(model, size=size, score_threshold=conf, device=device)  # type: ignore[arg-type]
+    def load(weights: Path, *, size: Any, conf: float, **rest: Any) -> Detector:
+        return Detector(model, size=size, score_threshold=conf)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("faim.runtime.predict.load", load)
+    monkeypatch.setattr("faim.runtime.predict.load_grouped", load)
     return model
 
 
 def options(source: object, **values: Any) -> PredictOptions:
     named = source if isinstance(source, tuple) else str(source)
-    return PredictOptions(named, Path("w.pth"), device="cpu", **values)
+    return predict_options(named, Path("w.pth"), device="cpu", **values)
 
 
 @pytest.mark.parametrize("mode", ["stream", "frame", "global"])
@@ -51,7 +53,7 @@ def test_files_and_summary(
     tmp_path: Path, video: Path, fake_load: FakeModel, capsys: Any, mode: Any
 ) -> None:
     lines, film = tmp_path / "out.jsonl", tmp_path / "out.mp4"
-    summary = run_predict(options(video, mode=mode, jsonl=lines, save_video=film))
+    summary = predict_in_terminal(options(video, mode=mode, jsonl=lines, save_video=film))
     assert (summary.frames, summary.detections, summary.interrupted) == (6, 6, False)
     records = [json.loads(line) for line in lines.read_text().splitlines()]
     assert [record["frame"] for record in records] == list(range(6))
@@ -82,7 +84,7 @@ def test_an_image_that_cannot_be_read_keeps_its_number(
         pytest.skip("several sources are streams")
     source = (str(folder), str(folder)) if several else folder
     film = None if several else tmp_path / "out.mp4"
-    summary = run_predict(options(source, mode=mode, jsonl=lines, save_video=film))
+    summary = predict_in_terminal(options(source, mode=mode, jsonl=lines, save_video=film))
     assert (summary.frames, summary.unread) == ((6, 4) if several else (3, 2))
     for file in [tmp_path / f"out-{k}.jsonl" for k in (0, 1)] if several else [lines]:
         records = [json.loads(line) for line in file.read_text().splitlines()]
@@ -91,7 +93,7 @@ def test_an_image_that_cannot_be_read_keeps_its_number(
         assert [record["time"] for record in records] == [0.0, 0.12, 0.16]
     assert f"{summary.unread} more could not be read" in capsys.readouterr().out
     if several:
-        assert run_predict(options(source, jsonl=lines, limit=2)).frames == 4
+        assert predict_in_terminal(options(source, jsonl=lines, limit=2)).frames == 4
 
 
 @pytest.mark.parametrize("mode", ["stream", "frame", "global"])
@@ -99,16 +101,16 @@ def test_limit_ends_the_run_early(
     tmp_path: Path, video: Path, fake_load: FakeModel, mode: Any
 ) -> None:
     film = tmp_path / "out.mp4"
-    assert run_predict(options(video, mode=mode, save_video=film, limit=2)).frames == 2
+    assert predict_in_terminal(options(video, mode=mode, save_video=film, limit=2)).frames == 2
     assert sum(fake_load.batches) == len(list(open_source(film))) == 2
     with pytest.raises(FaimError, match="limit: 0"):
-        run_predict(options(video, limit=0))
+        predict_in_terminal(options(video, limit=0))
 
 
 def test_stdout_carries_json_lines_alone(
     video: Path, fake_load: FakeModel, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run_predict(options(video, jsonl="-"))
+    predict_in_terminal(options(video, jsonl="-"))
     captured = capsys.readouterr()
     assert [json.loads(line)["frame"] for line in captured.out.splitlines()] == list(range(6))
     assert "6 frames" in captured.err
@@ -117,7 +119,7 @@ def test_stdout_carries_json_lines_alone(
 def test_without_outputs_it_prints_and_says_how_to_keep(
     video: Path, fake_load: FakeModel, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run_predict(options(video))
+    predict_in_terminal(options(video))
     out = capsys.readouterr().out
     assert "frame     5      0.20 s  dog 0.77" in out
     assert "--jsonl FILE, --save-video FILE" in out
@@ -135,7 +137,7 @@ def test_interrupt_closes_what_is_open_and_is_told(
 
     monkeypatch.setattr(fake_load, "propose", interrupted)
     lines, film = tmp_path / "out.jsonl", tmp_path / "out.mp4"
-    summary = run_predict(options(video, mode="stream", jsonl=lines, save_video=film))
+    summary = predict_in_terminal(options(video, mode="stream", jsonl=lines, save_video=film))
     assert summary.interrupted
     assert (
         summary.frames == len(lines.read_text().splitlines()) == len(list(open_source(film))) == 3
@@ -165,7 +167,7 @@ def test_wrong_input_leaves_earlier_results_alone(
         ),
     ]:
         with pytest.raises(FaimError, match=words):
-            run_predict(options(**({"jsonl": lines} | wrong)))
+            predict_in_terminal(options(**({"jsonl": lines} | wrong)))
     assert lines.read_text() == "kept\n"
     assert fake_load.batches == []
 
@@ -173,25 +175,28 @@ def test_wrong_input_leaves_earlier_results_alone(
 def test_output_onto_input_is_refused(video: Path, fake_load: FakeModel) -> None:
     before = video.read_bytes()
     with pytest.raises(FaimError, match="is what the run reads"):
-        run_predict(options(video, save_video=video))
+        predict_in_terminal(options(video, save_video=video))
     assert video.read_bytes() == before
 
 
 def test_reader_that_leaves_ends_the_run_quietly(tmp_path: Path, video: Path) -> None:
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "import faim; from pathlib import Path\n"
+        "from pathlib import Path\n"
         "from runtime_helpers import FakeModel, flat_frames\n"
         "from faim.runtime.pipeline import Detector\n"
         "from faim.runtime import predict\n"
         "predict.open_source = lambda s: __import__('faim.runtime.sources', fromlist=['x'])"
         ".ArraySource(flat_frames(*[9] * 5000))\n"
-        "faim.load = lambda *a, **k: Detector(FakeModel())\n"
-        "o = predict.PredictOptions('x', Path('w'), mode='stream', jsonl='-')\n"
-        "s = predict.run_predict(o)\n"
+        "predict.load_grouped = lambda *a, **k: Detector(FakeModel())\n"
+        "from grouped import predict_options\n"
+        "from faim.runtime.predict_terminal import predict_in_terminal\n"
+        "o = predict_options('x', Path('w'), mode='stream', jsonl='-')\n"
+        "s = predict_in_terminal(o)\n"
         "assert s.frames < 5000\n"
     )
-    command = f"'{sys.executable}' -c \"$CODE\" '{Path(__file__).parent}' | head -n 1"
+    helpers = Path(__file__).parents[1] / "helpers"
+    command = f"'{sys.executable}' -c \"$CODE\" '{helpers}' | head -n 1"
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", command],
         env={"CODE": code, "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"},
@@ -218,7 +223,7 @@ def test_several_sources_write_numbered_files(
     tmp_path: Path, videos: tuple[str, str], fake_load: FakeModel, capsys: Any
 ) -> None:
     lines, film = tmp_path / "out.jsonl", tmp_path / "out.mp4"
-    summary = run_predict(options(videos, jsonl=lines, save_video=film))
+    summary = predict_in_terminal(options(videos, jsonl=lines, save_video=film))
     assert (summary.frames, summary.detections) == (9, 9)
     assert not lines.exists()
     assert not film.exists()
@@ -239,7 +244,7 @@ def test_several_sources_write_numbered_files(
 def test_several_sources_at_the_terminal(
     videos: tuple[str, str], fake_load: FakeModel, capsys: Any
 ) -> None:
-    assert run_predict(options(videos, limit=2)).frames == 4
+    assert predict_in_terminal(options(videos, limit=2)).frames == 4
     out = capsys.readouterr().out
     for name in videos:
         assert f"{name}  frame     1      0.04 s  dog 0." in out
@@ -263,7 +268,7 @@ def test_what_several_sources_cannot_do(
     kept = tmp_path / "out-0.jsonl"
     kept.write_text("kept\n")
     with pytest.raises(FaimError, match=sentence):
-        run_predict(options(videos, **({"jsonl": tmp_path / "out.jsonl"} | values)))
+        predict_in_terminal(options(videos, **({"jsonl": tmp_path / "out.jsonl"} | values)))
     assert kept.read_text() == "kept\n"
     assert fake_load.batches == []
 
@@ -275,7 +280,7 @@ def test_a_numbered_output_onto_an_input_is_refused(
     Path(videos[1]).rename(onto)
     before = onto.read_bytes()
     with pytest.raises(FaimError, match=r"b-1\.mp4: is what the run reads"):
-        run_predict(options((videos[0], str(onto)), save_video=tmp_path / "b.mp4"))
+        predict_in_terminal(options((videos[0], str(onto)), save_video=tmp_path / "b.mp4"))
     assert onto.read_bytes() == before
 
 
@@ -309,7 +314,7 @@ def test_dropped_frames_are_told(
     opened = {"camera": Camera(flat_frames(*[200] * 30)), "film": Patient(flat_frames(9, 9))}
     monkeypatch.setattr(fake_load, "propose", slow)
     monkeypatch.setattr("faim.runtime.predict.open_source", opened.get)
-    summary = run_predict(options(("camera", "film") if several else "camera"))
+    summary = predict_in_terminal(options(("camera", "film") if several else "camera"))
     # The first was taken, four were kept waiting.
     assert (summary.frames, summary.dropped) == (7 if several else 5, 25)
     assert ", 25 dropped to keep up" in capsys.readouterr().out
@@ -379,5 +384,5 @@ def test_a_lost_camera_is_no_success(
     camera = LiveSource("camera 7", device, clock.retry())
     monkeypatch.setattr("faim.runtime.predict.open_source", lambda _name: camera)
     with pytest.raises(FaimError, match="camera 7: was lost and did not come back; expected a cam"):
-        run_predict(options("camera"))
+        predict_in_terminal(options("camera"))
     assert "3 frames, 0 detections" in capsys.readouterr().out

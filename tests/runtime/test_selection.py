@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import supervision as sv
 import torch
+from grouped import make_detector
 from runtime_helpers import flat_frames
 from torch import Tensor
 
@@ -17,9 +18,9 @@ import faim
 from faim.errors import FaimError
 from faim.families.yolox.aggregation import NoAggregation
 from faim.families.yolox.config import FaimConfig
+from faim.families.yolox.proposal_detector import ProposalDetector
 from faim.runtime.class_choice import class_ids_of
 from faim.runtime.many import stream_many
-from faim.runtime.pipeline import Detector
 from faim.runtime.selection import Selection
 from faim.runtime.sources import ArraySource
 from faim.structures import Detections, Proposals
@@ -37,7 +38,7 @@ WAYS = [
 ]
 
 
-class Model:
+class Model(ProposalDetector):
     """The same four objects in every frame of 64x64, moved right by its brightness.
 
     Of the first two, a dog and a cat, the IoU is 0.6; so is that of the last two, both cones.
@@ -67,7 +68,7 @@ class Model:
 
 
 def detect(mode: Any, post: Any, frames: list[Any], **options: Any) -> list[sv.Detections]:
-    detector = Detector(Model(), post=post, scene_cuts=False, **options)  # type: ignore[arg-type]
+    detector = make_detector(Model(), post=post, scene_cuts=False, **options)
     return detector.predict(frames, mode)
 
 
@@ -119,7 +120,7 @@ def test_an_object_that_walks_through_the_region(mode: Any, post: Any) -> None:
 
 
 def test_a_step_and_several_streams() -> None:
-    detector = Detector(Model(), classes="cat", max_det=1, post="causal")  # type: ignore[arg-type]
+    detector = make_detector(Model(), classes="cat", max_det=1, post="causal")
     [frame] = flat_frames(0)
     assert detector.step(frame, detector.new_state()).xyxy.tolist() == [list(Model.boxes[1])]
     sources = [ArraySource([frame] * 2), ArraySource([frame] * 3)]
@@ -206,7 +207,7 @@ def test_a_name_with_a_comma_and_names_that_differ_in_case_alone() -> None:
 )  # fmt: skip
 def test_one_sentence(option: dict[str, Any], sentence: str) -> None:
     with pytest.raises(FaimError) as error:
-        Detector(Model(), **option)  # type: ignore[arg-type]
+        make_detector(Model(), **option)
     assert sentence in str(error.value)
 
 
@@ -224,7 +225,7 @@ def test_load_takes_them_and_copies_keep_them(tmp_path: Path) -> None:
         assert one.selection.region.holds(np.array([[3, 3], [9, 3]]), (10, 10)).tolist() == [1, 0]
         assert one.batch_size == 2
         # Boxes that overlap less than that are not left out earlier either.
-        assert one.model.fspm.nms_test == 0.9  # type: ignore[attr-defined]
+        assert one.model.traits.details["proposal_nms"] == 0.9
     for wrong in ({"iou": "0.5"}, {"batch": 0}, {"classes": "nothing"}, {"max_det": -1}):
         [name] = wrong
         with pytest.raises(FaimError, match=f"^{name.replace('_', ' ')}: "):
@@ -233,4 +234,4 @@ def test_load_takes_them_and_copies_keep_them(tmp_path: Path) -> None:
 
 def test_a_stricter_iou_leaves_the_proposals_alone() -> None:
     detector = faim.load(default_weights(), device="cpu", backend="torch", iou=0.1)
-    assert detector.model.fspm.nms_test == 0.5  # type: ignore[attr-defined]
+    assert detector.model.traits.details["proposal_nms"] == 0.5

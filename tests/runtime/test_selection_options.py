@@ -27,15 +27,14 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> FakeModel:
     model = FakeModel()
 
     def load(weights: object, **given: Any) -> Detector:
-        names = ("classes", "iou", "max_det", "agnostic", "roi")
         return Detector(
             model,  # type: ignore[arg-type]
             score_threshold=given["conf"],
             batch_size=given["batch"],
-            **{name: given[name] for name in names},
+            selection=given["selection"],
         )
 
-    monkeypatch.setattr("faim.runtime.predict.load", load)
+    monkeypatch.setattr("faim.runtime.predict.load_grouped", load)
     return model
 
 

@@ -208,12 +208,12 @@ RUN_FOR_EVER = """
 import itertools, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = sys.argv[2:]
 import test_sinks as t
 from contextlib import ExitStack
 import numpy as np
 with ExitStack() as stack:
-    out = Path(sys.argv[2])
+    out = Path(sys.argv[1])
     sinks = [t.VideoSink(out / "out.mp4", 25.0), t.JsonLinesSink(out / "out.jsonl")]
     for sink in sinks:
         stack.callback(sink.close)
@@ -232,7 +232,7 @@ def test_killed_run_leaves_a_playable_video_and_whole_lines(
     tmp_path: Path, kind: signal.Signals
 ) -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", RUN_FOR_EVER, str(HERE), str(tmp_path)],
+        [sys.executable, "-c", RUN_FOR_EVER, tmp_path, HERE, HERE.parent / "helpers"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

@@ -11,6 +11,7 @@ from typing import Any
 
 import cv2
 import pytest
+from grouped import predict_options
 from live_helpers import recorded_warnings
 from loguru import logger
 from PIL import Image
@@ -18,7 +19,8 @@ from runtime_helpers import FakeModel, flat_frames, write_video
 
 from faim.errors import FaimError
 from faim.runtime.pipeline import Detector
-from faim.runtime.predict import PredictOptions, PredictSummary, run_predict
+from faim.runtime.predict_summary import PredictSummary
+from faim.runtime.predict_terminal import predict_in_terminal
 from faim.runtime.source_list import FolderVideo, ImageFiles, listed_sources
 from faim.runtime.sources import ArraySource, open_source
 
@@ -28,9 +30,9 @@ def model(monkeypatch: pytest.MonkeyPatch) -> FakeModel:
     made = FakeModel()
 
     def load(*_weights: Any, conf: float, post: Any, **_rest: Any) -> Detector:
-        return Detector(made, score_threshold=conf, post=post)  # type: ignore[arg-type]
+        return Detector(made, score_threshold=conf, post=post.name)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("faim.runtime.predict.load", load)
+    monkeypatch.setattr("faim.runtime.predict.load_grouped", load)
     return made
 
 
@@ -44,7 +46,9 @@ def said() -> Any:
 
 
 def predict(*sources: object, **options: Any) -> PredictSummary:
-    return run_predict(PredictOptions(tuple(str(each) for each in sources), "w", **options))
+    return predict_in_terminal(
+        predict_options(tuple(str(each) for each in sources), "w", **options)
+    )
 
 
 def images(folder: Path, *names: str) -> list[Path]:

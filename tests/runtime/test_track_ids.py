@@ -8,17 +8,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from grouped import make_detector, predict_options
 from runtime_helpers import FakeModel, flat_frames, write_video
 
 from faim.runtime.many import stream_many
 from faim.runtime.pipeline import Detector
-from faim.runtime.predict import PredictOptions, run_predict
+from faim.runtime.predict_terminal import predict_in_terminal
 from faim.runtime.sources import ArraySource
 
 
 def detector(post: Any, **options: Any) -> Detector:
     options = {"score_threshold": 0.3, "bank_frames": 0, "scene_cuts": False, **options}
-    return Detector(FakeModel(), post=post, **options)  # type: ignore[arg-type]
+    return make_detector(FakeModel(), post=post, **options)
 
 
 def ids(results: Any) -> list[list[int]]:
@@ -54,10 +55,12 @@ def test_several_streams_share_no_number() -> None:
 def test_several_files_share_none_either(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: Any, post: Any
 ) -> None:
-    monkeypatch.setattr("faim.runtime.predict.load", lambda weights, **options: detector(post))
+    monkeypatch.setattr(
+        "faim.runtime.predict.load_grouped", lambda weights, **options: detector(post)
+    )
     videos = [str(write_video(tmp_path / f"{name}.mp4", flat_frames(*[255] * 3))) for name in "abc"]
-    run_predict(
-        PredictOptions(tuple(videos), "w.pth", mode=mode, post=post, jsonl=tmp_path / "out.jsonl")
+    predict_in_terminal(
+        predict_options(tuple(videos), "w.pth", mode=mode, post=post, jsonl=tmp_path / "out.jsonl")
     )
     known = [
         {

@@ -39,7 +39,7 @@ class Walking:
 
 def run(page: str, what: str, monkeypatch: pytest.MonkeyPatch, detector: object) -> dict[str, Any]:
     """Run the page's block of Python that has `what` in it."""
-    monkeypatch.setattr("faim.runtime.predict.load", lambda weights, **options: detector)
+    monkeypatch.setattr("faim.load", lambda weights, **options: detector)
     blocks = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
     [block] = [each for each in blocks if what in each]
     names: dict[str, Any] = {}
@@ -82,13 +82,13 @@ def test_results_go_into_a_writer(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
 def test_what_a_tracker_gives_for_nothing_is_taken() -> None:
     """An empty `sv.Detections` has no class names."""
-    from faim.runtime.sinks import Drawing, LineSink, to_record
+    from faim.runtime.sinks import Drawing, LineSink
     from faim.runtime.writers.boxes import boxes_of
 
     nothing = result(0, [])
     nothing = type(nothing)(nothing.frame, sv.Detections.empty())
     assert boxes_of(nothing) == []
-    assert to_record(nothing)["detections"] == []
+    assert nothing.to_dict()["detections"] == []
     assert (Drawing().of(nothing) == 90).all()
     lines: list[str] = []
     LineSink(lines.append).write(nothing)

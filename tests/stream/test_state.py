@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from grouped import make_detector
 from safetensors import safe_open
 from safetensors.torch import save_file
 from select_helpers import CONFIG
@@ -27,7 +28,7 @@ def detector(
 ) -> Detector:
     torch.manual_seed(seed)
     config = FaimConfig(variant=variant, class_names=("dog", "cat"), test_size=(64, 64))
-    return Detector(kind(config).eval(), bank_frames=3, post="causal", score_threshold=0.0)
+    return make_detector(kind(config).eval(), bank_frames=3, post="causal", score_threshold=0.0)
 
 
 IMAGES = list(np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8))
@@ -90,10 +91,10 @@ def test_states_of_earlier_versions_go_on_where_their_shapes_fit(
 
 
 def test_all_backends_know_a_model_by_the_same_name() -> None:
-    from faim.families.yolox.torch_runner import TorchRunner
+    from faim.runtime.torch_detector import TorchDetector
 
     model = build_model(CONFIG).eval()
-    names = {TorchRunner(model, precision=p).info.weights for p in ("fp32", "bf16")}
+    names = {TorchDetector(model, precision=p).fingerprint() for p in ("fp32", "bf16")}
     assert names == {Detector(model).fingerprint}
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from faim.errors import FaimError
 from faim.families.boxvos.crop import Box
-from faim.masks.protocol import Image
+from faim.pictures.image import Image
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from faim.errors import FaimError
 from faim.families.boxvos.augment import ClipAugment, ClipDraw
 from faim.families.boxvos.crop import Box, Crop, to_tensor
 from faim.families.boxvos.tracks import Track
-from faim.masks.protocol import Image, Mask
+from faim.pictures.image import Image, Mask
 
 #: Images (T, 3, h, w) in [0, 1] RGB, boxes (T, 4) in their pixels, and masks (T, h, w) bool.
 Clip = tuple[Tensor, Tensor, Tensor]

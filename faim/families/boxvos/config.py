@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from faim.checks import is_side
 from faim.errors import FaimError
 
 BackboneName = Literal["resnet18", "resnet50", "mobilenet_v3_large", "yolox_nano"]
@@ -63,8 +64,7 @@ class BoxVosConfig:
         if self.backbone not in get_args(BackboneName):
             names = ", ".join(get_args(BackboneName))
             raise FaimError(f"backbone is {self.backbone!r}; expected one of {names}")
-        height, width = self.size
-        if min(self.size) < 32 or max(self.size) > MAX_SIDE or height % 32 or width % 32:
+        if len(self.size) != 2 or not all(is_side(side, MAX_SIDE) for side in self.size):
             raise FaimError(
                 f"size is {self.size}; expected multiples of 32 pixels, at most {MAX_SIDE}"
             )

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from faim.errors import FaimError
-from faim.masks.protocol import Image, Mask
+from faim.pictures.image import Image, Mask
 
 Box = tuple[float, float, float, float]
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from faim.families.boxvos.crop import Box, Crop, to_tensor
 from faim.families.boxvos.network import BoxVos, FrameEncoding
-from faim.masks.protocol import Image, Mask
+from faim.pictures.image import Image, Mask
 
 #: Gives the image (H, W, 3) uint8 BGR of a position in the track.
 ReadImage = Callable[[int], Image]

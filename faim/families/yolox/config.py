@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
+from faim.checks import is_side
 from faim.choices import LONGEST_SIDE
 from faim.errors import FaimError
 from faim.reading import parse_json, shown
@@ -95,8 +96,8 @@ class FaimConfig:
             class attention. The public YOLOV implementation did so until 2024, FAIM's reference
             among its versions; the later ones do not.
         join: how TICAM's decision and the base detector's class scores become one, see
-            `faim.nn.join`: "replace" is the paper's, "correction" and "mean" are for training
-            data whose objects are few, or not all labelled.
+            `Join`: "replace" is the paper's, "correction" and "mean" are for training data whose
+            objects are few, or not all labelled.
         base_share: the base detector's share in a "mean", from 0 to 1; the least bad on halves of
             training videos with partial labels (docs/results.md).
         correction_up: factor on a "correction" where it raises a score. This and the next were
@@ -205,8 +206,7 @@ class FaimConfig:
                 "alone"
             )
         if len(self.test_size) != 2 or any(
-            type(side) is not int or not 32 <= side <= LONGEST_SIDE or side % 32
-            for side in self.test_size
+            type(side) is not int or not is_side(side) for side in self.test_size
         ):
             raise FaimError(
                 f"config: test_size is {shown(self.test_size)}; expected height and width, "

@@ -65,7 +65,7 @@ class FrameGraph(nn.Module):
         self.alone = isinstance(model.aggregator, NoAggregation)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """See the class."""
+        """The outputs, in the order in which the graph names them."""
         # Floats before anything else: TensorRT does nothing with uint8 but converting it.
         pixels = images.to(next(self.detector.parameters()).dtype)
         output = self.detector(pixels.permute(0, 3, 1, 2))
@@ -91,7 +91,7 @@ class DescribeGraph(nn.Module):
     def forward(
         self, p3: Tensor, p4: Tensor, p5: Tensor, k3: Tensor, k4: Tensor, k5: Tensor, order: Tensor
     ) -> tuple[Tensor, ...]:
-        """See the class."""
+        """The outputs, in the order in which the graph names them."""
         dtype = next(self.model.parameters()).dtype
         features = [feature.to(dtype) for feature in (p3, p4, p5)]
         described = self.describe_at(features, (k3, k4, k5), order)
@@ -149,7 +149,7 @@ class RefineGraph(nn.Module):
         ins_guide: Tensor,
         valid: Tensor,
     ) -> Tensor:
-        """See the class."""
+        """The outputs, in the order in which the graph names them."""
         return self.ticam(proposals_of(cls_features, ins_features, cls_guide, ins_guide, valid))
 
 

@@ -1,6 +1,6 @@
 """Whether all objects in the training data have a label, and how TICAM's scores join by that.
 
-Where many have none, nothing teaches TICAM what is none of its classes: see `faim.nn.join`.
+Where many have none, nothing teaches TICAM what is none of its classes: see `Join`.
 """
 
 from __future__ import annotations

@@ -17,10 +17,10 @@ from faim.families.yolox.augmentation import jitter_hsv
 from faim.families.yolox.base_cache import LastCache, cache_base
 from faim.families.yolox.config import JOINING, FaimConfig
 from faim.families.yolox.experiments import FaimExperiment
+from faim.families.yolox.join import Join
 from faim.families.yolox.stage import DetectorStage
 from faim.families.yolox.starting_weights import starting_model
 from faim.families.yolox.ticam_detector import TicamDetector
-from faim.nn.join import Join
 from faim.nn.norms import keep_statistics
 from faim.nn.unfolding import IMAGES, has_folded_norms
 from faim.structures import FrameTargets, VideoSample

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from faim.data.jaccard import check_sizes
-from faim.masks.protocol import Mask
+from faim.pictures.image import Mask
 
 #: How far apart boundaries may lie, as a share of the image's diagonal (Perazzi et al., 2016).
 TOLERANCE = 0.008

@@ -12,7 +12,7 @@ from faim.errors import FaimError
 from faim.masks.evaluation.boundary import boundary_f
 from faim.masks.evaluation.matching import Pair, match_annotations, match_frames
 from faim.masks.evaluation.scores import MaskScore, MaskScores, ObjectScores, SequenceScores
-from faim.masks.protocol import Mask
+from faim.pictures.image import Mask
 
 Frames = dict[int, FrameRecord]
 

@@ -16,7 +16,7 @@ from faim.files import check_writable
 from faim.masks.evaluation.evaluate import read_or_none
 from faim.masks.evaluation.matching import Pair, match_annotations, match_frames
 from faim.masks.evaluation.scores import MaskScores
-from faim.masks.protocol import Image, Mask
+from faim.pictures.image import Image, Mask
 from faim.pictures.lettering import put_text, text_size
 from faim.runtime.results import FrameResult
 from faim.runtime.video_sink import VIDEO_EXTENSIONS, VideoSink
@@ -40,7 +40,6 @@ class OverlayWriter:
     """
 
     def __init__(self, place: Path) -> None:
-        """See the class."""
         self.place = place
         self.as_file = place.suffix.lower() in VIDEO_EXTENSIONS
         if not self.as_file and place.suffix and not place.is_dir():

@@ -1,1 +1,1 @@
-"""`video`: masks by the box-to-mask network, and its experiments where users' files find them."""
+"""The box-to-mask network's experiment, where users' files have always found it."""

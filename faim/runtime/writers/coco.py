@@ -32,7 +32,6 @@ class CocoSink:
     """
 
     def __init__(self, path: str | Path, source: FrameSource, class_names: Sequence[str]) -> None:
-        """See the class."""
         self._path, self._source = Path(path), source
         self._stem = source_stem(source)
         self._categories = [

@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from faim.pictures.image import Image
 from faim.pictures.writing import encode_image
 from faim.runtime.sinks import Result
 from faim.runtime.writers.boxes import Box, boxes_of
 from faim.runtime.writers.folder import OutputFolder
 from faim.runtime.writers.names import FrameNames, folder_names
-from faim.stream.frames import Image
 
 
 class CropsSink:
@@ -29,7 +29,6 @@ class CropsSink:
     """
 
     def __init__(self, folder: str | Path, class_names: Sequence[str]) -> None:
-        """See the class."""
         self._folder = OutputFolder(folder)
         self._classes = folder_names(class_names)
         self._names = FrameNames()

@@ -35,7 +35,6 @@ class CsvSink:
     """
 
     def __init__(self, path: str | Path) -> None:
-        """See the class."""
         self._file = LineFile(path)
         self._begun = False
 

@@ -30,7 +30,6 @@ class CvatSink:
     """
 
     def __init__(self, path: str | Path, source: FrameSource) -> None:
-        """See the class."""
         self._path, self._source = Path(path), source
         self._book = TrackBook()
         check_place(str(path))

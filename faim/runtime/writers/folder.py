@@ -21,7 +21,6 @@ class OutputFolder:
     """
 
     def __init__(self, path: str | Path) -> None:
-        """See the class."""
         self.path = Path(path)
         self._stack = ExitStack()
         self._scratch: Path | None = None

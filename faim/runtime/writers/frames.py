@@ -23,7 +23,6 @@ class FramesSink:
     """
 
     def __init__(self, folder: str | Path, drawing: Drawing | None = None) -> None:
-        """See the class."""
         self._folder = OutputFolder(folder)
         self._drawing = drawing or Drawing()
 

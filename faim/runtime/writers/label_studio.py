@@ -40,7 +40,6 @@ class LabelStudioSink:
     """
 
     def __init__(self, path: str | Path, source: FrameSource, class_names: Sequence[str]) -> None:
-        """See the class."""
         self._path, self._source = Path(path), source
         self._class_names = class_names
         self._book = TrackBook()

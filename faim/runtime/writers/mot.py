@@ -21,7 +21,6 @@ class MotSink:
     """
 
     def __init__(self, path: str | Path) -> None:
-        """See the class."""
         self._file = LineFile(path)
 
     def write(self, result: Result) -> None:

@@ -62,7 +62,6 @@ class FrameNames:
     """
 
     def __init__(self) -> None:
-        """See the class."""
         self._files: dict[str, str] = {}
 
     def of(self, frame: Frame) -> str:

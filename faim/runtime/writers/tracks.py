@@ -59,7 +59,6 @@ class TrackBook:
     """
 
     def __init__(self) -> None:
-        """See the class."""
         self.frames: list[int] = []
         self.size = (0, 0)
         self._tracks: dict[object, list[Keyframe]] = {}

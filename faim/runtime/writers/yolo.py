@@ -32,7 +32,6 @@ class YoloSink:
     """
 
     def __init__(self, folder: str | Path, class_names: Sequence[str]) -> None:
-        """See the class."""
         self._folder = OutputFolder(folder)
         self._data = {
             "path": ".",

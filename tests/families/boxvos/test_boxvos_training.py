@@ -301,7 +301,7 @@ def test_an_evaluation_of_detectors_refuses_the_experiment() -> None:
 def test_a_training_does_not_need_yolox() -> None:
     """No module that it imports at once imports YOLOX, by however many others."""
     seen: set[str] = set()
-    queue = ["faim.training.run", "faim.families.boxvos.stage", "faim.masks.video.method"]
+    queue = ["faim.training.run", "faim.families.boxvos.stage", "faim.masks.box_to_mask"]
     while queue:
         name = queue.pop()
         known = name in seen or not name.startswith("faim")

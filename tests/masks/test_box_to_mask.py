@@ -19,9 +19,9 @@ from faim.families.boxvos.crop import Crop
 from faim.families.boxvos.inference import TrackOptions, Window, plan_windows, segment_track
 from faim.families.boxvos.network import BoxVos, FrameEncoding
 from faim.families.boxvos.object_encoder import rasterize
+from faim.masks.box_to_mask import VideoMasks, tracks
 from faim.masks.methods import make_method
 from faim.masks.protocol import ArrayFrames
-from faim.masks.video.method import VideoMasks, tracks
 
 OPTIONS = TrackOptions(frames=3, interval=2, crop=3.0, iterations=2, batch=2)
 

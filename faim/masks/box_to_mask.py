@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from faim.checks import resolve_device
+from faim.devices import resolve_device
 from faim.errors import FaimError
 from faim.families.boxvos.checkpoint import load_box_vos
 from faim.families.boxvos.inference import TrackOptions, segment_track
