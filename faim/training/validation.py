@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import Callback
 from loguru import logger
 
 from faim.data.coco_vid import CocoVid
+from faim.detector import VideoDetector
 from faim.errors import FaimError
 from faim.experiments.stage import Stage
 from faim.files import write_whole
@@ -124,7 +125,10 @@ def _is_warm(trainer: lightning.Trainer) -> bool:
 
 
 def average_precision(
-    model: Any, data: CocoVid, mode: Literal["frame", "global"], device: torch.device | str
+    model: VideoDetector,
+    data: CocoVid,
+    mode: Literal["frame", "global"],
+    device: torch.device | str,
 ) -> dict[str, float]:
     """See `AveragePrecision`."""
     # Here, because a training without such a validation does not need it.
