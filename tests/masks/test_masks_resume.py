@@ -107,7 +107,7 @@ if __name__ == "__main__":
 def test_killed_it_loses_what_was_being_done_and_leaves_no_process(tmp_path):
     path = write(tmp_path, content((1,) * 12))
     log, script = tmp_path / "log", tmp_path / "killed.py"
-    helpers = str(Path(__file__).parent)
+    helpers = str(Path(__file__).parents[1] / "helpers")
     script.write_text(KILLED.format(helpers=helpers, path=str(path), log=str(log)))
     process = subprocess.Popen([sys.executable, str(script)], stderr=subprocess.DEVNULL,
                                stdout=subprocess.PIPE)  # fmt: skip

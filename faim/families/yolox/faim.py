@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from faim.detector import BoxFeatures
 from faim.families.yolox.base import DetectorOutput
 from faim.families.yolox.config import FaimConfig, TrainablePart
 from faim.families.yolox.ifem import IFEM
@@ -18,7 +17,7 @@ from faim.families.yolox.yolov import YOLOV, YolovIfem
 from faim.nn.affinity import Affinity
 from faim.nn.mask_head import MaskHead
 from faim.nn.pyramid import gather_features
-from faim.structures import Picks, Proposals, TensorRecord
+from faim.structures import Picks
 
 
 class YoloxVideo(VideoModel):
@@ -33,11 +32,6 @@ class YoloxVideo(VideoModel):
         """F_cls is the end of YOLOX's classification branch; there is no F_ins."""
         features = gather_features(output.cls_features, picks.index)
         return features, features[..., :0]
-
-    def features(self, seen: TensorRecord) -> BoxFeatures:
-        """See `VideoDetector`: the ends of YOLOX's classification branch."""
-        assert isinstance(seen, Proposals)
-        return BoxFeatures(seen.boxes, seen.valid, seen.cls_features, seen.cls_features[..., :0])
 
 
 class FAIM(TicamDetector):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from faim.detector import Kept, Stage, Traits, Tuning, VideoDetector, no_stage
+from faim.detector import BoxFeatures, Kept, Stage, Traits, Tuning, VideoDetector, no_stage
 from faim.families.yolox.aggregation import Aggregator, NoAggregation
 from faim.families.yolox.config import FaimConfig
 from faim.families.yolox.fspm import FSPM
@@ -67,6 +67,11 @@ class ProposalDetector(VideoDetector):
             score_threshold=kept.least_score,
             nms_threshold=kept.iou,
         )
+
+    def features(self, seen: TensorRecord) -> BoxFeatures | None:
+        """See `VideoDetector`: F_cls, where no network of its own joins frames."""
+        assert isinstance(seen, Proposals)
+        return BoxFeatures(seen.boxes, seen.valid, seen.cls_features, seen.cls_features[..., :0])
 
     def alone(self) -> VideoDetector:
         """See `VideoDetector`."""
