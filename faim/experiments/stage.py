@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
     from torch.utils.data import Dataset
 
+    from faim.detector import VideoDetector
+
 Own = TypeVar("Own", bound=CommonExperiment)
 Net = TypeVar("Net", bound="nn.Module")
 
@@ -32,14 +34,12 @@ class Moment:
 
 
 class Schedule(Protocol):
-    """The learning rate over a training.
-
-    Attributes:
-        warmup: iterations until it is at its full height.
-    """
+    """The learning rate over a training."""
 
     @property
-    def warmup(self) -> int: ...  # noqa: D102
+    def warmup(self) -> int:
+        """Iterations until it is at its full height."""
+        ...
 
     def __call__(self, iteration: int, /) -> float:
         """The factor on the learning rate at an iteration, from 0 on."""
@@ -62,7 +62,7 @@ class AveragePrecision(Protocol):
 
     def __call__(
         self,
-        model: Any,
+        model: VideoDetector,
         data: CocoVid,
         mode: Literal["frame", "global"],
         device: torch.device | str,
@@ -110,7 +110,7 @@ class Stage(ABC, Generic[Own, Net]):
     @staticmethod
     @abstractmethod
     def collate(items: Sequence[Any]) -> tuple[Any, ...]:
-        """Items as a batch; a function of the module, as processes that load data call it."""
+        """Items as a batch; a plain function, as the processes that load data are given it."""
 
     def start_epoch(self, dataset: Any, epoch: int) -> None:
         """Prepare the dataset for an epoch, before its first item is read."""

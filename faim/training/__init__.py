@@ -1,1 +1,1 @@
-"""Training: experiments, the two stages, and the loop around them (Lightning)."""
+"""Training: Lightning's loop around whatever stage an experiment has."""

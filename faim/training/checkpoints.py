@@ -35,6 +35,8 @@ BEFORE: dict[str, Any] = {
     "model.guide_ins": False,
     "model.mask_upsampling": "bilinear",
 }
+#: Callbacks whose states a checkpoint may have under another name.
+RENAMED = {"ValidateMasks": "Validate"}
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -53,6 +55,15 @@ class WholeFiles(TorchCheckpointIO):
                 raise OSError(str(error)) from error
 
         write_whole(Path(path), write)
+
+    def load_checkpoint(self, *arguments: Any, **options: Any) -> dict[str, Any]:
+        """As `TorchCheckpointIO`; callbacks' states under today's names."""
+        content: dict[str, Any] = super().load_checkpoint(*arguments, **options)
+        states = content["callbacks"]
+        for name, today in RENAMED.items():
+            if name in states:
+                states[today] = states.pop(name)
+        return content
 
 
 class SaveProgress(Checkpoint):

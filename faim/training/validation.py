@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import Callback
 from loguru import logger
 
 from faim.data.coco_vid import CocoVid
+from faim.detector import VideoDetector
 from faim.errors import FaimError
 from faim.experiments.stage import Stage
 from faim.files import write_whole
@@ -56,14 +57,6 @@ class Validate(Callback):
     def state_dict(self) -> dict[str, float | None]:
         """The best so far, and the start."""
         return {"best": self.best, "start": self.start}
-
-    def on_load_checkpoint(
-        self, trainer: lightning.Trainer, module: Any, checkpoint: dict[str, Any]
-    ) -> None:
-        """Take what was kept under the name of an evaluation of masks for its own."""
-        states = checkpoint["callbacks"]
-        if "ValidateMasks" in states:
-            states[self.state_key] = states.pop("ValidateMasks")
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from there."""
@@ -132,7 +125,10 @@ def _is_warm(trainer: lightning.Trainer) -> bool:
 
 
 def average_precision(
-    model: Any, data: CocoVid, mode: Literal["frame", "global"], device: torch.device | str
+    model: VideoDetector,
+    data: CocoVid,
+    mode: Literal["frame", "global"],
+    device: torch.device | str,
 ) -> dict[str, float]:
     """See `AveragePrecision`."""
     # Here, because a training without such a validation does not need it.

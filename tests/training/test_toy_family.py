@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 from toy_training import WANTED, ToyExperiment, ToyStage
 
 from faim.cli import main
 from faim.errors import FaimError
+from faim.experiments.stage import Moment
 
 Fit = Callable[..., Path]
 #: Ten steps of two items.
@@ -38,25 +42,50 @@ def test_ten_steps(fit: Fit, tmp_path: Path, logged: list[str]) -> None:
     ]
 
 
-def test_a_resumed_one(fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    losses = ToyStage.losses
+@pytest.fixture
+def failing_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Let the loss of this step fail, once."""
+    losses, steps = ToyStage.losses, []
 
-    def failing(self: ToyStage, model, batch, moment):  # type: ignore[no-untyped-def]
-        if moment.step == 7:
+    def failing(self: ToyStage, model: Any, batch: Any, moment: Moment) -> dict[str, Tensor]:
+        if moment.step in steps:
+            steps.clear()
             raise FaimError("enough")
         return losses(self, model, batch, moment)
 
+    monkeypatch.setattr(ToyStage, "losses", failing)
+    return steps.append
+
+
+def test_a_resumed_one(fit: Fit, tmp_path: Path, failing_at: Callable[[int], None]) -> None:
     experiment = replace(TEN, checkpoint_every=5)
-    with monkeypatch.context() as patch:
-        patch.setattr(ToyStage, "losses", failing)
-        with pytest.raises(FaimError, match=r"enough; the last checkpoint is .*last.ckpt"):
-            fit(experiment, tmp_path)
+    failing_at(7)
+    with pytest.raises(FaimError, match=r"enough; the last checkpoint is .*last.ckpt"):
+        fit(experiment, tmp_path)
     last = tmp_path / "last.ckpt"
     assert torch.load(last, weights_only=True)["global_step"] == 5
-    resumed = load_file(fit(experiment, tmp_path, resume=last))
-    assert float(resumed["value"]) == pytest.approx(after(10))
     with pytest.raises(FaimError, match=r"learning_rate=0.1, not 0.2"):
         fit(replace(experiment, learning_rate=0.2), tmp_path, resume=last)
+    resumed = load_file(fit(experiment, tmp_path, resume=last))
+    assert float(resumed["value"]) == pytest.approx(after(10))
+
+
+def test_the_best_of_a_checkpoint_that_calls_it_an_evaluation_of_masks(
+    fit: Fit, tmp_path: Path, failing_at: Callable[[int], None]
+) -> None:
+    experiment = replace(TEN, val_ann="anything", max_epochs=2, checkpoint_every=5)
+    failing_at(17)
+    with pytest.raises(FaimError, match="enough"):
+        fit(experiment, tmp_path)
+    last = tmp_path / "last.ckpt"
+    content = torch.load(last, weights_only=True)
+    content["callbacks"]["ValidateMasks"] = content["callbacks"].pop("Validate") | {"best": 99.99}
+    torch.save(content, last)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        kept = load_file(fit(experiment, tmp_path, resume=last))
+    assert float(kept["value"]) == pytest.approx(after(20))
+    assert float(load_file(tmp_path / "best.safetensors")["value"]) == pytest.approx(after(10))
 
 
 def test_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -134,15 +134,15 @@ def test_only_what_trains_and_is_folded_changes(
     module, batches = made(faim_experiment, folded_weights)
     before = copy.deepcopy(module.model.state_dict())
     module.eval()
-    described = module.model.describe(module.model.detector(batches[0][0]))
+    dense = module.model.dense_features(module.model.detector(batches[0][0]))
     module.train()
     count = unfold_norms(module, batches)
     assert count == len(norms_of(module.model.video_branch))
     changed = {n for n, t in module.model.state_dict().items() if not torch.equal(t, before[n])}
     assert {name.split(".")[0] for name in changed} == {"video_branch"}
     module.eval()
-    again = module.model.describe(module.model.detector(batches[0][0]))
-    for old, new in zip(described[0] + described[1], again[0] + again[1], strict=True):
+    again = module.model.dense_features(module.model.detector(batches[0][0]))
+    for old, new in zip(dense[0] + dense[1], again[0] + again[1], strict=True):
         torch.testing.assert_close(new, old, rtol=1e-4, atol=1e-4)
 
 

@@ -41,9 +41,11 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Script:
     return script
 
 
+@pytest.mark.parametrize("ema", [True, False])
 @pytest.mark.parametrize("stage", ["base_experiment", "faim_experiment"])
 def test_the_best_weights_are_kept_and_the_training_is_left_alone(
     stage: str,
+    ema: bool,
     annotations: Path,
     request: pytest.FixtureRequest,
     fit: Fit,
@@ -51,7 +53,7 @@ def test_the_best_weights_are_kept_and_the_training_is_left_alone(
     scripted: Script,
     logged: list[str],
 ) -> None:
-    experiment: Experiment = request.getfixturevalue(stage)
+    experiment: Experiment = replace(request.getfixturevalue(stage), ema=ema)
     plain = load_checkpoint(fit(replace(experiment, save_history=True), tmp_path / "plain"))[1]
     frames = scripted(55.0, 12.0, 7.0)
     validated = replace(experiment, val_ann=str(annotations), val_start=8)

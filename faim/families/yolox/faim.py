@@ -55,24 +55,24 @@ class FAIM(TicamDetector):
         return {**super().parts, "ifem": self.ifem, "mask_head": self.mask_head}
 
     @property
-    def describing(self) -> dict[str, nn.Module]:
-        """The modules that `describe_at` uses."""
-        return {**super().describing, "ifem": self.ifem}
+    def patch_modules(self) -> dict[str, nn.Module]:
+        """The modules that `patch_features` uses."""
+        return {**super().patch_modules, "ifem": self.ifem}
 
     def features_at(self, output: DetectorOutput, picks: Picks) -> tuple[Tensor, Tensor]:
         """F_cls and F_ins, both from patches of the stem features."""
-        cls_features, ins_features = self.described(output, picks)
+        cls_features, ins_features = self.sparse_features(output, picks)
         return cls_features, ins_features
 
-    def describe(self, output: DetectorOutput) -> tuple[list[Tensor], list[Tensor]]:
+    def dense_features(self, output: DetectorOutput) -> tuple[list[Tensor], list[Tensor]]:
         """Video object features and instance-mask features, per level (B, D, H, W)."""
         video_features = self.video_branch(output.stem_features)
         return video_features, self.ifem(video_features)
 
-    def describe_at(
+    def patch_features(
         self, stem_features: Sequence[Tensor], cells: Sequence[Tensor], order: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """F_cls and F_ins (N, D); see `TicamDetector.describe_at`."""
+        """F_cls and F_ins (N, D); see `TicamDetector.patch_features`."""
         parts = [
             self.video_branch.on_patches(level, *cut_patches(stem, around))
             for level, (stem, around) in enumerate(zip(stem_features, cells, strict=True))
@@ -81,12 +81,12 @@ class FAIM(TicamDetector):
         return patches[:, 4], self.ifem.on_patches(patches)
 
     def learn_masks(
-        self, described: tuple[list[Tensor], list[Tensor]], made: Decisions
+        self, dense: tuple[list[Tensor], list[Tensor]], made: Decisions
     ) -> MaskLearning:
         """L_mask, learnt from the F_ins that TICAM attends to; 0 where lambda is."""
         if not self.config.mask_weight:
-            return super().learn_masks(described, made)
-        return learn_masks(self.mask_head, described[1], made, self.config)
+            return super().learn_masks(dense, made)
+        return learn_masks(self.mask_head, dense[1], made, self.config)
 
 
 def build_model(config: FaimConfig) -> TicamDetector | YoloxVideo:

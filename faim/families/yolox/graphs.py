@@ -80,13 +80,13 @@ class FrameGraph(nn.Module):
 
 
 class DescribeGraph(nn.Module):
-    """`TicamDetector.describe_at`: features, cells, order to F_cls (N, D) and perhaps F_ins."""
+    """`TicamDetector.patch_features`: features, cells, order to F_cls (N, D) and perhaps F_ins."""
 
     def __init__(self, model: TicamDetector) -> None:
         """`model` in eval mode."""
         super().__init__()
-        self.model = nn.ModuleDict(model.describing)
-        self.describe_at = model.describe_at
+        self.model = nn.ModuleDict(model.patch_modules)
+        self.patch_features = model.patch_features
 
     def forward(
         self, p3: Tensor, p4: Tensor, p5: Tensor, k3: Tensor, k4: Tensor, k5: Tensor, order: Tensor
@@ -94,7 +94,7 @@ class DescribeGraph(nn.Module):
         """The outputs, in the order in which the graph names them."""
         dtype = next(self.model.parameters()).dtype
         features = [feature.to(dtype) for feature in (p3, p4, p5)]
-        described = self.describe_at(features, (k3, k4, k5), order)
+        described = self.patch_features(features, (k3, k4, k5), order)
         return tuple(feature.float() for feature in described)
 
 

@@ -88,7 +88,7 @@ class TicamDetector(VideoModel):
     """What FAIM and YOLOV share; they differ in the second features that TICAM attends to.
 
     Attributes:
-        reads: which features of a `DetectorOutput` `describe` needs.
+        reads: which features of a `DetectorOutput` `dense_features` needs.
     """
 
     ticam: TICAM
@@ -125,14 +125,14 @@ class TicamDetector(VideoModel):
         return {"base": self.detector, "video_branch": self.video_branch, "ticam": self.ticam}
 
     @property
-    def describing(self) -> dict[str, nn.Module]:
-        """The modules that `describe_at` uses."""
+    def patch_modules(self) -> dict[str, nn.Module]:
+        """The modules that `patch_features` uses."""
         return {"video_branch": self.video_branch}
 
     def compile_networks(self) -> None:
         """See `VideoModel`."""
         super().compile_networks()
-        self.describe_at = torch.compile(self.describe_at)  # type: ignore[method-assign]
+        self.patch_features = torch.compile(self.patch_features)  # type: ignore[method-assign]
         self.ticam.step = torch.compile(self.ticam.step)  # type: ignore[method-assign]
         self.ticam.compile()
 
@@ -169,14 +169,14 @@ class TicamDetector(VideoModel):
         return self.join.logits(self.ticam(proposals), proposals.class_scores)
 
     @abstractmethod
-    def describe(self, output: DetectorOutput) -> tuple[list[Tensor], list[Tensor]]:
+    def dense_features(self, output: DetectorOutput) -> tuple[list[Tensor], list[Tensor]]:
         """The two features that TICAM attends to, per level (B, D, H, W)."""
 
     @abstractmethod
-    def describe_at(
+    def patch_features(
         self, stem_features: Sequence[Tensor], cells: Sequence[Tensor], order: Tensor
     ) -> tuple[Tensor, ...]:
-        """What `describe` makes of the stem features, at proposals only (eval mode).
+        """What `dense_features` makes of the stem features, at proposals only (eval mode).
 
         Args:
             stem_features: per level (B, H, W, D).
@@ -185,25 +185,25 @@ class TicamDetector(VideoModel):
 
         Returns:
             F_cls (N, D) and what else comes from the stem features, (N, D) each; the same numbers
-            as those of `describe`.
+            as those of `dense_features`.
         """
 
-    def described(self, output: DetectorOutput, picks: Picks) -> list[Tensor]:
-        """`describe_at` at the picks of one pass, (B, n, D) each."""
+    def sparse_features(self, output: DetectorOutput, picks: Picks) -> list[Tensor]:
+        """`patch_features` at the picks of one pass, (B, n, D) each."""
         stems = [stem.permute(0, 2, 3, 1) for stem in output.stem_features]
         sizes = [(stem.shape[1], stem.shape[2]) for stem in stems]
         cells, order = locate(picks.index, sizes, multiple=BUCKET)
         with self.stage("describe"):
-            features = self.describe_at([stem.contiguous() for stem in stems], cells, order)
+            features = self.patch_features([stem.contiguous() for stem in stems], cells, order)
         return [feature.unflatten(0, picks.index.shape) for feature in features]
 
     def learn_masks(
-        self, described: tuple[list[Tensor], list[Tensor]], made: Decisions
+        self, dense: tuple[list[Tensor], list[Tensor]], made: Decisions
     ) -> MaskLearning:
         """L_mask of a training step; 0 for a model that learns no masks.
 
         Args:
-            described: of `describe`.
+            dense: of `dense_features`.
             made: what the model decided about the same frames.
         """
         return MaskLearning(made.logits.sum() * 0, made.logits.new_zeros(()))
@@ -225,13 +225,13 @@ class TicamDetector(VideoModel):
             output = self.detector(sample.images)
             losses, assignments = self.detector.detection_losses(output, sample.targets)
         picks = self.fspm(output.raw)
-        described = self.describe(output)
-        first, second = (gather_features(levels, picks.index) for levels in described)
+        dense = self.dense_features(output)
+        first, second = (gather_features(levels, picks.index) for levels in dense)
         proposals = make_proposals(picks, first, second)
         logits = self._decide(proposals)
         matches = match_proposals(picks, sample.targets, assignments, self.config.match_iou)
         refined = refined_classification_loss(logits, matches, self.ticam.refined)
-        masks = self.learn_masks(described, Decisions(picks, logits, matches, sample.targets))
+        masks = self.learn_masks(dense, Decisions(picks, logits, matches, sample.targets))
         others = self._other_losses(proposals, logits, matches, sample)
         total = losses["total"] + refined + self.config.mask_weight * masks.loss
         total = total + self.config.retention_weight * others["retention"]

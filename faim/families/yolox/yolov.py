@@ -33,17 +33,17 @@ class YOLOV(TicamDetector):
 
     def features_at(self, output: DetectorOutput, picks: Picks) -> tuple[Tensor, Tensor]:
         """F_cls from patches of the stem features, and the regression features of the same pass."""
-        (cls_features,) = self.described(output, picks)
+        (cls_features,) = self.sparse_features(output, picks)
         return cls_features, gather_features(output.reg_features, picks.index)
 
-    def describe(self, output: DetectorOutput) -> tuple[list[Tensor], list[Tensor]]:
+    def dense_features(self, output: DetectorOutput) -> tuple[list[Tensor], list[Tensor]]:
         """Video object features and the detector's regression features, per level (B, D, H, W)."""
         return self.video_branch(output.stem_features), output.reg_features
 
-    def describe_at(
+    def patch_features(
         self, stem_features: Sequence[Tensor], cells: Sequence[Tensor], order: Tensor
     ) -> tuple[Tensor]:
-        """F_cls (N, D); see `TicamDetector.describe_at`."""
+        """F_cls (N, D); see `TicamDetector.patch_features`."""
         parts = [
             self.video_branch.on_patches(level, *cut_patches(stem, _nearest(around)))[:, 0]
             for level, (stem, around) in enumerate(zip(stem_features, cells, strict=True))
@@ -81,10 +81,10 @@ class YolovIfem(YOLOV):
         return {**super().parts, "ifem": self.ifem, "mask_head": self.mask_head}
 
     def learn_masks(
-        self, described: tuple[list[Tensor], list[Tensor]], made: Decisions
+        self, dense: tuple[list[Tensor], list[Tensor]], made: Decisions
     ) -> MaskLearning:
         """L_mask, learnt from IFEM's features of the video object features."""
         if not self.config.mask_weight:
-            return super().learn_masks(described, made)
-        features = self.ifem(described[0])
+            return super().learn_masks(dense, made)
+        features = self.ifem(dense[0])
         return learn_masks(self.mask_head, features, made, self.config)

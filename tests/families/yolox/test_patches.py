@@ -34,7 +34,7 @@ def sparse_and_dense(model, stems, index):
     expected = [gather_features(levels, index) for levels in (dense, model.ifem(dense))]
     last = [stem.permute(0, 2, 3, 1) for stem in stems]
     cells, order = locate(index, [tuple(stem.shape[1:3]) for stem in last])
-    found = model.describe_at(last, cells, order)
+    found = model.patch_features(last, cells, order)
     return [(f.unflatten(0, index.shape), e) for f, e in zip(found, expected, strict=True)]
 
 

@@ -39,7 +39,7 @@ def test_features_are_those_of_the_dense_branch_and_of_the_regression_branch(
     with torch.inference_mode():
         output = yolov.detector(images)
         picks = yolov.fspm(output.raw)
-        branch, regression = yolov.describe(output)
+        branch, regression = yolov.dense_features(output)
         found = yolov.propose(images)
     torch.testing.assert_close(
         found.cls_features, gather_features(branch, picks.index), atol=1e-4, rtol=0
@@ -60,7 +60,7 @@ def test_patches_of_five_are_enough_at_any_position(height, width, seed):
     with torch.inference_mode():
         expected = gather_features(model.video_branch(stems), index)
         cells, order = locate(index, sizes)
-        (found,) = model.describe_at([s.permute(0, 2, 3, 1) for s in stems], cells, order)
+        (found,) = model.patch_features([s.permute(0, 2, 3, 1) for s in stems], cells, order)
     torch.testing.assert_close(found.unflatten(0, (2, 5)), expected, atol=1e-4, rtol=0)
 
 
@@ -146,7 +146,7 @@ def test_at_inference_ifem_makes_no_difference():
         assert torch.equal(plain(images), learnt(images))
         one, other = plain.propose(images), learnt.propose(images)
     assert torch.equal(one.cls_features, other.cls_features)
-    assert list(learnt.describing) == ["video_branch"]
+    assert list(learnt.patch_modules) == ["video_branch"]
 
 
 def test_a_frames_result_does_not_depend_on_the_order_of_the_others(yolov):
