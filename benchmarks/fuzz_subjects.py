@@ -148,8 +148,8 @@ def _frames(folder: Path) -> object:
 
 
 def _overrides(folder: Path) -> object:
-    from faim.training.exp_file import load_any_experiment
-    from faim.training.overrides import apply_overrides
+    from faim.experiments.file import load_any_experiment
+    from faim.experiments.overrides import apply_overrides
 
     experiment = load_any_experiment("exps/faim_nano.py")
     text = (folder / "overrides").read_bytes().decode(errors="surrogateescape")

@@ -33,7 +33,7 @@ from faim.data.synth import generate
 from faim.errors import FaimError
 from faim.evaluation.report import check_writable, machine, write_json
 from faim.masks.box import pixels_of
-from faim.masks.evaluation.jaccard import jaccard
+from faim.data.jaccard import jaccard
 from faim.masks.grabcut import GrabCutMasks
 from faim.masks.protocol import Boxes, Image, Mask
 from faim.masks.run import MaskRequest, run_masks

@@ -47,7 +47,7 @@ from faim.evaluation.stability import IOU_FOUND, SCORE_FOUND
 from faim.families.yolox.checkpoint import load_model
 from faim.families.yolox.config import FaimConfig
 from faim.families.yolox.ticam_detector import TicamDetector
-from faim.nn.join import Join
+from faim.families.yolox.join import Join
 from faim.nn.ticam import TicamEntry
 from faim.reading import read_json
 from faim.stream.memory import MemoryBank

@@ -11,6 +11,8 @@ BackendName = Literal["auto", "torch", "onnxruntime", "openvino", "tensorrt"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 #: How frames are looked at; "auto" is "stream" for live sources and "global" for files.
 ModeName = Literal["auto", "stream", "global", "frame"]
+#: How frames help each other, as far as a person chooses; "auto" is the best that weights allow.
+Aggregate = Literal["auto", "ticam", "affinity", "none"]
 #: Which frames a stream remembers.
 PolicyName = Literal["recent", "spread"]
 #: What is done with the detections of a video: nothing, REPP on the whole of it, or its causal

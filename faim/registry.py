@@ -21,8 +21,11 @@ class Family:
         config: the class of its config, with `from_values`, that reads a JSON object.
         graphs: the graphs of a model, `(model, size, *, batch, dynamic_size)`; None where it cannot
             be exported.
+        graph_names: of all that there may be.
         graph_info: what their files say of themselves, `(model, graph, *, size, batch, …)`.
         over_graphs: from a runner of exported graphs to a detector, `(runner, *, aggregate)`.
+        random_weights: writes weights of a named size that know nothing, `(name, folder, n)`, and
+            gives None for a name that is none of its sizes.
         entries: kinds of entries in streams' banks, by the name that saved states have.
         suffixes: of checkpoints by other makers that it reads.
     """
@@ -31,8 +34,10 @@ class Family:
     load: str
     config: str
     graphs: str | None = None
+    graph_names: tuple[str, ...] = ()
     graph_info: str | None = None
     over_graphs: str | None = None
+    random_weights: str | None = None
     entries: Mapping[str, str] = field(default_factory=dict)
     suffixes: tuple[str, ...] = ()
 
@@ -42,8 +47,10 @@ _YOLOX = Family(
     load="faim.families.yolox.checkpoint:load_model",
     config="faim.families.yolox.config:FaimConfig",
     graphs="faim.families.yolox.graphs:graphs_of",
+    graph_names=("frame", "describe", "step", "refine"),
     graph_info="faim.families.yolox.graphs:info_of",
     over_graphs="faim.families.yolox.graph_detector:GraphDetector",
+    random_weights="faim.families.yolox.random_weights:write_random",
     entries={
         "ticam": "faim.nn.ticam:TicamEntry",
         "affinity": "faim.nn.affinity:AffinityEntry",

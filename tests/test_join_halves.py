@@ -16,7 +16,7 @@ from faim.evaluation.modes import ModeRunner
 from faim.families.yolox.aggregation import TicamAggregator
 from faim.families.yolox.checkpoint import load_model
 from faim.families.yolox.config import FaimConfig
-from faim.nn.join import Join
+from faim.families.yolox.join import Join
 from faim.structures import Detections
 from faim.weights import default_weights
 

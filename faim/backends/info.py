@@ -94,7 +94,8 @@ class ExportInfo:
                 f"{where}: its metadata cannot be read (missing or unknown: {shown(odd)}); "
                 "expected a file of faim export"
             )
-        if not isinstance(values["graph"], str):
+        family = family_of(values.get("family", FIRST), where)
+        if values["graph"] not in family.graph_names:
             raise FaimError(
                 f"{where}: holds a graph {shown(values['graph'])}; expected a file of faim export"
             )
@@ -103,7 +104,6 @@ class ExportInfo:
                 raise FaimError(
                     f"{where}: its {name} is {shown(values[name])}; expected a file of faim export"
                 )
-        family = family_of(values.get("family", FIRST), where)
         try:
             config = resolve(family.config).from_values(values["config"])
         except FaimError as error:

@@ -7,7 +7,7 @@ import copy
 import logging
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,12 @@ def write_onnx(graph: Graph, path: Path, info: ExportInfo) -> None:
         onnx.save_model(simplified, path)
     except OSError as error:
         raise FaimError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def write_onnx_folder(graphs: Iterable[tuple[Graph, ExportInfo]], folder: Path) -> None:
+    """Graphs with what their files say, in an existing folder; see `write_onnx`."""
+    for graph, info in graphs:
+        write_onnx(graph, folder / f"{graph.name}.onnx", info)
 
 
 def _trace(graph: Graph, module: torch.nn.Module) -> Any:

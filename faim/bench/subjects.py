@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
-import torch
 from loguru import logger
 
-from faim.families.yolox.checkpoint import save_checkpoint
-from faim.families.yolox.config import PARTS, YOLOX_SCALES, FaimConfig
-from faim.families.yolox.faim import build_model
+from faim.registry import families, resolve
 from faim.weights.known import KNOWN
 
-_NAME = re.compile(rf"({'|'.join(PARTS)})_({'|'.join(YOLOX_SCALES)})")
-#: ImageNet VID's number of classes, which the published models have.
-CLASSES = 30
+#: Of the generated video.
 SEED = 0
 
 
@@ -30,32 +23,24 @@ def checkpoint_of(weights: str, folder: Path, num_proposals: int | None = None) 
     Args:
         weights: path, or "faim_s", "yolov_s", "yolox_nano" ...
         folder: where random weights go.
-        num_proposals: n of the random weights; 30 by default.
+        num_proposals: n of the random weights; the family's usual number by default.
     """
-    match = _NAME.fullmatch(weights)
-    if match is None or Path(weights).exists():
+    if Path(weights).exists():
         return Path(weights)
-    if weights in KNOWN:
-        logger.info(
-            "{}: timed with random weights; for the public ones give the path that `faim weights "
-            "{}` prints",
-            weights,
-            weights,
-        )
-    architecture, variant = match.groups()
-    small = variant in ("nano", "tiny")
-    config = FaimConfig(
-        variant=variant,  # type: ignore[arg-type]
-        class_names=tuple(f"class {index}" for index in range(CLASSES)),
-        architecture=architecture,  # type: ignore[arg-type]
-        test_size=(416, 416) if small else (576, 576),
-    )
-    if num_proposals is not None:
-        config = replace(config, num_proposals=num_proposals)
-    torch.manual_seed(SEED)
-    path = folder / f"{weights}-{config.num_proposals}.safetensors"
-    save_checkpoint(path, build_model(config))
-    return path
+    for family in families():
+        if family.random_weights is None:
+            continue
+        path: Path | None = resolve(family.random_weights)(weights, folder, num_proposals)
+        if path is not None:
+            if weights in KNOWN:
+                logger.info(
+                    "{}: timed with random weights; for the public ones give the path that `faim "
+                    "weights {}` prints",
+                    weights,
+                    weights,
+                )
+            return path
+    return Path(weights)
 
 
 def write_clip(path: Path, frames: int, size: tuple[int, int] = (480, 854)) -> Path:

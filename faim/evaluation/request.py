@@ -6,10 +6,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, get_args
 
-from faim.choices import BackendName, PolicyName, PostName, Precision
+from faim.choices import Aggregate, BackendName, PolicyName, PostName, Precision
 from faim.errors import FaimError
 from faim.evaluation.modes import MODES, Mode
-from faim.families.yolox.checkpoint import Aggregate
 from faim.postprocess.post import check_post
 from faim.stream.steps import Sampling, check_sampling
 

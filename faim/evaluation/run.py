@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -33,12 +33,11 @@ from faim.evaluation.results_file import read_results
 from faim.evaluation.run_folder import prepare_run_folder, write_run_folder
 from faim.evaluation.subject import open_models
 from faim.evaluation.time_probe import TimeProbe
+from faim.experiments.common import DetectorExperiment
+from faim.experiments.file import load_experiment
 from faim.postprocess.post import before, resolve_post, what_joins
 from faim.structures import Detections
 from faim.wording import counted
-
-if TYPE_CHECKING:
-    from faim.training.experiment import Experiment
 
 __all__ = ["EvalOptions", "run_eval"]
 
@@ -79,10 +78,10 @@ def run_eval(
 
 
 def _evaluate_model(
-    options: EvalOptions, experiment: Experiment | None, data: CocoVid, console: Console
+    options: EvalOptions, experiment: DetectorExperiment | None, data: CocoVid, console: Console
 ) -> dict[str, Any]:
     data.check(num_classes=None, masks_required=False)
-    wanted = options.size or _experiment_size(experiment)
+    wanted = options.size or (experiment and experiment.test_size)
     asked = check_size(wanted) if wanted else None
     model, base = open_models(options, experiment, asked, with_base="frame" in options.modes)
     traits = model.traits
@@ -241,22 +240,15 @@ def _scores_from(runner: ModeRunner, mode: Mode) -> str:
     return "base detector" if joins == "none" else joins
 
 
-def _experiment(options: EvalOptions) -> Experiment | None:
+def _experiment(options: EvalOptions) -> DetectorExperiment | None:
     if options.exp_file is None:
         return None
-    # Only here: the rest of the evaluation does without the training's dependencies.
-    from faim.training.exp_file import load_experiment
-
     experiment = load_experiment(options.exp_file)
     experiment.validate()
     return experiment
 
 
-def _experiment_size(experiment: Experiment | None) -> tuple[int, int] | None:
-    return experiment.model.get("test_size") if experiment else None
-
-
-def _data_file(options: EvalOptions, experiment: Experiment | None) -> Path:
+def _data_file(options: EvalOptions, experiment: DetectorExperiment | None) -> Path:
     if options.data is not None:
         return Path(options.data)
     if experiment and experiment.val_ann:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from torch import nn
 
+from faim.choices import Aggregate
 from faim.detector import Tuning, VideoDetector
 from faim.devices import resolve_device
 from faim.errors import FaimError
 from faim.evaluation.request import EvalOptions
-from faim.families.checkpoints import Aggregate, load_detector
+from faim.experiments.common import DetectorExperiment
+from faim.families.checkpoints import load_detector
 from faim.runtime.select import BackendOptions, open_detector
-
-if TYPE_CHECKING:
-    from faim.training.experiment import Experiment
 
 
 def open_models(
     options: EvalOptions,
-    experiment: Experiment | None,
+    experiment: DetectorExperiment | None,
     size: tuple[int, int] | None,
     *,
     with_base: bool,

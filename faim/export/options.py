@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import get_args
 
 from faim.arguments import path
-from faim.choices import LONGEST_SIDE, MOST_BATCH
+from faim.choices import LONGEST_SIDE, MOST_BATCH, Aggregate
 from faim.errors import FaimError
 from faim.export.request import (
     CALIBRATION_FRAMES,
     MOST_CALIBRATION_FRAMES,
-    Aggregate,
     ExportOptions,
     Format,
     Precision,

@@ -10,7 +10,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,15 @@ from faim.backends.openvino_library import signal_stack_kept
 from faim.data.transforms import letterbox
 from faim.errors import FaimError
 from faim.extras import missing_package
-from faim.families.yolox.graphs import RAW
 from faim.pictures.image import Image
 from faim.runtime.sources import open_source
 from faim.stream.frames import FrameSource
+from faim.structures import RawPredictions
 
 #: Frames of the calibration video on which the loss is measured.
 HELD_OUT_FRAMES = 200
+#: Outputs that stay as they are: boxes and scores.
+_RAW = {field.name for field in fields(RawPredictions)}
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ def _prediction_nodes(model: Any) -> list[str]:
     names: list[str] = []
     reached: set[str] = set()
     ends = [result.input_value(0) for result in model.get_results()]
-    pending = [end.get_node() for end in ends if end.get_names() & set(RAW)]
+    pending = [end.get_node() for end in ends if end.get_names() & _RAW]
     while pending:
         node = pending.pop()
         name = node.get_friendly_name()

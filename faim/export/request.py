@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from faim.backends.tensorrt_library import COMPUTE_CAPABILITIES
+from faim.choices import Aggregate
 from faim.errors import FaimError
 
 Format = Literal["onnx", "openvino", "tensorrt"]
 Precision = Literal["fp32", "fp16", "int8"]
-Aggregate = Literal["auto", "ticam", "affinity", "none"]
 
 CALIBRATION_FRAMES = 300
 #: They are all in memory at once.

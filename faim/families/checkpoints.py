@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from safetensors import SafetensorError, safe_open
 
+from faim.choices import Aggregate
 from faim.detector import VideoDetector
 from faim.registry import FIRST, Family, families, family_of, resolve
 from faim.weights.named import place_of
-
-Aggregate = Literal["auto", "ticam", "affinity", "none"]
 
 
 def load_detector(

@@ -21,7 +21,7 @@ METHODS: dict[str, str] = {
     "sam": "faim.masks.sam:SamMasks",
     "sam2": "faim.masks.sam2:Sam2Masks",
     "sam-hf": "faim.masks.transformers_sam:TransformersSamMasks",
-    "video": "faim.families.boxvos.method:VideoMasks",
+    "video": "faim.masks.box_to_mask:VideoMasks",
 }
 
 

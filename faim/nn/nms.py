@@ -52,7 +52,8 @@ def scored_boxes(
     """
     rows, labels, kept = _survivors(proposals, class_probabilities, score_threshold, nms_threshold)
     scores = kept.new_zeros(class_probabilities.shape)
-    scores[rows, labels] = kept
+    # What is kept with a score of 0, where that is asked for, is told from what is not.
+    scores[rows, labels] = kept.clamp(min=torch.finfo(kept.dtype).tiny)
     some = torch.zeros_like(proposals.valid)
     some[rows] = True
     return ScoredBoxes(proposals.boxes[some].float(), scores[some])

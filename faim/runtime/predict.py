@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
-from faim.choices import ModeName
+from faim.choices import Aggregate, ModeName
 from faim.errors import FaimError, interrupted_status
 from faim.groups import (
     BackendOptions,
@@ -39,8 +38,6 @@ from faim.runtime.several import open_listed, run_sources
 from faim.runtime.sinks import Sink, StopRun
 from faim.runtime.source_list import ImageFiles, Named, listed_sources
 from faim.runtime.sources import open_source
-
-Aggregate = Literal["auto", "ticam", "affinity", "none"]
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ from faim.backends.base import GraphRunner, graph_file
 from faim.backends.graph_cache import NoCacheError, cached_graphs
 from faim.backends.opened import OpenedDetector
 from faim.backends.sharing import check_not_forked
-from faim.choices import BackendName
+from faim.choices import Aggregate, BackendName
 from faim.detector import Tuning, VideoDetector
 from faim.devices import resolve_device
 from faim.errors import FaimError
 from faim.extras import missing_package
-from faim.families.checkpoints import Aggregate, family_of_file, load_detector
+from faim.families.checkpoints import family_of_file, load_detector
 from faim.groups import BackendOptions
 from faim.registry import Family, family_of, resolve
 from faim.runtime.torch_detector import TorchDetector
@@ -68,7 +68,7 @@ def open_detector(
     # Another process may have another working folder.
     found = os.path.abspath(place_of(weights))  # noqa: PTH100 - links stay
     detector = _open(weights, options, aggregate, size)
-    detector.tune(Tuning(size=size, least_nms=least_nms))
+    detector.tune(Tuning(least_nms=least_nms))
     detector.reopen = partial(
         open_detector, found, options, aggregate=aggregate, size=size, least_nms=least_nms
     )
@@ -115,7 +115,9 @@ def _open(
             if _wanted(options) != "auto":
                 raise
             logger.warning("{}: torch runs the networks, which is slower", error)
-    return torch_detector(model, options)
+    detector = torch_detector(model, options)
+    detector.tune(Tuning(size=size))
+    return detector
 
 
 def _exported(
@@ -133,11 +135,10 @@ def _exported(
     size = size or model.traits.size
 
     def write(folder: Path) -> None:
-        from faim.backends.onnx_files import write_onnx
+        from faim.backends.onnx_files import write_onnx_folder
 
-        for graph in graphs_of(model, size):
-            info = info_of(model, graph.name, size=size)
-            write_onnx(graph, folder / f"{graph.name}.onnx", info)
+        graphs = graphs_of(model, size)
+        write_onnx_folder([(g, info_of(model, g.name, size=size)) for g in graphs], folder)
 
     folder = cached_graphs(weights, info_of(model, "frame", size=size), write)
     return _over(_runner(backend, folder, options), "auto", size)
@@ -148,7 +149,8 @@ def _over(
 ) -> OpenedDetector:
     """The same, of this size and ready for all shapes that it meets."""
     detector = over_graphs(runner, aggregate)
-    detector.tune(Tuning(size=size))
+    if runner.info.dynamic_size:
+        detector.tune(Tuning(size=size))
     detector.warm_up()
     return detector
 

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 from reprlib import repr as shortened
-from typing import Any
+from typing import Any, NoReturn
 
 import lightning
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from faim.errors import FaimError
 from faim.files import write_whole
 from faim.training.ema import MovingAverage
+from faim.training.errors import OtherProcessError, agree
 
 #: Key of the settings in a resumable checkpoint.
 SETTINGS = "faim_settings"
@@ -117,6 +118,17 @@ class SaveProgress(Checkpoint):
             if self.history:
                 name = f"epoch_{trainer.current_epoch + 1:03d}.safetensors"
                 self.save_weights(self.out / name, model)
+
+    def stop(self, trainer: lightning.Trainer, error: FaimError) -> NoReturn:
+        """Write what the end of an epoch does, and end with an error; on all processes.
+
+        Raises:
+            FaimError: `error`, in the first process.
+            OtherProcessError: in the others.
+        """
+        self.save_epoch(trainer)
+        agree(trainer, error if trainer.is_global_zero else None)
+        raise OtherProcessError
 
     def save(self, trainer: lightning.Trainer) -> None:
         """Write `last.ckpt`; on all processes."""

@@ -1,11 +1,10 @@
-"""Training data: read, checked, and served in an order that an interrupted run repeats."""
+"""Training data, served in an order that an interrupted run repeats."""
 
 from __future__ import annotations
 
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -14,35 +13,12 @@ import lightning
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from faim.data.coco_vid import CocoVid
 from faim.data.sampling import derive_seed
 from faim.errors import FaimError
-from faim.training.common import CommonExperiment
+from faim.experiments.stage import Stage
 
 #: How long a process that loads data outlives a SIGTERM that did not end the training.
 SECONDS_TO_END = 30
-
-
-def read_data(annotation_file: str | Path, what: str, option: str) -> CocoVid:
-    """Read a CocoVID file; if it is absent, the sentence says how to come by one.
-
-    Raises:
-        FaimError: no such file, or see `CocoVid`.
-    """
-    path = Path(annotation_file)
-    if not os.path.isfile(path):  # noqa: PTH113 - is_file raises for names too long
-        raise FaimError(
-            f"{path}: no {what} data there; put a CocoVID annotation file with its images there, "
-            f"name another with {option} ANN.json, or generate one with `faim synth --out "
-            f"data/synthvid --videos 200` and give {option} data/synthvid/annotations.json"
-        )
-    return CocoVid(path)
-
-
-def data_identity(data: CocoVid) -> dict[str, Any]:
-    """What tells a data set from another when a training is resumed, wherever its file lies."""
-    counts = len(data.videos), len(data.frames), sum(len(f.annotations) for f in data.frames)
-    return {"videos, frames and objects in the data": counts}
 
 
 class ResumableBatches(Sampler[list[int]]):
@@ -125,23 +101,24 @@ def _as_it_is(batch: Any) -> Any:
 class TrainingData(lightning.LightningDataModule):
     """The loader of the training items."""
 
-    def __init__(self, dataset: Dataset[Any], experiment: CommonExperiment) -> None:
-        """Serve `dataset` as the experiment says."""
+    def __init__(self, dataset: Dataset[Any], stage: Stage[Any, Any]) -> None:
+        """Serve `dataset` as the stage and its experiment say."""
         super().__init__()
         self.dataset = dataset
-        self.experiment = experiment
+        self.stage = stage
 
     @property
     def batches_per_epoch(self) -> int:
         """Batches a process loads in one epoch."""
-        return len(self._batches(0, self.experiment.devices * self.experiment.num_nodes))
+        experiment = self.stage.experiment
+        return len(self._batches(0, experiment.devices * experiment.num_nodes))
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Called once; later epochs iterate it again."""
         assert self.trainer is not None
-        workers = min(self.experiment.workers, processors())
+        workers = min(self.stage.experiment.workers, processors())
         return DataLoader(
-            Guarded(self.dataset, self.experiment.collate),
+            Guarded(self.dataset, self.stage.collate),
             batch_sampler=self._batches(self.trainer.global_rank, self.trainer.world_size),
             num_workers=workers,
             collate_fn=_as_it_is,
@@ -153,10 +130,10 @@ class TrainingData(lightning.LightningDataModule):
     def _batches(self, rank: int, world_size: int) -> ResumableBatches:
         return ResumableBatches(
             len(self.dataset),  # type: ignore[arg-type]
-            self.experiment.process_batch,
-            seed=self.experiment.seed,
+            self.stage.experiment.process_batch,
+            seed=self.stage.experiment.seed,
             position=self._batches_done,
-            start_epoch=lambda epoch: self.experiment.start_epoch(self.dataset, epoch),
+            start_epoch=lambda epoch: self.stage.start_epoch(self.dataset, epoch),
             rank=rank,
             world_size=world_size,
         )

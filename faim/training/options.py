@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from faim.arguments import take_overrides_anywhere
 from faim.errors import FaimError
+from faim.experiments.file import load_any_experiment
+from faim.experiments.overrides import apply_overrides, set_field
 from faim.outputs import add_input, add_output, nothing
-
-if TYPE_CHECKING:
-    from faim.training.common import CommonExperiment
+from faim.training.request import TrainRequest
 
 #: Options that are fields of the experiment: flags, field, help.
 _FIELDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
@@ -32,23 +30,6 @@ _FIELDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("--seed",), "seed", "of everything random"),
     (("--precision",), "precision", "32-true, 16-mixed or bf16-mixed"),
 )
-
-
-@dataclass(frozen=True)
-class TrainRequest:
-    """What the command line asks for.
-
-    Attributes:
-        experiment: with all options applied.
-        out: folder to write to.
-        resume: checkpoint to go on from, or None.
-        overwrite: whether `out` may hold another training.
-    """
-
-    experiment: CommonExperiment
-    out: Path
-    resume: Path | None = None
-    overwrite: bool = False
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -95,9 +76,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """`faim train`."""
+    # Only here: every command builds all parsers, and the libraries take seconds to import.
     from faim.training.run import run_train
 
-    return run_train(parsed)
+    return run_train(read_options(parsed), parsed)
 
 
 def read_options(parsed: argparse.Namespace) -> TrainRequest:
@@ -106,10 +88,6 @@ def read_options(parsed: argparse.Namespace) -> TrainRequest:
     Raises:
         FaimError: a wrong file, key or value.
     """
-    # Only here: every command builds all parsers, and yolox takes seconds to import.
-    from faim.training.exp_file import load_any_experiment
-    from faim.training.overrides import apply_overrides, set_field
-
     experiment = load_any_experiment(parsed.exp_file)
     for _, field, _ in _FIELDS:
         text = getattr(parsed, field)

@@ -21,6 +21,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from loguru import logger
 
 from faim.errors import EXIT_WRONG_INPUT, FaimError, interrupted_status
+from faim.experiments.common import CommonExperiment
+from faim.experiments.stage import Stage, stage_of
 from faim.nn.unfolding import IMAGES, unfold_norms
 from faim.outputs import claimed, read
 from faim.training.callbacks import (
@@ -39,28 +41,31 @@ from faim.training.checkpoints import (
     stored_settings,
     unusable,
 )
-from faim.training.common import CommonExperiment
 from faim.training.data_module import TrainingData
 from faim.training.ema import MovingAverage
 from faim.training.errors import OtherProcessError, end_other_processes
-from faim.training.options import TrainRequest, read_options
-from faim.training.steps import TrainingModule
+from faim.training.module import TrainingModule, make_module
+from faim.training.request import TrainRequest
+from faim.training.validation import Validate
 from faim.wording import counted
 
 
-def run_train(parsed: argparse.Namespace) -> int:
-    """Train as parsed options say.
+def run_train(request: TrainRequest, parsed: argparse.Namespace) -> int:
+    """Train as asked.
+
+    Args:
+        request: what to train.
+        parsed: the options that it is from, with what they read.
 
     Returns:
         0, 130 or 143 when Ctrl-C or SIGTERM ended it (its checkpoint is written), or 2 where
         another process failed and tells why.
 
     Raises:
-        FaimError: whatever is wrong with the options, the data or the weights, before the first
-            step; or see `train`.
+        FaimError: whatever is wrong with the data or the weights, before the first step; or see
+            `train`.
         KeyboardInterrupt: Ctrl-C or SIGTERM before there was anything to write.
     """
-    request = read_options(parsed)
     try:
         with _claimed(request, parsed):
             train(request)
@@ -96,36 +101,36 @@ def train(request: TrainRequest) -> Path:
         TrainingStoppedError: Ctrl-C or SIGTERM, after a checkpoint was written.
         KeyboardInterrupt: either, at once: before the first step, or a second time.
     """
-    experiment = request.experiment
+    stage = stage_of(request.experiment)
     _quieten_libraries()
-    data = experiment.read_data()
+    data = stage.read_data()
     taken = os.path.exists(last_checkpoint(request.out))  # noqa: PTH110 - see read_options
     if request.resume is None and not request.overwrite and taken:
         raise FaimError(
             f"{request.out}: holds a training already; expected --resume to go on with it, "
             "--overwrite, or another folder with -o"
         )
-    training_data = TrainingData(experiment.dataset(data), experiment)
+    training_data = TrainingData(stage.dataset(data), stage)
     if request.resume is not None:
-        experiment = experiment.settled_as(stored_settings(request.resume))
-    settings = experiment.settings(data)
+        stage.settle(stored_settings(request.resume))
+    settings = stage.experiment.settings(stage.identity(data))
     settings["batches_per_epoch"] = training_data.batches_per_epoch
-    model = experiment.starting_model(data)
-    settings |= experiment.settled(model)
-    experiment = experiment.settled_as(settings)
+    model = stage.starting_model(data)
+    settings |= stage.settled(model)
+    stage.settle(settings)
     if request.resume is not None:
         check_resumable(request.resume, settings, model)
-    steps = -(-training_data.batches_per_epoch // experiment.accumulate)
-    module = experiment.make_module(model, steps)
+    steps = -(-training_data.batches_per_epoch // stage.experiment.accumulate)
+    module = make_module(model, stage, steps)
     if request.resume is None:
-        _unfold(module, training_data.dataset, experiment)
-    _announce(experiment, data, steps, request.out)
-    trainer = make_trainer(experiment, request.out, settings)
+        _unfold(module, training_data.dataset)
+    _announce(stage, data, steps, request.out)
+    trainer = make_trainer(stage, request.out, settings)
     make_folder(request.out)
     weights = request.out / "weights.safetensors"
     _fit(trainer, module, training_data, request)
     if trainer.is_global_zero:
-        experiment.save_weights(weights, averaged_model(trainer))
+        stage.save_weights(weights, averaged_model(trainer))
         logger.info(f"wrote {weights}")
     return weights
 
@@ -171,28 +176,27 @@ def _explained(
     return error if request.resume is None or saving.began else unusable(request.resume)
 
 
-def make_trainer(
-    experiment: CommonExperiment, out: Path, settings: dict[str, Any]
-) -> lightning.Trainer:
-    """Lightning's trainer for an experiment.
+def make_trainer(stage: Stage[Any, Any], out: Path, settings: dict[str, Any]) -> lightning.Trainer:
+    """Lightning's trainer for a stage.
 
     Raises:
         FaimError: there is no such accelerator or strategy, or not here.
     """
+    experiment = stage.experiment
     saving = SaveProgress(
         out,
         settings,
         experiment.checkpoint_every,
         experiment.accumulate,
         experiment.save_history,
-        experiment.save_weights,
+        stage.save_weights,
     )
     callbacks: list[Callback] = []
     if experiment.ema:
         callbacks.append(MovingAverage(experiment.ema_decay, experiment.ema_ramp))
     if experiment.val_ann is not None:
-        callbacks.append(experiment.validation(experiment.val_ann, saving))
-    callbacks += [*experiment.watches(saving), StopInOrder(saving), saving]
+        callbacks.append(Validate(stage, saving))
+    callbacks += [*stage.watches(saving), StopInOrder(saving), saving]
     terminal = sys.stderr.isatty()
     callbacks.append(ProgressBar(leave=True) if terminal else ProgressLines(experiment.log_every))
     with _naming_the_options(experiment):
@@ -253,11 +257,12 @@ def make_folder(out: Path) -> None:
         ) from error
 
 
-def _unfold(module: TrainingModule, dataset: Any, experiment: CommonExperiment) -> None:
+def _unfold(module: TrainingModule, dataset: Any) -> None:
     """See `unfold_norms`; the same in every process."""
-    experiment.start_epoch(dataset, 0)
+    stage = module.stage
+    stage.start_epoch(dataset, 0)
     spread = torch.linspace(0, len(dataset) - 1, min(len(dataset), IMAGES)).long().tolist()
-    count = unfold_norms(module, (experiment.collate([dataset[index]]) for index in spread))
+    count = unfold_norms(module, (stage.collate([dataset[index]]) for index in spread))
     if count:
         rank_zero_only(logger.info)(
             f"the weights have their batch norms folded into the convolutions; puts {count} of "
@@ -267,9 +272,10 @@ def _unfold(module: TrainingModule, dataset: Any, experiment: CommonExperiment) 
 
 
 @rank_zero_only
-def _announce(experiment: CommonExperiment, data: Any, steps: int, out: Path) -> None:
+def _announce(stage: Stage[Any, Any], data: Any, steps: int, out: Path) -> None:
+    experiment = stage.experiment
     logger.info(
-        f"{experiment.name}: {experiment.describe(data)}; "
+        f"{experiment.name}: {stage.describe(data)}; "
         f"{counted(experiment.max_epochs, 'epoch')} of {counted(steps, 'step')}, learning rate "
         f"{experiment.learning_rate:.4g}; writes to {out}"
     )

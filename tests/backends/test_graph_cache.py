@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from select_helpers import CONFIG, FakeRunner
@@ -16,6 +16,7 @@ from faim.backends.graph_cache import cached_graphs
 from faim.errors import FaimError
 from faim.families.yolox.checkpoint import load_model, save_checkpoint
 from faim.families.yolox.faim import FAIM
+from faim.families.yolox.graphs import info_of
 from faim.runtime.select import BackendOptions, open_detector
 
 pytestmark = pytest.mark.usefixtures("as_it_was")
@@ -33,17 +34,22 @@ def exports(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The exports made, each of which takes no time."""
     made: list[Path] = []
 
-    def write(model: Any, folder: Path, size: tuple[int, int]) -> None:
+    def write(folder: Path) -> None:
         made.append(folder)
         for name in ("frame.onnx", "step.onnx"):
             (folder / name).write_text(f"{name}, whole")
 
-    monkeypatch.setattr("faim.backends.onnx_files.write_onnx_folder", write)
+    monkeypatch.setattr(sys.modules[__name__], "write_graphs", write)
     return made
 
 
+def write_graphs(folder: Path) -> None:
+    raise AssertionError("a stand-in takes its place")
+
+
 def entry(checkpoint: Path) -> Path:
-    return cached_graphs(checkpoint, load_model(checkpoint), (64, 64))
+    info = info_of(load_model(checkpoint), "frame", size=(64, 64))
+    return cached_graphs(checkpoint, info, lambda folder: write_graphs(folder))
 
 
 def test_entries_may_be_read_by_others(checkpoint: Path, exports: list[Path]) -> None:
@@ -111,7 +117,7 @@ def test_without_any_cache_auto_takes_torch(
 ) -> None:
     monkeypatch.setattr(graph_cache, "cache_folder", lambda: None)
     monkeypatch.setattr(graph_cache, "_temporary_cache", lambda: None)
-    assert open_detector(checkpoint, BackendOptions(device="cpu")).runner.backend == "torch"
+    assert open_detector(checkpoint, BackendOptions(device="cpu")).traits.runs_on == "torch fp32"
     with pytest.raises(FaimError, match=r"cache: cannot keep exported graphs there \(there is no"):
         open_detector(checkpoint, BackendOptions("openvino"))
 

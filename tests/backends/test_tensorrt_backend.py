@@ -162,7 +162,7 @@ def test_an_engine_that_cannot_be_loaded_says_why(folder: Path, turing: Any) -> 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
 @pytest.mark.parametrize("cuda_graphs", [True, False])
 def test_engines_give_the_numbers_of_pytorch(cuda_graphs: bool, tmp_path: Path) -> None:
-    from faim.families.yolox.torch_runner import TorchRunner
+    from graph_helpers import TorchRunner
 
     from faim.backends.onnx_files import write_onnx
     from faim.export.parity import generated_frames
@@ -183,7 +183,7 @@ def test_engines_give_the_numbers_of_pytorch(cuda_graphs: bool, tmp_path: Path) 
         write_onnx(graph, source, info)
         write_engine(graph, source, source.with_suffix(".engine"), info)
     engines = GraphDetector(TensorRTRunner(tmp_path, cuda_graphs=cuda_graphs))
-    reference = GraphDetector(TorchRunner(model, device="cuda", precision="fp32"))
+    reference = GraphDetector(TorchRunner(model, device="cuda"))
     bank = None
     for frame in generated_frames((256, 256), 4):
         images = torch.from_numpy(frame).permute(2, 0, 1)[None].cuda()

@@ -22,6 +22,7 @@ from faim.evaluation.post import open_post
 from faim.evaluation.viewer import viewer_figures
 from faim.families.yolox.config import FaimConfig
 from faim.families.yolox.faim import build_model
+from faim.families.yolox.proposal_detector import ProposalDetector
 from faim.nn.affinity import Affinity
 from faim.postprocess.one_object import OneObjectConfig, calibrated
 from faim.runtime.pipeline import Detector
@@ -30,7 +31,7 @@ from faim.structures import Proposals, ScoredBoxes
 from faim.timing import median_ms
 
 
-class Scripted:
+class Scripted(ProposalDetector):
     """Proposes the object that the frame's colour names; loses the class in frame 3."""
 
     def __init__(self, test_frames: int = 32) -> None:

@@ -11,18 +11,21 @@ from typing import Literal
 import pytest
 import torch
 from evaluation_cases import BOXES, MakeData
+from graph_helpers import TorchRunner
 from rich.console import Console
 
 from faim.cli import main
 from faim.data.coco_vid import CocoVid
+from faim.detector import Tuning
 from faim.errors import FaimError
 from faim.evaluation.run import EvalOptions, run_eval
-from faim.evaluation.subject import open_models, set_proposals
+from faim.evaluation.subject import open_models
 from faim.families.yolox.checkpoint import load_model, save_checkpoint
 from faim.families.yolox.config import FaimConfig
 from faim.families.yolox.faim import build_model
+from faim.families.yolox.graph_detector import GraphDetector
 from faim.runtime.select import torch_detector
-from faim.structures import RawPredictions
+from faim.structures import Proposals, RawPredictions
 
 
 @pytest.fixture
@@ -196,14 +199,16 @@ def _alike(count: int) -> RawPredictions:
 
 def test_exported_graphs_keep_their_proposals(weights: Path) -> None:
     model = load_model(weights)
-    detector = torch_detector(model)
-    detector.runner.backend = "onnxruntime"
+    runner = TorchRunner(model)
+    runner.backend = "onnxruntime"
     with pytest.raises(FaimError, match=r"--proposals: 5 given with backend onnxruntime"):
-        set_proposals(detector, 5)
-    detector.runner.backend = "torch"
-    set_proposals(detector, 5)
+        GraphDetector(runner).tune(Tuning(proposals=5))
+    detector = torch_detector(model)
+    detector.tune(Tuning(proposals=5))
     images = torch.zeros(1, 3, 64, 64, dtype=torch.uint8)
-    assert detector.propose(images).valid.shape == (1, 5)
+    found = detector.look(images)
+    assert isinstance(found, Proposals)
+    assert found.valid.shape == (1, 5)
 
 
 def test_by_the_command_line(

@@ -16,6 +16,7 @@ from faim.errors import FaimError
 from faim.evaluation.modes import ModeRunner
 from faim.evaluation.time_probe import CASES, TimeProbe
 from faim.families.yolox.config import FaimConfig
+from faim.families.yolox.proposal_detector import ProposalDetector
 from faim.structures import Proposals
 
 FRAMES = 6
@@ -65,7 +66,7 @@ def two_videos(tmp_path: Path) -> CocoVid:
 class ByReferences:
     """Decides the class by the frames around the key frame, as their grey levels say."""
 
-    padded = False
+    name, padded = "by references", False
 
     def __init__(self) -> None:
         self.seen: list[list[int]] = []
@@ -78,7 +79,7 @@ class ByReferences:
         return torch.stack([1 - dog, dog]).expand(*proposals.valid.shape, 2)
 
 
-class Model:
+class Model(ProposalDetector):
     """Proposes the object in every frame but one of the letterbox's grey."""
 
     def __init__(self) -> None:

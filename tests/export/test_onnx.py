@@ -76,7 +76,7 @@ def test_inputs_and_outputs_of_the_frame_graph(onnx_export: Exported, faim_nano:
 def test_a_step_takes_banks_of_any_length(
     onnx_export: Exported, faim_nano: FAIM, past: int
 ) -> None:
-    from faim.families.yolox.torch_runner import TorchRunner
+    from graph_helpers import TorchRunner
 
     from faim.backends.onnxruntime import OnnxRuntimeRunner
 
@@ -87,7 +87,7 @@ def test_a_step_takes_banks_of_any_length(
         shape = (past, *tensor.shape[1:]) if name.startswith("bank_") else tensor.shape
         drawn = torch.rand(shape, generator=generator)
         inputs[name] = drawn > 0.3 if tensor.dtype == torch.bool else drawn
-    expected = TorchRunner(faim_nano, precision="fp32").run("step", inputs)
+    expected = TorchRunner(faim_nano).run("step", inputs)
     found = OnnxRuntimeRunner(onnx_export.folder).run("step", inputs)
     assert set(found) == set(expected)
     for name, tensor in expected.items():
@@ -131,7 +131,12 @@ def test_half_precision_keeps_float32_borders(base_nano: YoloxVideo, tmp_path: P
     assert {kind for kind, _ in _shapes(stored.output).values()} == {single}
     runner = OnnxRuntimeRunner(tmp_path)
     assert runner.precision == "fp16"
-    parity = measure_parity(base_nano, runner, generated_frames((256, 256)))
+    parity = measure_parity(
+        base_nano,
+        graphs_of(base_nano, base_nano.config.test_size),
+        runner,
+        generated_frames((256, 256)),
+    )
     assert parity.matched == parity.detections >= 20
     assert 1e-6 < parity.box < 1.0
     assert parity.score < 0.02
@@ -172,7 +177,12 @@ def test_parity_sees_a_wrong_file(onnx_export: Exported, faim_nano: FAIM, tmp_pa
             changed = onnx.numpy_helper.to_array(bias) + np.float32(1)
             bias.CopyFrom(onnx.numpy_helper.from_array(changed, bias.name))
         onnx.save_model(model, tmp_path / path.name)
-    parity = measure_parity(faim_nano, OnnxRuntimeRunner(tmp_path), generated_frames((128, 128)))
+    parity = measure_parity(
+        faim_nano,
+        graphs_of(faim_nano, faim_nano.config.test_size),
+        OnnxRuntimeRunner(tmp_path),
+        generated_frames((128, 128)),
+    )
     worst = dict.fromkeys(GRAPHS, 0.0)
     for output in parity.graphs:
         worst[output.graph] = max(worst[output.graph], output.difference)

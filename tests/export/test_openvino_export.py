@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from export_helpers import Export, Exported
-from faim.families.yolox.torch_runner import TorchRunner
+from graph_helpers import TorchRunner
 
 from faim.backends.info import KEY, ExportInfo
 from faim.backends.openvino import OpenVINORunner
@@ -17,7 +17,7 @@ from faim.errors import FaimError
 from faim.export.openvino import read_onnx, write_openvino
 from faim.export.parity import generated_frames, measure_parity
 from faim.families.yolox.faim import FAIM, YoloxVideo
-from faim.families.yolox.graphs import info_of
+from faim.families.yolox.graphs import graphs_of, info_of
 
 openvino = pytest.importorskip("openvino")
 pytest.importorskip("onnxsim")
@@ -38,8 +38,13 @@ def test_all_graphs_give_the_numbers_of_pytorch(
         info = info_of(faim_nano, source.stem, size=(128, 128))  # type: ignore[arg-type]
         network = read_onnx(source, info.graph)
         write_openvino(network, tmp_path / f"{source.stem}.xml", info)
-    runner = OpenVINORunner(tmp_path, precision="fp32")
-    parity = measure_parity(faim_nano, runner, generated_frames((128, 128)))
+    runner = OpenVINORunner(tmp_path)
+    parity = measure_parity(
+        faim_nano,
+        graphs_of(faim_nano, faim_nano.config.test_size),
+        runner,
+        generated_frames((128, 128)),
+    )
     assert tuple(dict.fromkeys(output.graph for output in parity.graphs)) == GRAPHS
     assert max(output.difference for output in parity.graphs) < 1e-3
     assert parity.matched == parity.detections >= 20
@@ -85,8 +90,8 @@ def test_open_batch_and_size(
     crop = np.s_[: size[0], : size[1]]
     frames = [np.pad(frame, ((0, 0), (0, 32), (0, 0)))[crop] for frame in clip]
     images = {"images": torch.from_numpy(np.stack(frames[:count]))}
-    found = OpenVINORunner(exported.folder, precision="fp32").run("frame", images)
-    expected = TorchRunner(base_nano, precision="fp32").run("frame", images)
+    found = OpenVINORunner(exported.folder).run("frame", images)
+    expected = TorchRunner(base_nano).run("frame", images)
     assert found["boxes"].shape == (count, size[0] * size[1] * 21 // 1024, 4)
     for name, tensor in expected.items():
         assert tensor.abs().max() > 0.1

@@ -10,18 +10,19 @@ import numpy as np
 import pytest
 import torch
 from export_helpers import Export, Exported
+from graph_helpers import TorchRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from faim.data.coco_vid import CocoVid
 from faim.data.synth import generate
 from faim.data.synth.writer import Recipe
+from faim.detector import Tuning
 from faim.errors import FaimError
 from faim.export.accuracy import _changes, agreement, loss_on_data
 from faim.export.quantize import CalibrationFrames, read_calibration, spread
 from faim.families.yolox.faim import YoloxVideo
 from faim.families.yolox.graph_detector import GraphDetector
-from faim.families.yolox.torch_runner import TorchRunner
 from faim.structures import Detections
 
 
@@ -114,8 +115,8 @@ def test_a_model_agrees_with_itself(
 
 
 def _at(base: YoloxVideo, size: tuple[int, int]) -> GraphDetector:
-    detector = GraphDetector(TorchRunner(base, precision="fp32"))
-    detector.set_size(size)
+    detector = GraphDetector(TorchRunner(base))
+    detector.tune(Tuning(size=size))
     return detector
 
 
@@ -175,7 +176,7 @@ class TestQuantized:
     def test_files_are_small_and_marked(self, exported: Exported) -> None:
         from faim.backends.openvino import OpenVINORunner
 
-        runner = OpenVINORunner(exported.folder, precision="fp32")
+        runner = OpenVINORunner(exported.folder)
         assert (runner.info.precision, runner.precision) == ("int8", "int8/fp32")
         assert runner.info.batch == 4
         assert set(runner.info.made_with) >= {"openvino", "nncf", "opset"}
@@ -189,7 +190,7 @@ class TestQuantized:
         data = _annotated(exported.folder.parent, base_nano.config.class_names)
         loss = loss_on_data(
             _at(base_nano, (128, 128)),
-            GraphDetector(OpenVINORunner(exported.folder, precision="fp32")),
+            GraphDetector(OpenVINORunner(exported.folder)),
             data,
             lambda: calls.append(1),
         )

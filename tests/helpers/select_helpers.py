@@ -29,4 +29,5 @@ class FakeRunner:
 
 
 def chosen(weights: Path, **values: Any) -> str:
-    return open_detector(weights, BackendOptions(**values)).runner.backend
+    """The backend that runs."""
+    return open_detector(weights, BackendOptions(**values)).traits.runs_on.split()[0]

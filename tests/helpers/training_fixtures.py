@@ -11,7 +11,7 @@ from faim.data.synth import generate
 from faim.families.yolox.checkpoint import save_checkpoint
 from faim.families.yolox.faim import build_model
 from faim.training.experiment import BaseExperiment, Experiment, FaimExperiment
-from faim.training.options import TrainRequest
+from faim.training.request import TrainRequest
 from faim.training.run import train
 
 SIZE = 64

@@ -17,7 +17,7 @@ from torch import Tensor
 
 import faim
 from faim.errors import FaimError
-from faim.families.yolox.aggregation import NoAggregation, name_of
+from faim.families.yolox.aggregation import NoAggregation
 from faim.groups import PostOptions
 from faim.nn.affinity import Affinity
 from faim.postprocess.causal import CausalConfig, CausalState
@@ -174,7 +174,7 @@ def test_auto_is_causal_in_the_place_of_affinity(aggregation: Any) -> None:
     made = make_detector(model, post="auto", score_threshold=0.0, scene_cuts=False)
     frames = flat_frames(255, 51)
     assert isinstance(made.post, CausalPost) == (aggregation is Affinity)
-    joined = "none" if aggregation is Affinity else name_of(aggregation())
+    joined = "none" if aggregation is Affinity else aggregation().name
     assert [made.aggregation_in(m) for m in get_args(Mode)] == [
         {"stream": joined, "global": joined, "frame": "none"}[m] for m in get_args(Mode)
     ]

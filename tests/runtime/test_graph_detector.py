@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 
 import pytest
 import torch
-from faim.families.yolox.torch_runner import TorchRunner
+from graph_helpers import TorchRunner
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -17,6 +17,7 @@ from faim.families.yolox.aggregation import NoAggregation
 from faim.families.yolox.checkpoint import Aggregate, load_model
 from faim.families.yolox.faim import FAIM, YoloxVideo, build_model
 from faim.families.yolox.graph_detector import GraphDetector
+from faim.runtime.torch_detector import TorchDetector
 from faim.stream.memory import MemoryBank
 from faim.structures import Proposals, TensorRecord
 from faim.weights import default_weights
@@ -199,8 +200,9 @@ def test_another_size_than_that_of_the_graphs(yolox_model: YoloxVideo) -> None:
 def test_the_model_itself_is_left_as_it_was(yolox_model: YoloxVideo) -> None:
     images = pictures(1)
     before = yolox_model.propose(images)
-    runner = TorchRunner(yolox_model, precision="bf16")
-    assert runner.precision == "bf16"
-    found: Proposals = GraphDetector(runner).propose(images)
+    half = TorchDetector(yolox_model, precision="bf16")
+    assert half.traits.runs_on == "torch bf16"
+    found = half.look(images)
+    assert isinstance(found, Proposals)
     assert found.boxes.dtype == found.class_scores.dtype == torch.float32
     assert torch.equal(yolox_model.propose(images).boxes, before.boxes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,13 @@ from select_helpers import CONFIG, FakeRunner, chosen
 
 from faim.backends import graph_cache
 from faim.backends.checksums import write_checksums
+from faim.backends.graph import Graph
+from faim.backends.info import ExportInfo
+from faim.backends.opened import OpenedDetector
+from faim.detector import Traits
 from faim.errors import FaimError
 from faim.families.yolox.checkpoint import save_checkpoint
-from faim.families.yolox.faim import FAIM, YoloxVideo
+from faim.families.yolox.faim import FAIM
 from faim.runtime import select
 from faim.runtime.select import BackendOptions, open_detector
 
@@ -33,8 +38,8 @@ def exports(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, tuple[int, int]
     """The exports asked for, each of which takes no time."""
     asked: list[tuple[Path, tuple[int, int]]] = []
 
-    def write(model: FAIM | YoloxVideo, folder: Path, size: tuple[int, int]) -> None:
-        asked.append((folder, size))
+    def write(graphs: Sequence[tuple[Graph, ExportInfo]], folder: Path) -> None:
+        asked.append((folder, graphs[0][1].config.test_size))
         (folder / "frame.onnx").write_text("whole")
 
     monkeypatch.setattr("faim.backends.onnx_files.write_onnx_folder", write)
@@ -65,7 +70,8 @@ def test_auto_takes_the_fastest_installed(
     expected: str,
 ) -> None:
     monkeypatch.setattr(select, "is_installed", lambda name: name in installed)
-    monkeypatch.setattr(torch, "compile", lambda module: module)
+    monkeypatch.setattr(torch, "compile", lambda module, **_: module)
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module: None)
     assert chosen(checkpoint, device="cpu", **values) == expected
     assert len(exports) == (expected != "torch")
 
@@ -81,8 +87,10 @@ def test_auto_on_a_gpu_is_torch_and_others_stay_on_the_processor(
         chosen(checkpoint, backend="onnxruntime", device="meta")
 
 
-class FakeModelOnTorch:
-    runner = FakeRunner("torch", Path())
+class FakeModelOnTorch(OpenedDetector):
+    @property
+    def traits(self) -> Traits:
+        return Traits("yolox", "a model", ("dog", "cat"), (64, 64), 32)
 
 
 def test_auto_without_exporters_is_torch(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,9 +172,9 @@ def test_a_backend_that_is_not_installed(
 def test_size_reaches_the_model_on_every_backend(
     checkpoint: Path, everything_is_installed: None, exports: list[Any]
 ) -> None:
-    assert open_detector(checkpoint, BackendOptions("torch")).config.test_size == (64, 64)
+    assert open_detector(checkpoint, BackendOptions("torch")).traits.size == (64, 64)
     wide = open_detector(checkpoint, BackendOptions("torch"), size=(96, 128))
-    assert wide.config.test_size == (96, 128)
+    assert wide.traits.size == (96, 128)
     open_detector(checkpoint, BackendOptions("onnxruntime"), size=(96, 128))
     assert exports[0][1] == (96, 128)
 
@@ -195,7 +203,7 @@ def test_cache_is_reused_for_the_same_graphs_only(
 def test_cache_holds_whole_exports_or_none(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, everything_is_installed: None
 ) -> None:
-    def fails(model: Any, folder: Path, size: Any) -> None:
+    def fails(graphs: Any, folder: Path) -> None:
         (folder / "frame.onnx").write_text("half")
         raise FaimError("describe: cannot be exported to ONNX (no reason)")
 
@@ -210,7 +218,7 @@ def test_another_process_may_export_at_the_same_time(
 ) -> None:
     replace_folder = Path.replace
 
-    def write(model: Any, folder: Path, size: Any) -> None:
+    def write(graphs: Any, folder: Path) -> None:
         (folder / "frame.onnx").write_text("ours")
 
     def overtaken(part: Path, target: Path) -> Any:

@@ -18,6 +18,7 @@ import faim
 from faim.errors import FaimError
 from faim.families.yolox.aggregation import NoAggregation
 from faim.families.yolox.config import FaimConfig
+from faim.families.yolox.proposal_detector import ProposalDetector
 from faim.runtime.class_choice import class_ids_of
 from faim.runtime.many import stream_many
 from faim.runtime.selection import Selection
@@ -37,7 +38,7 @@ WAYS = [
 ]
 
 
-class Model:
+class Model(ProposalDetector):
     """The same four objects in every frame of 64x64, moved right by its brightness.
 
     Of the first two, a dog and a cat, the IoU is 0.6; so is that of the last two, both cones.
@@ -224,7 +225,7 @@ def test_load_takes_them_and_copies_keep_them(tmp_path: Path) -> None:
         assert one.selection.region.holds(np.array([[3, 3], [9, 3]]), (10, 10)).tolist() == [1, 0]
         assert one.batch_size == 2
         # Boxes that overlap less than that are not left out earlier either.
-        assert one.model.fspm.nms_test == 0.9  # type: ignore[attr-defined]
+        assert one.model.traits.details["proposal_nms"] == 0.9
     for wrong in ({"iou": "0.5"}, {"batch": 0}, {"classes": "nothing"}, {"max_det": -1}):
         [name] = wrong
         with pytest.raises(FaimError, match=f"^{name.replace('_', ' ')}: "):
@@ -233,4 +234,4 @@ def test_load_takes_them_and_copies_keep_them(tmp_path: Path) -> None:
 
 def test_a_stricter_iou_leaves_the_proposals_alone() -> None:
     detector = faim.load(default_weights(), device="cpu", backend="torch", iou=0.1)
-    assert detector.model.fspm.nms_test == 0.5  # type: ignore[attr-defined]
+    assert detector.model.traits.details["proposal_nms"] == 0.5

@@ -91,10 +91,10 @@ def test_states_of_earlier_versions_go_on_where_their_shapes_fit(
 
 
 def test_all_backends_know_a_model_by_the_same_name() -> None:
-    from faim.families.yolox.torch_runner import TorchRunner
+    from faim.runtime.torch_detector import TorchDetector
 
     model = build_model(CONFIG).eval()
-    names = {TorchRunner(model, precision=p).info.weights for p in ("fp32", "bf16")}
+    names = {TorchDetector(model, precision=p).fingerprint() for p in ("fp32", "bf16")}
     assert names == {Detector(model).fingerprint}
 
 

@@ -5,7 +5,8 @@ import torch
 
 from faim.data.transforms import LetterboxGeometry
 from faim.errors import FaimError
-from faim.stream.steps import check_sampling, frame_groups, to_detections
+from faim.nn.nms import detections_of, scored_boxes
+from faim.stream.steps import check_sampling, frame_groups, in_source
 from faim.structures import Proposals
 
 
@@ -38,9 +39,8 @@ def test_detections_come_back_in_the_images_pixels_and_clipped() -> None:
     )
     geometry = LetterboxGeometry(0.5, (128, 128), (64, 64))
     probabilities = torch.tensor([[0.0, 0.8], [0.1, 0.0]])
-    found = to_detections(
-        proposals, probabilities, geometry, score_threshold=0.2, nms_threshold=0.5
-    )
+    scored = scored_boxes(proposals, probabilities, score_threshold=0.2, nms_threshold=0.5)
+    found = detections_of(in_source(scored, geometry), 0.2)
     assert found.boxes.tolist() == [[16, 32, 80, 128]]
     assert found.scores.tolist() == pytest.approx([0.4])
     assert found.class_ids.tolist() == [1]

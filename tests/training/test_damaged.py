@@ -18,7 +18,7 @@ from torch import Tensor
 from faim.errors import FaimError
 from faim.training.checkpoints import SETTINGS
 from faim.training.experiment import BaseExperiment
-from faim.training.module import BaseTraining
+from faim.training.module import TrainingModule
 
 Fit = Callable[..., Path]
 
@@ -105,7 +105,7 @@ def test_a_damaged_checkpoint_ends_in_one_sentence_with_a_way_out(
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory, annotations: Path) -> Path:
     """`last.ckpt` of one epoch of four steps."""
-    from faim.training.options import TrainRequest
+    from faim.training.request import TrainRequest
     from faim.training.run import train
 
     experiment = BaseExperiment(
@@ -135,14 +135,14 @@ def test_no_checkpoint(short: BaseExperiment, fit: Fit, tmp_path: Path) -> None:
 
 def broken_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     """A loss that is no number at this step."""
-    losses = BaseTraining.losses
+    losses = TrainingModule.losses
 
-    def broken(self: BaseTraining, images: Tensor, targets: Any) -> dict[str, Tensor]:
-        result = losses(self, images, targets)
+    def broken(self: TrainingModule, *batch: Any) -> dict[str, Tensor]:
+        result = losses(self, *batch)
         factor = float("nan") if self.global_step == step else 1.0
         return {name: value * factor for name, value in result.items()}
 
-    monkeypatch.setattr(BaseTraining, "losses", broken)
+    monkeypatch.setattr(TrainingModule, "losses", broken)
 
 
 def test_a_loss_that_is_no_number_names_the_checkpoint_that_there_is(

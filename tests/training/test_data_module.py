@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from faim.data.coco_vid import CocoVid
 from faim.errors import FaimError
-from faim.training.data_module import ResumableBatches, read_data
+from faim.experiments.data import read_data
+from faim.experiments.stage import stage_of
+from faim.training.data_module import ResumableBatches
 from faim.training.experiment import BaseExperiment, FaimExperiment
 
 
@@ -85,7 +87,7 @@ def test_a_video_gives_as_many_samples_as_its_frames_fill(annotations: Path) -> 
         experiment = FaimExperiment(
             model={"train_frames": frames}, frame_stride=stride, sizes=(64,)
         )
-        dataset = experiment.dataset(data)
+        dataset = stage_of(experiment).dataset(data)
         assert len(dataset) == samples
         assert len(dataset[0].targets) == frames
     assert len(data.videos[0].frames) == 4
@@ -93,17 +95,17 @@ def test_a_video_gives_as_many_samples_as_its_frames_fill(annotations: Path) -> 
 
 def test_samples_of_one_video_differ(annotations: Path) -> None:
     experiment = FaimExperiment(model={"train_frames": 1}, frame_stride=1, sizes=(64,), flip=False)
-    dataset = experiment.dataset(CocoVid(annotations))
+    dataset = stage_of(experiment).dataset(CocoVid(annotations))
     images = [dataset[index].images for index in range(4)]
     assert any(not images[0].equal(other) for other in images[1:])
 
 
 def test_strong_augmentation_ends_before_the_last_epochs(annotations: Path) -> None:
     experiment = BaseExperiment(variant="nano", input_size=(64, 64), frame_stride=1)
-    dataset = experiment.dataset(CocoVid(annotations))
+    dataset = stage_of(experiment).dataset(CocoVid(annotations))
     enabled = []
     for epoch in range(7):
-        experiment.start_epoch(dataset, epoch)
+        stage_of(experiment).start_epoch(dataset, epoch)
         assert dataset.augment is not None
         enabled.append(dataset.augment.enabled)
     assert enabled == [True] * 5 + [False] * 2
@@ -111,9 +113,9 @@ def test_strong_augmentation_ends_before_the_last_epochs(annotations: Path) -> N
 
 def test_augmentation_is_overridden_by_name(annotations: Path) -> None:
     experiment = BaseExperiment(variant="nano", augment={"mosaic_prob": 0.25})
-    dataset = experiment.dataset(CocoVid(annotations))
+    dataset = stage_of(experiment).dataset(CocoVid(annotations))
     assert dataset.augment is not None
     assert dataset.augment.mosaic_prob == 0.25
     experiment.augment = {"mosiac": 1}
     with pytest.raises(FaimError, match="mosiac"):
-        experiment.dataset(CocoVid(annotations))
+        stage_of(experiment).dataset(CocoVid(annotations))

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from faim.errors import FaimError
-from faim.training.exp_file import load_experiment
+from faim.experiments.file import load_experiment
+from faim.experiments.overrides import apply_overrides
 from faim.training.experiment import BaseExperiment, FaimExperiment
 from faim.training.options import TrainRequest, add_arguments, read_options
-from faim.training.overrides import apply_overrides
 
 EXPERIMENTS = sorted(
     path
@@ -214,7 +214,7 @@ def test_defaults_are_the_papers() -> None:
     assert (base.frame_stride, base.momentum, base.weight_decay) == (10, 0.9, 5e-4)
     assert faim.warmup_iters == 15_000
     assert faim.sizes == tuple(range(352, 673, 32))
-    assert faim.families.yolox.config(("a",)).train_frames == 16
+    assert faim.config(("a",)).train_frames == 16
     assert [base.strong_augmentation(epoch) for epoch in range(7)] == [True] * 5 + [False] * 2
 
 

@@ -16,10 +16,11 @@ from faim.errors import FaimError
 from faim.families.yolox.checkpoint import load_model, save_checkpoint
 from faim.families.yolox.config import FaimConfig
 from faim.families.yolox.faim import build_model
+from faim.families.yolox.second_stage import SecondStage
 from faim.families.yolox.starting_weights import starting_model
 from faim.training.checkpoints import SETTINGS
 from faim.training.experiment import FaimExperiment, seen_classes
-from faim.training.options import TrainRequest
+from faim.training.request import TrainRequest
 from faim.training.run import train
 
 NAMES = ("a", "b", "c", "d")
@@ -80,9 +81,11 @@ def test_only_frames_that_are_trained_on_count(
     path = annotations.with_name("late.json")
     path.write_text(json.dumps(content))
     data = CocoVid(path)
-    assert faim_experiment.config_for(data).refined_classes == ()
+    assert SecondStage(faim_experiment).config_for(data).refined_classes == ()
     thinned = replace(faim_experiment, frame_stride=4)
-    assert thinned.config_for(data).refined_classes == tuple(n for n in data.classes if n != name)
+    assert SecondStage(thinned).config_for(data).refined_classes == tuple(
+        n for n in data.classes if n != name
+    )
 
 
 def test_a_training_refines_what_it_sees(
@@ -104,14 +107,14 @@ def test_the_experiment_may_say_which(experiment: FaimExperiment) -> None:
     data = CocoVid(Path(experiment.train_ann))
     chosen = replace(experiment, refined_classes=("between",))
     chosen.validate()
-    assert chosen.config_for(data).refined_classes == ("between",)
+    assert SecondStage(chosen).config_for(data).refined_classes == ("between",)
     told: list[str] = []
     sink = logger.add(told.append, format="{message}")
-    chosen.starting_model(data)
+    SecondStage(chosen).starting_model(data)
     logger.remove(sink)
     assert told[-1].startswith("1 of 4 classes are refined (between); the others keep")
     everything = replace(experiment, refined_classes=())
-    assert everything.config_for(data).refined is None
+    assert SecondStage(everything).config_for(data).refined is None
 
 
 def test_what_a_checkpoint_refines_stays_refined(experiment: FaimExperiment) -> None:

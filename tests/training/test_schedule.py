@@ -5,6 +5,7 @@ import math
 import pytest
 from torch import nn
 
+from faim.experiments.stage import stage_of
 from faim.families.yolox.base import BaseDetector
 from faim.nn.schedule import Steps, WarmupCosine, parameter_groups
 from faim.training.experiment import BaseExperiment, FaimExperiment
@@ -26,17 +27,17 @@ def test_cosine_closed_form_and_flat_end() -> None:
 
 
 def test_the_papers_base_training() -> None:
-    schedule = BaseExperiment(variant="s").schedule(100)
+    schedule = stage_of(BaseExperiment(variant="s")).schedule(100)
     assert schedule == WarmupCosine(total=700, warmup=100, flat=200, min_ratio=0.05)
 
 
 def test_the_papers_second_stage_warms_up_for_15000_iterations() -> None:
-    schedule = FaimExperiment(variant="s").schedule(7000)
+    schedule = stage_of(FaimExperiment(variant="s")).schedule(7000)
     assert schedule == WarmupCosine(total=49_000, warmup=15_000, flat=0, min_ratio=0.05)
 
 
 def test_a_warmup_longer_than_the_training_is_shortened() -> None:
-    schedule = FaimExperiment(variant="s").schedule(3)
+    schedule = stage_of(FaimExperiment(variant="s")).schedule(3)
     assert schedule.warmup == 7
     assert schedule(6) == 1.0
 
@@ -48,7 +49,7 @@ def test_the_end_without_strong_augmentation(epochs: int, plain: int) -> None:
     experiment.validate()
     strong = [experiment.strong_augmentation(epoch) for epoch in range(epochs)]
     assert strong == [True] * (epochs - plain) + [False] * plain
-    schedule = experiment.schedule(100)
+    schedule = stage_of(experiment).schedule(100)
     smallest = [i for i in range(100 * epochs) if schedule(i) == 0.05]
     assert len(smallest) == min(200, 50 * epochs)
     assert max(schedule(i) for i in range(100 * epochs)) == 1.0

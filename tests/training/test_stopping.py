@@ -19,7 +19,7 @@ from torch import Tensor
 from faim.cli import main
 from faim.families.yolox.checkpoint import load_checkpoint
 from faim.training.experiment import BaseExperiment
-from faim.training.module import BaseTraining
+from faim.training.module import TrainingModule
 
 ROOT = Path(__file__).parents[2]
 Fit = Callable[..., Path]
@@ -28,14 +28,14 @@ SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 
 def sent_at(monkeypatch: pytest.MonkeyPatch, step: int, number: int) -> None:
     """A signal while this step is computed."""
-    losses = BaseTraining.losses
+    losses = TrainingModule.losses
 
-    def interrupted(self: BaseTraining, *batch: Any) -> dict[str, Tensor]:
+    def interrupted(self: TrainingModule, *batch: Any) -> dict[str, Tensor]:
         if self.training and self.global_step == step:
             signal.raise_signal(number)
         return losses(self, *batch)
 
-    monkeypatch.setattr(BaseTraining, "losses", interrupted)
+    monkeypatch.setattr(TrainingModule, "losses", interrupted)
 
 
 def write_experiment(experiment: BaseExperiment, file: Path, **changes: Any) -> Path:
@@ -103,14 +103,14 @@ def test_an_ignored_signal_stays_ignored(
 def test_a_second_signal_does_not_wait(
     base_experiment: BaseExperiment, fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    losses = BaseTraining.losses
+    losses = TrainingModule.losses
 
-    def twice(self: BaseTraining, *batch: Any) -> dict[str, Tensor]:
+    def twice(self: TrainingModule, *batch: Any) -> dict[str, Tensor]:
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGTERM)
         return losses(self, *batch)
 
-    monkeypatch.setattr(BaseTraining, "losses", twice)
+    monkeypatch.setattr(TrainingModule, "losses", twice)
     with pytest.raises(KeyboardInterrupt):
         fit(base_experiment, tmp_path)
 

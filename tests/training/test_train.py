@@ -425,14 +425,14 @@ def test_a_validation_that_fails_loses_nothing(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from faim.evaluation import run as evaluation
+    from faim.evaluation import in_hand
 
-    def failing(*arguments: Any) -> dict[str, Any]:
+    def failing(*arguments: Any) -> dict[str, float]:
         raise FaimError("no such thing")
 
     experiment = replace(base_experiment, val_ann=str(annotations), val_start=0)
     with monkeypatch.context() as patch:
-        patch.setattr(evaluation, "run_eval", failing)
+        patch.setattr(in_hand, "evaluate_model", failing)
         with pytest.raises(FaimError, match="no such thing"):
             fit(experiment, tmp_path / "out")
     last = tmp_path / "out/last.ckpt"

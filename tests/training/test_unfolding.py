@@ -4,17 +4,19 @@ import copy
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from faim.data.converters.davis import convert_davis
+from faim.experiments.stage import stage_of
 from faim.families.yolox.checkpoint import load_checkpoint, save_checkpoint
 from faim.families.yolox.ticam_detector import VideoModel
 from faim.nn.unfolding import FILTER_NORMS, GAIN, unfold_norms
 from faim.training.experiment import BaseExperiment, Experiment, FaimExperiment
-from faim.training.steps import TrainingModule
+from faim.training.module import TrainingModule, make_module
 
 #: Scales of filters as an export leaves them.
 SCALES = (0.08, 90.0)
@@ -41,9 +43,8 @@ def norms_of(model: nn.Module) -> dict[str, nn.BatchNorm2d]:
 
 @pytest.fixture
 def folded_weights(base_weights: Path, base_experiment: BaseExperiment, tmp_path: Path) -> Path:
-    model = replace(base_experiment, ckpt=str(base_weights)).starting_model(
-        base_experiment.read_data()
-    )
+    stage = stage_of(replace(base_experiment, ckpt=str(base_weights)))
+    model = stage.starting_model(stage.read_data())
     fold(model)
     path = tmp_path / "folded.safetensors"
     save_checkpoint(path, model)
@@ -52,11 +53,11 @@ def folded_weights(base_weights: Path, base_experiment: BaseExperiment, tmp_path
 
 def made(experiment: Experiment, weights: Path) -> tuple[TrainingModule, list[tuple[Tensor, ...]]]:
     """The module of a training that starts from these weights, and all its batches of one item."""
-    experiment = replace(experiment, ckpt=str(weights))
-    data = experiment.read_data()
-    dataset = experiment.dataset(data)
-    batches = [experiment.collate([dataset[index]]) for index in range(len(dataset))]
-    return experiment.make_module(experiment.starting_model(data), 4), batches
+    stage = stage_of(replace(experiment, ckpt=str(weights)))
+    data = stage.read_data()
+    dataset: Any = stage.dataset(data)
+    batches = [stage.collate([dataset[index]]) for index in range(len(dataset))]
+    return make_module(stage.starting_model(data), stage, 4), batches
 
 
 def maps(model: VideoModel, images: Tensor) -> list[Tensor]:

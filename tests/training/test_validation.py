@@ -14,6 +14,7 @@ import torch
 from faim.data.coco_vid import CocoVid
 from faim.data.video_frames import thinned
 from faim.errors import FaimError
+from faim.evaluation import in_hand
 from faim.families.yolox.checkpoint import load_checkpoint
 from faim.training.experiment import BaseExperiment, Experiment
 
@@ -24,22 +25,17 @@ Script = Callable[..., list[int]]
 @pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch) -> Script:
     """AP50 that evaluations are to give, in their order; a list of how many frames each saw."""
-    from faim.evaluation import run as evaluation
-
-    run_eval = evaluation.run_eval
+    evaluate_model = in_hand.evaluate_model
 
     def script(*ap50: float) -> list[int]:
         frames: list[int] = []
         values: Iterator[float] = iter(ap50)
 
-        def evaluate(options: Any, console: Any, data: CocoVid) -> dict[str, Any]:
+        def evaluate(model: Any, data: CocoVid, mode: Any, device: Any) -> dict[str, float]:
             frames.append(len(data.frames))
-            report = run_eval(options, console, data)
-            (figures,) = report["modes"].values()
-            figures["ap50"] = next(values)
-            return report
+            return {**evaluate_model(model, data, mode, device), "ap50": next(values)}
 
-        monkeypatch.setattr(evaluation, "run_eval", evaluate)
+        monkeypatch.setattr(in_hand, "evaluate_model", evaluate)
         return frames
 
     return script

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,11 +13,10 @@ from test_train import _KilledError as KilledError
 from test_train import kill_after
 
 from faim.errors import FaimError
+from faim.experiments.file import load_experiment
+from faim.experiments.stage import stage_of
 from faim.families.yolox.checkpoint import load_checkpoint, save_checkpoint
-from faim.families.yolox.config import Architecture
 from faim.families.yolox.starting_weights import starting_model
-from faim.training.checkpoints import SaveProgress
-from faim.training.exp_file import load_experiment
 from faim.training.experiment import (
     BaseExperiment,
     Experiment,
@@ -24,7 +24,6 @@ from faim.training.experiment import (
     YolovExperiment,
     YolovIfemExperiment,
 )
-from faim.training.validation import Validate
 
 Fit = Callable[..., Path]
 KINDS = {"yolov": YolovExperiment, "yolov_ifem": YolovIfemExperiment}
@@ -121,12 +120,25 @@ def test_what_a_training_starts_from(faim_experiment: FaimExperiment, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("architecture", "mode"),
-    [("yolox", "frame"), ("faim", "global"), ("yolov", "global"), ("yolov_ifem", "global")],
+    ("kind", "mode"),
+    [
+        (BaseExperiment, "frame"),
+        (FaimExperiment, "global"),
+        (YolovExperiment, "global"),
+        (YolovIfemExperiment, "global"),
+    ],
 )
-def test_what_validation_looks_at(architecture: Architecture, mode: str, tmp_path: Path) -> None:
-    progress = SaveProgress(tmp_path, {}, 1, 1, False, save_checkpoint)
-    assert Validate("val.json", progress, BaseExperiment(), architecture).mode == mode
+def test_what_validation_looks_at(kind: type[Experiment], mode: str, annotations: Path) -> None:
+    stage = stage_of(kind(val_ann=str(annotations)))
+    asked: list[Any] = []
+
+    def measure(*arguments: Any) -> dict[str, float]:
+        asked.append(arguments)
+        return {"ap50": 3.0}
+
+    assert stage.evaluate("the model", "cpu", 8, measure) == {"ap50": 3.0}
+    ((model, data, seen, device),) = asked
+    assert (model, len(data.frames), seen, device) == ("the model", 8, mode, "cpu")
 
 
 def test_resuming_a_finished_training_leaves_its_averaged_weights(

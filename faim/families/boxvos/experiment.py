@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
 
-from torch import nn
-from torch.optim import AdamW, Optimizer
-from torch.utils.data import default_collate
-
-from faim.data.coco_vid import CocoVid
 from faim.errors import FaimError
+from faim.experiments.common import CommonExperiment, at_least, share
 from faim.families.boxvos.augment import ClipAugment
-from faim.families.boxvos.checkpoint import save_box_vos
-from faim.families.boxvos.clips import ClipDataset
 from faim.families.boxvos.config import BoxVosConfig
-from faim.families.boxvos.network import BoxVos
-from faim.families.boxvos.tracks import tracks_of
-from faim.nn.schedule import Steps, WarmupCosine
-from faim.training.common import CommonExperiment, at_least, share
-from faim.training.data_module import data_identity, read_data
-from faim.wording import counted
-
-if TYPE_CHECKING:
-    from lightning.pytorch.callbacks import Callback
-
-    from faim.families.boxvos.training import BoxVosTraining
-    from faim.training.checkpoints import SaveProgress
 
 
 @dataclass(kw_only=True)
@@ -86,6 +66,7 @@ class BoxVosExperiment(CommonExperiment):
     val_interval: int = 5
     val_stride: int = 5
 
+    stage: ClassVar[str] = "faim.families.boxvos.stage:BoxVosStage"
     nested: ClassVar[dict[str, type]] = {"model": BoxVosConfig, "augment": ClipAugment}
     free_on_resume: ClassVar[frozenset[str]] = CommonExperiment.free_on_resume | {
         *("backbone_weights", "val_frames", "val_interval", "val_stride"),
@@ -106,7 +87,7 @@ class BoxVosExperiment(CommonExperiment):
             raise FaimError(f"learning_rate is {self.learning_rate!r}; expected a number above 0")
         self._check_data_weights()
         self.config()
-        self._augment()
+        self.clip_augment()
 
     def _check_data_weights(self) -> None:
         if not self.train_ann or not all(self.train_ann):
@@ -127,110 +108,9 @@ class BoxVosExperiment(CommonExperiment):
         except TypeError as error:
             raise FaimError(f"model: {error}; expected fields of BoxVosConfig") from error
 
-    def _augment(self) -> ClipAugment:
+    def clip_augment(self) -> ClipAugment:
+        """What is drawn for a clip; raises FaimError for a wrong `augment` field."""
         try:
             return ClipAugment(**self.augment)
         except TypeError as error:
             raise FaimError(f"augment: {error}; expected fields of ClipAugment") from error
-
-    def read_data(self) -> tuple[CocoVid, ...]:
-        """The training data sets, all of them with masks, and so is the validation data.
-
-        Raises:
-            FaimError: a file is missing or damaged, or no object to validate on has a mask.
-        """
-        data = tuple(read_data(path, "training", "--data") for path in self.train_ann)
-        for each in data:
-            each.check(num_classes=None, masks_required=True)
-        if self.val_ann is not None:
-            validation = read_data(self.val_ann, "validation", "--val")
-            validation.check(num_classes=None, masks_required=True)
-            if not tracks_of(validation):
-                raise FaimError(
-                    f"{self.val_ann}: no object with a mask; expected validation data with masks"
-                )
-        return data
-
-    def dataset(self, data: Sequence[CocoVid]) -> ClipDataset:
-        """Clips of T frames."""
-        weights = self.data_weights if len(data) > 1 and self.data_weights else (1.0,) * len(data)
-        return ClipDataset(
-            [tracks_of(each) for each in data],
-            weights,
-            self.iterations_per_epoch * self.batch_size,
-            self._augment(),
-            self.config().size,
-            frames=self.train_frames,
-            window=self.window,
-            seed=self.seed,
-            cache=self.cache,
-        )
-
-    @property
-    def collate(self) -> Callable[[Sequence[Any]], Any]:
-        """Clips stacked."""
-        return _stacked
-
-    def start_epoch(self, dataset: ClipDataset, epoch: int) -> None:
-        """Set the epoch."""
-        dataset.set_epoch(epoch)
-
-    def schedule(self, steps_per_epoch: int) -> Callable[[int], float]:
-        """Steps or a cosine, after the warm-up."""
-        if self.decay == "steps":
-            return Steps(self.lr_steps, self.lr_factor, self.warmup_iters)
-        total = self.max_epochs * steps_per_epoch
-        return WarmupCosine(total, min(self.warmup_iters, total // 3), 0, self.min_lr_ratio)
-
-    def make_optimizer(self, model: nn.Module) -> Optimizer:
-        """Adam, the backbone at a rate of its own."""
-        assert isinstance(model, BoxVos)
-        own = {id(parameter) for parameter in model.backbone.parameters()}
-        rest = [p for p in model.parameters() if id(p) not in own]
-        groups: list[dict[str, Any]] = [{"params": rest, "lr": self.learning_rate}]
-        if self.backbone_rate > 0:
-            rate = self.learning_rate * self.backbone_rate
-            groups.append({"params": list(model.backbone.parameters()), "lr": rate})
-        return AdamW(groups, weight_decay=self.weight_decay)
-
-    def starting_model(self, data: Sequence[CocoVid]) -> BoxVos:
-        """See `faim.families.boxvos.training`."""
-        from faim.families.boxvos.training import starting_model
-
-        return starting_model(self)
-
-    def make_module(self, model: Any, steps_per_epoch: int) -> BoxVosTraining:
-        """See `faim.families.boxvos.training`."""
-        from faim.families.boxvos.training import make_module
-
-        return make_module(model, self, steps_per_epoch)
-
-    def save_weights(self, path: Path, model: BoxVos) -> None:
-        """A checkpoint of the network."""
-        save_box_vos(path, model)
-
-    def validation(self, annotation_file: str, progress: SaveProgress) -> Callback:
-        """The mean Jaccard index."""
-        from faim.families.boxvos.validation import ValidateMasks
-
-        return ValidateMasks(annotation_file, progress, self)
-
-    def identity(self, data: Sequence[CocoVid]) -> dict[str, Any]:
-        """The network's config and the sizes of the data sets."""
-        config = {f"model.{name}": value for name, value in asdict(self.config()).items()}
-        sizes = {f"{i}: {n}": v for i, d in enumerate(data) for n, v in data_identity(d).items()}
-        return config | sizes
-
-    def describe(self, data: Sequence[CocoVid]) -> str:
-        """Backbone, input and data."""
-        config = self.config()
-        videos, frames = sum(len(d.videos) for d in data), sum(len(d.frames) for d in data)
-        return (
-            f"box-to-mask network with {config.backbone}, {counted(self.train_frames, 'frame')} of "
-            f"{config.size[1]}x{config.size[0]}, {counted(videos, 'video')}, "
-            f"{counted(frames, 'frame')}"
-        )
-
-
-def _stacked(items: Sequence[Any]) -> tuple[Any, ...]:
-    return tuple(default_collate(list(items)))

@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from faim.data.coco_vid import CocoVid
+from faim.data.jaccard import jaccard
 from faim.data.mask_encoding import tight_box
 from faim.data.records import read_frame, read_mask
 from faim.families.boxvos.experiment import BoxVosExperiment
 from faim.families.boxvos.inference import TrackOptions, plan_windows, segment_track
 from faim.families.boxvos.network import BoxVos
-from faim.families.boxvos.tracks import Track, tracks_of
-from faim.masks.evaluation.jaccard import jaccard
-from faim.training.validation import EpochEvaluation
+from faim.families.boxvos.tracks import Track
+from faim.nn.modes import evaluating
 
 
-class ValidateMasks(EpochEvaluation):
-    """The mean Jaccard index, in percent: the mean over objects of the mean over their frames."""
-
-    experiment: BoxVosExperiment
-
-    def evaluate(
-        self, model: Any, weights: Path, device: str, frames: int | None = None
-    ) -> tuple[float, dict[str, float]]:
-        """See `EpochEvaluation`; objects are chosen."""
-        tracks = tracks_of(CocoVid(self.annotation_file))
-        stride = 1 if frames is None else -(-sum(map(len, tracks)) // frames)
-        training = model.training
-        model.eval()
-        try:
-            objects = [
-                np.mean(list(track_overlaps(model, track, self.experiment)))
-                for track in tracks[::stride]
-            ]
-        finally:
-            model.train(training)
-        mean = 100 * float(np.mean(objects))
-        return mean, {"j": mean}
+def mean_overlap(model: BoxVos, tracks: Sequence[Track], experiment: BoxVosExperiment) -> float:
+    """The mean over objects of the mean Jaccard index over their frames, in [0, 1]."""
+    with evaluating(model):
+        return float(
+            np.mean([np.mean(list(track_overlaps(model, track, experiment))) for track in tracks])
+        )
 
 
 def track_overlaps(model: BoxVos, track: Track, experiment: BoxVosExperiment) -> Iterator[float]:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from faim.nn.join import Join
+from faim.families.yolox.join import Join
 from faim.nn.ticam import TICAM, TicamEntry
 from faim.structures import Proposals, TensorRecord
 

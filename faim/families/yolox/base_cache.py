@@ -19,32 +19,16 @@ GIGABYTE = 1e9
 class BaseCache:
     """What one detector made of images, up to so many bytes; copies of a model share it.
 
-    The process keeps the last one, for a further training on the same detector.
-
     Attributes:
         images: entries by the hash of their pixels.
         limit: bytes that they may take; further images are not kept.
     """
-
-    _last: tuple[str, BaseCache] | None = None
 
     def __init__(self, limit: float) -> None:
         """An empty one."""
         self.images: dict[bytes, Kept] = {}
         self.limit = limit
         self.size = 0
-
-    @classmethod
-    def of(cls, detector: BaseDetector, how: str, limit: float) -> BaseCache:
-        """The one for these weights; `how` names what else decides the outputs."""
-        digest = hashlib.sha256(how.encode())
-        for tensor in detector.state_dict().values():
-            digest.update(tensor.cpu().numpy().tobytes())
-        name = digest.hexdigest()
-        if cls._last is None or cls._last[0] != name:
-            cls._last = name, cls(limit)
-        cls._last[1].limit = limit
-        return cls._last[1]
 
     def add(self, key: bytes, entry: Kept) -> None:
         """Keep an entry, if there is room."""
@@ -58,23 +42,52 @@ class BaseCache:
         return self
 
 
+class LastCache:
+    """Keeps the last cache, for whatever comes next on the same detector; copies are itself."""
+
+    def __init__(self) -> None:
+        """Without one."""
+        self._name = ""
+        self._cache = BaseCache(0)
+
+    def of(self, detector: BaseDetector, how: str, limit: float) -> BaseCache:
+        """The one for these weights; `how` names what else decides the outputs."""
+        digest = hashlib.sha256(how.encode())
+        for tensor in detector.state_dict().values():
+            digest.update(tensor.cpu().numpy().tobytes())
+        if self._name != digest.hexdigest():
+            self._name, self._cache = digest.hexdigest(), BaseCache(limit)
+        self._cache.limit = limit
+        return self._cache
+
+    def __deepcopy__(self, _: object) -> Self:
+        """Itself, as of a `BaseCache`."""
+        return self
+
+
 class CachedDetector(BaseDetector):
     """`BaseDetector` that takes from its cache what it has made before.
 
-    Features that the model does not read are empty.
+    Features that the model does not read are empty. In inference mode it keeps nothing: an
+    evaluation's images would take the room of the training's.
     """
 
-    def __init__(self, detector: BaseDetector, model: TicamDetector, limit: float) -> None:
+    def __init__(
+        self, detector: BaseDetector, model: TicamDetector, limit: float, caches: LastCache
+    ) -> None:
         """In the place of a model's frozen `detector`; `limit` in bytes."""
         super().__init__(model.config.scales, model.config.num_classes)
         self.load_state_dict(detector.state_dict())
         self.kept = ("maps", *model.reads)
         self.limit = limit
+        self.caches = caches
         self.cache: BaseCache | None = None
         self.requires_grad_(False).eval()
 
     def forward(self, images: Tensor) -> DetectorOutput:
         """See `BaseDetector.forward`."""
+        if torch.is_inference_mode_enabled():
+            return super().forward(images)
         if self.cache is None:  # only now are weights and device those of the training
             device = images.device
             kind = (
@@ -82,7 +95,7 @@ class CachedDetector(BaseDetector):
                 if torch.is_autocast_enabled(device.type)
                 else ""
             )
-            self.cache = BaseCache.of(self, f"{self.kept} {device} {kind}", self.limit)
+            self.cache = self.caches.of(self, f"{self.kept} {device} {kind}", self.limit)
         cache = self.cache
         pixels = images.cpu().contiguous().numpy()
         start = f"{pixels.shape[1:]} {pixels.dtype}".encode()
@@ -110,7 +123,7 @@ class CachedDetector(BaseDetector):
         return {name: [level[row].clone() for level in getattr(output, name)] for name in self.kept}
 
 
-def cache_base(model: TicamDetector, gigabytes: float) -> None:
+def cache_base(model: TicamDetector, gigabytes: float, caches: LastCache) -> None:
     """Let a model with a frozen base detector keep what that makes of each image."""
-    model.detector = CachedDetector(model.detector, model, gigabytes * GIGABYTE)
+    model.detector = CachedDetector(model.detector, model, gigabytes * GIGABYTE, caches)
     model.set_trainable(model.config.train_parts)

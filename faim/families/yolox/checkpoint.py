@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import torch
 from loguru import logger
 
+from faim.choices import Aggregate
 from faim.errors import FaimError
 from faim.families.yolox.aggregation import NoAggregation
 from faim.families.yolox.config import FaimConfig
@@ -28,8 +28,6 @@ from faim.state_dicts import (
 )
 from faim.weights.named import expected_weights, weights_file
 from faim.wording import counted
-
-Aggregate = Literal["auto", "ticam", "affinity", "none"]
 
 
 def save_checkpoint(path: str | Path, model: VideoModel) -> None:

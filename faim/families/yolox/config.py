@@ -96,8 +96,8 @@ class FaimConfig:
             class attention. The public YOLOV implementation did so until 2024, FAIM's reference
             among its versions; the later ones do not.
         join: how TICAM's decision and the base detector's class scores become one, see
-            `faim.nn.join`: "replace" is the paper's, "correction" and "mean" are for training
-            data whose objects are few, or not all labelled.
+            `Join`: "replace" is the paper's, "correction" and "mean" are for training data whose
+            objects are few, or not all labelled.
         base_share: the base detector's share in a "mean", from 0 to 1; the least bad on halves of
             training videos with partial labels (docs/results.md).
         correction_up: factor on a "correction" where it raises a score. This and the next were

@@ -25,10 +25,10 @@ from faim.families.yolox.graphs import (
     REGRESSION,
     empty_bank,
 )
+from faim.families.yolox.join import Join
 from faim.families.yolox.patches import BUCKET, locate
 from faim.families.yolox.proposal_detector import ProposalDetector, tuned
 from faim.nn.affinity import Affinity
-from faim.nn.join import Join
 from faim.nn.ticam import TicamEntry
 from faim.structures import Picks, Proposals, RawPredictions, TensorRecord
 

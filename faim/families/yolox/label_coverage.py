@@ -1,12 +1,11 @@
 """Whether all objects in the training data have a label, and how TICAM's scores join by that.
 
-Where many have none, nothing teaches TICAM what is none of its classes: see `faim.nn.join`.
+Where many have none, nothing teaches TICAM what is none of its classes: see `Join`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -15,11 +14,10 @@ from pycocotools import mask as coco_mask
 from faim.data.coco_vid import CocoVid, FrameRecord, read_frame
 from faim.data.transforms import letterbox, to_batch
 from faim.families.yolox.config import JoinKind
+from faim.families.yolox.experiments import Labels
 from faim.families.yolox.ticam_detector import VideoModel, make_proposals
 from faim.nn.nms import postprocess
 from faim.wording import counted
-
-Labels = Literal["auto", "exhaustive", "partial"]
 
 #: Frames looked at; the score from which a detection is taken for an object; and the IoU from which
 #: a label is taken for its.

@@ -18,11 +18,10 @@ from loguru import logger
 from torch import Tensor
 
 from faim.errors import FaimError
+from faim.experiments.stage import Saving
+from faim.families.yolox.experiments import Experiment
 from faim.nn.pyramid import LEVELS, STRIDES, Assignment, anchor_levels
 from faim.structures import FrameTargets
-from faim.training.checkpoints import SaveProgress
-from faim.training.detector_experiment import Experiment
-from faim.training.errors import agree
 
 #: Least objectness of a level that fires; a new detector gives it everywhere.
 LEAST_OBJECTNESS = 0.01
@@ -131,9 +130,9 @@ class LevelWatch(Callback):
         fired: for each level the step at the end of the last epoch in which it fired.
     """
 
-    def __init__(self, progress: SaveProgress, experiment: Experiment) -> None:
-        """`progress` writes the checkpoint before the training stops."""
-        self.progress = progress
+    def __init__(self, saving: Saving, experiment: Experiment) -> None:
+        """`saving` writes the checkpoint before the training stops."""
+        self.saving = saving
         self.experiment = experiment
         self.fired: list[int] | None = None
         self._epoch = -1
@@ -170,9 +169,8 @@ class LevelWatch(Callback):
         for level in self._dead(trainer, module.steps_per_epoch):
             told = self._sentence(level, seen, trainer.global_step)
             if self.experiment.check_levels:
-                self.progress.save_epoch(trainer)
                 error = FaimError(f"{told}; check_levels=False goes on all the same)")
-                agree(trainer, error if trainer.is_global_zero else None)
+                self.saving.stop(trainer, error)
             if level not in self._warned and trainer.is_global_zero:
                 logger.warning(f"{told})")
             self._warned.add(level)

@@ -11,14 +11,15 @@ from loguru import logger
 from torch import Tensor
 
 from faim.data.coco_vid import CocoVid
+from faim.data.video_frames import every_nth_frame
 from faim.errors import FaimError
 from faim.families.yolox.checkpoint import load_base_weights, load_checkpoint
 from faim.families.yolox.config import JOINING, FaimConfig
+from faim.families.yolox.experiments import Experiment, FaimExperiment
 from faim.families.yolox.faim import build_model
 from faim.families.yolox.label_coverage import choose_join
 from faim.families.yolox.ticam_detector import TicamDetector, VideoModel
 from faim.state_dicts import load_weights
-from faim.training.experiment import Experiment, FaimExperiment, every_nth_frame
 
 #: The base detector's keys, and those whose leading dimension is the class, in a checkpoint.
 _BASE = "detector."

@@ -17,10 +17,10 @@ from faim.families.yolox.base import BaseDetector, DetectorOutput, use_yolox_bat
 from faim.families.yolox.branch import VideoObjectBranch
 from faim.families.yolox.config import FaimConfig, TrainablePart
 from faim.families.yolox.fspm import FSPM
+from faim.families.yolox.join import Join
 from faim.families.yolox.mask_learning import Decisions, MaskLearning
 from faim.families.yolox.patches import BUCKET, locate
 from faim.families.yolox.proposal_detector import ProposalDetector, tuned
-from faim.nn.join import Join
 from faim.nn.losses import (
     Matches,
     identity_loss,
@@ -49,8 +49,7 @@ class VideoModel(nn.Module, ProposalDetector, ABC):
         with self.stage("frame"):
             output = self.detector(images)
         picks = self.fspm(output.raw)
-        with self.stage("describe"):
-            first, second = self.features_at(output, picks)
+        first, second = self.features_at(output, picks)
         return make_proposals(picks, first.float(), second.float())
 
     @property
@@ -194,7 +193,8 @@ class TicamDetector(VideoModel):
         stems = [stem.permute(0, 2, 3, 1) for stem in output.stem_features]
         sizes = [(stem.shape[1], stem.shape[2]) for stem in stems]
         cells, order = locate(picks.index, sizes, multiple=BUCKET)
-        features = self.describe_at([stem.contiguous() for stem in stems], cells, order)
+        with self.stage("describe"):
+            features = self.describe_at([stem.contiguous() for stem in stems], cells, order)
         return [feature.unflatten(0, picks.index.shape) for feature in features]
 
     def learn_masks(

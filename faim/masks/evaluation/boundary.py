@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from faim.masks.evaluation.jaccard import check_sizes
+from faim.data.jaccard import check_sizes
 from faim.pictures.image import Mask
 
 #: How far apart boundaries may lie, as a share of the image's diagonal (Perazzi et al., 2016).

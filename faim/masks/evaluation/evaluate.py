@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from faim.data.coco_vid import Annotation, CocoVid, FrameRecord, VideoRecord, read_mask
+from faim.data.jaccard import jaccard
 from faim.errors import FaimError
 from faim.masks.evaluation.boundary import boundary_f
-from faim.masks.evaluation.jaccard import jaccard
 from faim.masks.evaluation.matching import Pair, match_annotations, match_frames
 from faim.masks.evaluation.scores import MaskScore, MaskScores, ObjectScores, SequenceScores
 from faim.pictures.image import Mask

@@ -19,15 +19,16 @@ from faim.cli import main
 from faim.data.coco_vid import CocoVid
 from faim.data.synth import generate
 from faim.errors import FaimError
+from faim.experiments.file import load_any_experiment, load_experiment
 from faim.families.boxvos.checkpoint import load_box_vos, make_box_vos, save_box_vos
 from faim.families.boxvos.config import BoxVosConfig
 from faim.families.boxvos.experiment import BoxVosExperiment
+from faim.families.boxvos.stage import BoxVosStage, starting_model
 from faim.families.boxvos.tracks import tracks_of
-from faim.families.boxvos.training import starting_model
 from faim.families.boxvos.validation import track_overlaps
 from faim.training.callbacks import TrainingStoppedError
-from faim.training.exp_file import load_any_experiment, load_experiment
-from faim.training.options import TrainRequest
+from faim.training.module import TrainingModule, make_module
+from faim.training.request import TrainRequest
 from faim.training.run import train
 
 
@@ -110,18 +111,16 @@ def test_the_command_trains_resumes_and_makes_masks(
 def test_an_interrupted_training_ends_in_the_same_weights(
     experiment: BoxVosExperiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from faim.families.boxvos.training import BoxVosTraining
-
     whole = fit(experiment, tmp_path / "whole")
-    losses = BoxVosTraining.losses
+    losses = TrainingModule.losses
 
-    def interrupted(self: BoxVosTraining, *batch: Tensor) -> dict[str, Tensor]:
+    def interrupted(self: TrainingModule, *batch: Tensor) -> dict[str, Tensor]:
         if self.global_step == 2:
             signal.raise_signal(signal.SIGINT)
         return losses(self, *batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(BoxVosTraining, "losses", interrupted)
+        patch.setattr(TrainingModule, "losses", interrupted)
         with pytest.raises(TrainingStoppedError):
             fit(experiment, tmp_path / "out")
     last = tmp_path / "out/last.ckpt"
@@ -132,10 +131,11 @@ def test_an_interrupted_training_ends_in_the_same_weights(
 def test_one_clip_is_learnt_by_heart(experiment: BoxVosExperiment) -> None:
     torch.manual_seed(0)
     experiment = replace(experiment, augment={"crop": (2.0, 2.0), "flip": 0.0}, backbone_rate=1.0)
-    dataset = experiment.dataset(experiment.read_data())
-    batch = experiment.collate([dataset[0]])
+    stage = BoxVosStage(experiment)
+    dataset = stage.dataset(stage.read_data())
+    batch = stage.collate([dataset[0]])
     model = starting_model(experiment)
-    module = experiment.make_module(model, 1)
+    module = make_module(model, stage, 1)
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     totals = []
     for _ in range(25):
@@ -172,7 +172,7 @@ def test_the_papers_numbers() -> None:
     exp.validate()
     assert exp.max_epochs * exp.iterations_per_epoch == 80_000
     assert (exp.batch_size, exp.train_frames, exp.window) == (4, 3, 100)
-    schedule = exp.schedule(exp.iterations_per_epoch)
+    schedule = BoxVosStage(exp).schedule(exp.iterations_per_epoch)
     rates = [exp.learning_rate * schedule(i) for i in (0, 29_999, 30_000, 60_000, 79_999)]
     assert rates == pytest.approx([1e-2, 1e-2, 2e-3, 4e-4, 4e-4])
     assert exp.data_weights == (6.0, 1.0)
@@ -182,7 +182,7 @@ def test_the_papers_numbers() -> None:
     assert (config.feature_dim, config.encoding_dim, config.kernel) == (512, 16, 3)
     assert (config.train_iterations, config.test_iterations) == (5, 15)
     assert (config.frames, config.interval, config.crop_factor) == (9, 15, 4)
-    augment = exp._augment()
+    augment = exp.clip_augment()
     assert (augment.crop, augment.flip) == ((5, 5), 0.5)
     assert (augment.hue, augment.saturation, augment.brightness, augment.box_jitter) == (0,) * 4
     light = load_any_experiment("exps/boxvos_light.py")
@@ -192,12 +192,13 @@ def test_the_papers_numbers() -> None:
 
 def test_optimizer_groups(experiment: BoxVosExperiment) -> None:
     model = small_network()
-    own, backbone = experiment.make_optimizer(model).param_groups
+    own, backbone = BoxVosStage(experiment).make_optimizer(model).param_groups
     assert (own["lr"], backbone["lr"]) == (1e-3, 5e-4)
     counts = len(own["params"]), len(backbone["params"])
     assert sum(counts) == len(list(model.parameters()))
     assert counts[1] == len(list(model.backbone.parameters()))
-    (alone,) = replace(experiment, backbone_rate=0.0).make_optimizer(model).param_groups
+    frozen = BoxVosStage(replace(experiment, backbone_rate=0.0))
+    (alone,) = frozen.make_optimizer(model).param_groups
     assert len(alone["params"]) == counts[0]
 
 
@@ -289,7 +290,7 @@ def test_validation_data_of_empty_masks_is_refused(
     empty = annotations.with_name("empty.json")
     empty.write_text(json.dumps(content))
     with pytest.raises(FaimError, match=r"empty\.json: no object with a mask; expected validation"):
-        replace(experiment, val_ann=str(empty)).read_data()
+        BoxVosStage(replace(experiment, val_ann=str(empty))).read_data()
 
 
 def test_an_evaluation_of_detectors_refuses_the_experiment() -> None:
@@ -300,7 +301,7 @@ def test_an_evaluation_of_detectors_refuses_the_experiment() -> None:
 def test_a_training_does_not_need_yolox() -> None:
     """No module that it imports at once imports YOLOX, by however many others."""
     seen: set[str] = set()
-    queue = ["faim.training.run", "faim.families.boxvos.training", "faim.families.boxvos.method"]
+    queue = ["faim.training.run", "faim.families.boxvos.stage", "faim.masks.box_to_mask"]
     while queue:
         name = queue.pop()
         known = name in seen or not name.startswith("faim")

@@ -11,8 +11,10 @@ import torch
 from safetensors.torch import load_file
 
 from faim.errors import FaimError
+from faim.experiments.stage import stage_of
 from faim.families.yolox.base import DetectorOutput
-from faim.families.yolox.base_cache import GIGABYTE, BaseCache, CachedDetector, cache_base
+from faim.families.yolox.base_cache import GIGABYTE, CachedDetector, LastCache, cache_base
+from faim.families.yolox.second_stage import SecondStage
 from faim.families.yolox.ticam_detector import TicamDetector
 from faim.training.experiment import FaimExperiment, YolovExperiment
 
@@ -24,11 +26,18 @@ def experiment(faim_experiment: FaimExperiment) -> FaimExperiment:
     return replace(faim_experiment, sizes=(64,), cache_base=0.1, ema_decay=0.5, ema_ramp=1)
 
 
-def cached(experiment: FaimExperiment) -> tuple[TicamDetector, list[int]]:
+def start(experiment: FaimExperiment) -> Any:
+    """The model that the training starts from."""
+    stage = stage_of(experiment)
+    return stage.starting_model(stage.read_data())
+
+
+def cached(
+    experiment: FaimExperiment, caches: LastCache | None = None
+) -> tuple[TicamDetector, list[int]]:
     """The model with an empty cache, and how many images its backbone has seen at each pass."""
-    BaseCache._last = None
-    model: Any = experiment.starting_model(experiment.read_data())
-    cache_base(model, experiment.cache_base)
+    model = start(experiment)
+    SecondStage(experiment, caches).prepare(model)
     seen: list[int] = []
     model.detector.backbone.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
     return model.train(), seen
@@ -46,7 +55,7 @@ def assert_close(output: DetectorOutput, expected: DetectorOutput, reads: tuple[
 def test_every_image_is_seen_once(kind: type[FaimExperiment], experiment: FaimExperiment) -> None:
     chosen = kind(**vars(experiment))
     model, seen = cached(chosen)
-    plain: Any = chosen.starting_model(chosen.read_data()).train()
+    plain = start(chosen).train()
     images = torch.randint(0, 255, (4, 3, 64, 64), dtype=torch.uint8)
     mixed = images[[3, 1, 1, 0]].clone()
     mixed[0, 0, 0, 0] += 1
@@ -79,29 +88,41 @@ def test_a_full_cache_still_gives_all(experiment: FaimExperiment) -> None:
 def test_the_cache_is_shared_by_copies_and_by_trainings_on_the_same_detector(
     experiment: FaimExperiment,
 ) -> None:
-    model, _ = cached(experiment)
+    caches = LastCache()
+    model, _ = cached(experiment, caches)
     images = torch.randint(0, 255, (2, 3, 64, 64), dtype=torch.uint8)
     model.detector(images)
     assert deepcopy(model).detector.cache is model.detector.cache
-    again: Any = replace(experiment, seed=1).starting_model(experiment.read_data())
-    cache_base(again, 1)
+    again = start(replace(experiment, seed=1))
+    cache_base(again, 1, caches)
     again.detector(images)
     assert again.detector.cache is model.detector.cache
     assert again.detector.cache.limit == GIGABYTE
     with torch.autocast("cpu", torch.bfloat16):
-        cache_base(again, 1)
+        cache_base(again, 1, caches)
         assert again.detector(images).maps[0].dtype == torch.bfloat16
-    cache_base(again, 1)
+    cache_base(again, 1, caches)
     assert again.detector(images).maps[0].dtype == torch.float32
     with torch.no_grad():
         again.detector.head.obj_preds[0].bias += 1
-    cache_base(again, 1)
+    cache_base(again, 1, caches)
     again.detector(images)
     assert again.detector.cache is not model.detector.cache
     # Equal bytes of another shape are another image.
     assert again.detector(torch.zeros(1, 3, 64, 128)).maps[0].shape[2:] == (8, 16)
     assert again.detector(torch.zeros(1, 3, 128, 64)).maps[0].shape[2:] == (16, 8)
     assert isinstance(again.detector, CachedDetector)
+
+
+def test_an_evaluation_leaves_the_cache_alone(experiment: FaimExperiment) -> None:
+    model, seen = cached(experiment)
+    plain = start(experiment)
+    images = torch.randint(0, 255, (2, 3, 64, 64), dtype=torch.uint8)
+    for _ in range(2):
+        with torch.inference_mode():
+            assert_close(model.detector(images), plain.detector(images), model.reads)
+    model.detector(images)
+    assert seen == [2, 2, 2]
 
 
 def test_a_training_with_it_ends_in_the_same_weights(

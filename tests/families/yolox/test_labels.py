@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from faim.data.coco_vid import CocoVid, FrameRecord
 from faim.data.synth import generate
 from faim.errors import FaimError
+from faim.experiments.stage import stage_of
 from faim.families.yolox import label_coverage as module
 from faim.families.yolox import starting_weights
 from faim.families.yolox.base import DetectorOutput
@@ -264,7 +265,8 @@ def on(experiment: FaimExperiment, path: Path, **changes: Any) -> Any:
     """The model that a training on these data starts from."""
     changed = replace(experiment, train_ann=str(path), **changes)
     changed.validate()
-    return changed.starting_model(changed.read_data())
+    stage = stage_of(changed)
+    return stage.starting_model(stage.read_data())
 
 
 def joined(experiment: FaimExperiment, join: str) -> FaimExperiment:

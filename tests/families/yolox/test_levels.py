@@ -7,13 +7,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from faim.errors import FaimError
+from faim.experiments.stage import stage_of
 from faim.families.yolox import levels
 from faim.families.yolox.checkpoint import load_checkpoint, save_checkpoint
 from faim.families.yolox.levels import LevelNumbers, LevelTally, LevelWatch
@@ -21,7 +22,7 @@ from faim.nn.pyramid import Assignment
 from faim.structures import FrameTargets
 from faim.training.callbacks import TrainingStoppedError
 from faim.training.experiment import BaseExperiment, FaimExperiment
-from faim.training.module import BaseTraining
+from faim.training.module import TrainingModule
 
 Fit = Callable[..., Path]
 SIDES = (8, 4, 2)  # cells a side of the levels of a 64-pixel input
@@ -83,20 +84,18 @@ class Epochs:
     def __init__(self, steps_per_epoch: int, epochs: int, **changes: Any) -> None:
         self.saved: list[int] = []
         self.trainer = one_process()
-        self.trainer.strategy.reduce_boolean_decision = lambda fine, all: fine
         self.trainer.max_epochs, self.trainer.global_step = epochs, 0
         self.trainer.current_epoch = 0
         detector = SimpleNamespace(observer=None)
         self.module = SimpleNamespace(
             model=SimpleNamespace(detector=detector), steps_per_epoch=steps_per_epoch
         )
-        progress: Any = SimpleNamespace(save_epoch=lambda trainer: self.saved.append(self.step))
-        self.watch = LevelWatch(progress, BaseExperiment(**changes))
+        self.watch = LevelWatch(SimpleNamespace(stop=self.stop), BaseExperiment(**changes))
         self.watch.on_train_start(self.trainer, self.module)
 
-    @property
-    def step(self) -> int:
-        return int(self.trainer.global_step)
+    def stop(self, trainer: Any, error: FaimError) -> NoReturn:
+        self.saved.append(int(trainer.global_step))
+        raise error
 
     def epoch(self, maps: list[Tensor], *objects: float) -> None:
         """One epoch; assigns an anchor of P3 and three of P5."""
@@ -176,7 +175,8 @@ def test_switched_off_it_warns_once(logged: list[str]) -> None:
 def dead_weights(base_weights: Path, base_experiment: BaseExperiment, tmp_path: Path) -> Path:
     """The base detector of the other tests, with P4 as dead as it can be."""
     experiment = replace(base_experiment, ckpt=str(base_weights))
-    model = experiment.starting_model(experiment.read_data())
+    stage = stage_of(experiment)
+    model = stage.starting_model(stage.read_data())
     dead = model.detector.head.obj_preds[1]
     nn.init.zeros_(dead.weight)
     nn.init.constant_(dead.bias, -12.0)
@@ -242,15 +242,15 @@ def test_a_training_that_stopped_says_the_same_of_its_epochs(
     fit(experiment, tmp_path / "whole")
     whole = lines()
     assert [line.split(",")[0] for line in whole] == ["epoch 1", "epoch 2"]
-    losses = BaseTraining.losses
+    losses = TrainingModule.losses
 
-    def interrupted(self: BaseTraining, *batch: Any) -> dict[str, Tensor]:
+    def interrupted(self: TrainingModule, *batch: Any) -> dict[str, Tensor]:
         if self.training and self.global_step == 5:
             signal.raise_signal(signal.SIGINT)
         return losses(self, *batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(BaseTraining, "losses", interrupted)
+        patch.setattr(TrainingModule, "losses", interrupted)
         with pytest.raises(TrainingStoppedError):
             fit(experiment, tmp_path / "out")
     fit(experiment, tmp_path / "out", resume=tmp_path / "out/last.ckpt")

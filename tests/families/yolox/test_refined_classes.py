@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 
 import pytest
 import torch
+from graph_helpers import TorchRunner
 from safetensors.torch import load_file, save_file
 from yolov_models import pictures
 
@@ -15,9 +16,8 @@ from faim.families.yolox.checkpoint import load_model, save_checkpoint
 from faim.families.yolox.config import FaimConfig
 from faim.families.yolox.faim import FAIM, build_model
 from faim.families.yolox.graph_detector import GraphDetector
+from faim.families.yolox.join import Join
 from faim.families.yolox.mask_learning import Decisions, learn_masks
-from faim.families.yolox.torch_runner import TorchRunner
-from faim.nn.join import Join
 from faim.nn.losses import Matches, refined_classification_loss, retention_loss
 from faim.nn.nms import postprocess
 from faim.stream.memory import MemoryBank

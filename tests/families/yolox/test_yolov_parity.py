@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from graph_helpers import TorchRunner
 
 from faim.class_names import IMAGENET_VID_CLASSES
 from faim.cli import main
 from faim.families.yolox.checkpoint import load_model
 from faim.families.yolox.graph_detector import GraphDetector
-from faim.families.yolox.torch_runner import TorchRunner
 from faim.families.yolox.yolov import YOLOV
 from faim.nn.nms import postprocess
 

@@ -5,10 +5,9 @@ import json
 import cv2
 import pytest
 import torch
-from faim.families.yolox.torch_runner import TorchRunner
+from graph_helpers import TorchRunner, write_onnx_folder
 from yolov_models import embedded_yolov, pictures, public_names
 
-from faim.backends.onnx_files import write_onnx_folder
 from faim.bench.subjects import checkpoint_of
 from faim.cli import main
 from faim.export.parity import generated_frames, measure_parity
@@ -17,6 +16,7 @@ from faim.families.yolox.graph_detector import GraphDetector
 from faim.families.yolox.graphs import graphs_of, info_of
 from faim.families.yolox.yolov import YOLOV, YolovIfem
 from faim.runtime.select import BackendOptions, open_detector
+from faim.runtime.torch_detector import TorchDetector
 from faim.stream.memory import MemoryBank
 
 SIZE = (128, 128)
@@ -56,9 +56,7 @@ def test_graphs_hand_out_the_regression_features(yolov):
     assert graphs["describe"].outputs == ("cls_features",)
     with torch.inference_mode():
         images = pictures(1, SIZE)
-        found = TorchRunner(yolov, precision="fp32").run(
-            "frame", {"images": images.permute(0, 2, 3, 1)}
-        )
+        found = TorchRunner(yolov).run("frame", {"images": images.permute(0, 2, 3, 1)})
         expected = yolov.detector(images).reg_features
     for level, feature in zip(("p3", "p4", "p5"), expected, strict=True):
         torch.testing.assert_close(
@@ -107,7 +105,7 @@ def test_exported_files_give_the_numbers_of_pytorch(yolov, folder, clip, backend
     # OpenVINO would choose half precision by itself where the processor has it.
     precision = "fp32" if backend == "openvino" else "auto"
     detector = open_detector(folder, BackendOptions(backend, precision=precision))
-    parity = measure_parity(yolov, detector.runner, clip)
+    parity = measure_parity(yolov, graphs_of(yolov, yolov.config.test_size), detector.runner, clip)
     assert {difference.graph for difference in parity.graphs} == {
         "frame",
         "describe",
@@ -170,7 +168,6 @@ def test_names_of_variants_stand_for_random_weights(tmp_path):
 
 
 def test_half_precision_keeps_ticam_in_float32(yolov):
-    runner = TorchRunner(yolov, precision="bf16")
-    modules = {name: graph.module for name, graph in runner._graphs.items()}
-    assert next(modules["frame"].parameters()).dtype == torch.bfloat16
-    assert next(modules["step"].parameters()).dtype == torch.float32
+    half = TorchDetector(yolov, precision="bf16").model
+    assert next(half.detector.parameters()).dtype == torch.bfloat16
+    assert next(half.ticam.parameters()).dtype == torch.float32

@@ -17,9 +17,9 @@ from faim.errors import FaimError
 from faim.families.boxvos.checkpoint import save_box_vos
 from faim.families.boxvos.crop import Crop
 from faim.families.boxvos.inference import TrackOptions, Window, plan_windows, segment_track
-from faim.families.boxvos.method import VideoMasks, tracks
 from faim.families.boxvos.network import BoxVos, FrameEncoding
 from faim.families.boxvos.object_encoder import rasterize
+from faim.masks.box_to_mask import VideoMasks, tracks
 from faim.masks.methods import make_method
 from faim.masks.protocol import ArrayFrames
 

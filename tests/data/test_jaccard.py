@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from faim.data.jaccard import jaccard
 from faim.errors import FaimError
-from faim.masks.evaluation.jaccard import jaccard
 
 PAIRS = array_shapes(min_dims=2, max_dims=2, max_side=8).flatmap(
     lambda shape: st.tuples(arrays(bool, shape), arrays(bool, shape))

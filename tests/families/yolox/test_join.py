@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from graph_helpers import TorchRunner
 from yolov_models import pictures
 
 from faim.errors import FaimError
@@ -12,8 +13,7 @@ from faim.families.yolox.checkpoint import load_model, save_checkpoint
 from faim.families.yolox.config import FaimConfig
 from faim.families.yolox.faim import FAIM, build_model
 from faim.families.yolox.graph_detector import GraphDetector
-from faim.families.yolox.torch_runner import TorchRunner
-from faim.nn.join import Join
+from faim.families.yolox.join import Join
 from faim.structures import FrameTargets, VideoSample
 from faim.weights import default_weights
 

@@ -6,21 +6,15 @@ import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from faim.errors import FaimError
-from faim.training.common import CommonExperiment
-
-if TYPE_CHECKING:
-    from faim.training.experiment import Experiment
+from faim.experiments.common import CommonExperiment, DetectorExperiment
 
 
-def load_experiment(path: str | Path) -> Experiment:
+def load_experiment(path: str | Path) -> DetectorExperiment:
     """The experiment of a detector; see `load_any_experiment`."""
-    from faim.training.experiment import Experiment
-
     experiment = load_any_experiment(path)
-    if not isinstance(experiment, Experiment):
+    if not isinstance(experiment, DetectorExperiment):
         raise FaimError(
             f"{path}: is a {type(experiment).__name__}; expected the experiment of a detector, "
             "such as exps/faim_s.py"

@@ -1,28 +1,17 @@
-"""What the trainings of all families have in common, whatever it is that they train."""
+"""What the experiments of all families have in common, whatever it is that they train."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from reprlib import repr as shortened
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
-
-from torch import nn
-from torch.optim import Optimizer
-from torch.utils.data import Dataset
+from typing import Any, ClassVar, Literal, Self
 
 from faim.checks import is_side
 from faim.choices import LONGEST_SIDE
 from faim.errors import FaimError
 from faim.typed import check_values, field_hints
-
-if TYPE_CHECKING:
-    from lightning.pytorch.callbacks import Callback
-
-    from faim.training.checkpoints import SaveProgress
-    from faim.training.steps import TrainingModule
 
 Precision = Literal["32-true", "16-mixed", "bf16-mixed"]
 
@@ -35,10 +24,11 @@ _MOST: dict[str, int] = {
 
 @dataclass(kw_only=True)
 class CommonExperiment(ABC):
-    """A training: its numbers, its data, its model and how they meet.
+    """The numbers of a training; what its family makes of them is its stage (see `stage_of`).
 
     Attributes:
         name: of the output folder; empty takes the experiment file's name.
+        train_ann: annotation file, or files, of the training data.
         val_ann: CocoVID annotation file of validation data, evaluated before the first step and
             after every epoch; None for none.
         val_start: about how many frames of it are looked at before the first step, evenly spread;
@@ -68,6 +58,7 @@ class CommonExperiment(ABC):
     """
 
     name: str = ""
+    train_ann: str | tuple[str, ...] = ""
     val_ann: str | None = None
     val_start: int = 500
     stop_below: float = 0.1
@@ -91,6 +82,8 @@ class CommonExperiment(ABC):
     log_every: int = 10
     save_history: bool = False
 
+    #: What is trained by it, "module:Class": a `faim.experiments.stage.Stage`.
+    stage: ClassVar[str] = ""
     #: The field that sets the learning rate.
     rate_field: ClassVar[str] = "learning_rate"
     #: Fields that are dictionaries of another dataclass's fields.
@@ -152,78 +145,34 @@ class CommonExperiment(ABC):
         """Batches of the loader to one step of the optimiser."""
         return 1
 
-    @abstractmethod
-    def read_data(self) -> Any:
-        """The training data, with all that can be known about them before the first step.
+    def settled_as(self, stored: Mapping[str, Any]) -> Self:
+        """The experiment with what these settings, perhaps of a checkpoint, decide for it."""
+        return self
 
-        Raises:
-            FaimError: the training or the validation data are missing or wrong.
+    def settings(self, identity: Mapping[str, Any]) -> dict[str, Any]:
+        """What must be the same for a resumed training to go on as it would have.
+
+        Args:
+            identity: of the data and the model; see `Stage.identity`.
         """
+        # Plain values: nothing in the checkpoint needs unpickling.
+        settings = {n: v for n, v in asdict(self).items() if n not in self.free_on_resume}
+        return settings | {**identity, "processes": self.devices * self.num_nodes}
 
-    @abstractmethod
-    def dataset(self, data: Any) -> Dataset[Any]:
-        """The training items."""
+
+class DetectorExperiment(CommonExperiment):
+    """The experiment of a video detector, which can be evaluated too.
+
+    Attributes:
+        variant: the detector's size.
+    """
+
+    variant: str
 
     @property
     @abstractmethod
-    def collate(self) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
-        """How items become a batch: the arguments of the module's `losses`."""
-
-    @abstractmethod
-    def start_epoch(self, dataset: Any, epoch: int) -> None:
-        """Prepare the dataset for an epoch, before its first item is read."""
-
-    @abstractmethod
-    def schedule(self, steps_per_epoch: int) -> Callable[[int], float]:
-        """The factor on the learning rate at an iteration, from 0 on."""
-
-    @abstractmethod
-    def make_optimizer(self, model: nn.Module) -> Optimizer:
-        """The optimiser of what trains in the model; FaimError where that is nothing."""
-
-    @abstractmethod
-    def starting_model(self, data: Any) -> nn.Module:
-        """The model with the weights that training starts from; FaimError for wrong ones."""
-
-    @abstractmethod
-    def make_module(self, model: nn.Module, steps_per_epoch: int) -> TrainingModule:
-        """What Lightning trains."""
-
-    @abstractmethod
-    def save_weights(self, path: Path, model: Any) -> None:
-        """Write the weights to use, whole or not at all; FaimError where that is impossible."""
-
-    @abstractmethod
-    def validation(self, annotation_file: str, progress: SaveProgress) -> Callback:
-        """What evaluates after every epoch."""
-
-    def watches(self, progress: SaveProgress) -> list[Callback]:
-        """What else looks at the training, and may stop it."""
-        return []
-
-    @abstractmethod
-    def identity(self, data: Any) -> dict[str, Any]:
-        """Data and model in plain values that stay the same when the training is resumed."""
-
-    def settled(self, model: Any) -> dict[str, Any]:
-        """Of `settings`, what only the model that training starts from decides."""
-        return {}
-
-    def settled_as(self, stored: dict[str, Any]) -> Self:
-        """The experiment with what these settings, perhaps of a checkpoint, have as `settled`."""
-        return self
-
-    @abstractmethod
-    def describe(self, data: Any) -> str:
-        """What is trained on what, for the first line of the log."""
-
-    def settings(self, data: Any) -> dict[str, Any]:
-        """What must be the same for a resumed training to go on as it would have."""
-        # Plain values: nothing in the checkpoint needs unpickling.
-        settings = {n: v for n, v in asdict(self).items() if n not in self.free_on_resume}
-        settings |= self.identity(data)
-        settings["processes"] = self.devices * self.num_nodes
-        return settings
+    def test_size(self) -> tuple[int, int] | None:
+        """Height and width of the network's input in an evaluation; None for the weights' own."""
 
 
 def at_least(name: str, value: float, low: float) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, get_args, get_origin
 
 from faim.errors import FaimError
-from faim.training.common import CommonExperiment
+from faim.experiments.common import CommonExperiment
 from faim.typed import convert, describe, field_hints, literal
 
 #: Of a text in a message.
