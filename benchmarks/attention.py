@@ -25,8 +25,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from faim.arguments import path, share, whole
-from faim.devices import resolve_device
 from faim.data.coco_vid import CocoVid
+from faim.devices import resolve_device
 from faim.errors import EXIT_WRONG_INPUT, FaimError
 from faim.evaluation.classes import match_classes
 from faim.evaluation.report import check_writable, machine, write_json

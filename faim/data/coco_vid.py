@@ -58,6 +58,23 @@ class CocoVid:
         FaimError: the file is missing, empty or not JSON; a key is missing; an id is used twice or
             refers to nothing; a box is not finite, has a negative size, or lies outside its image;
             `info.exhaustive` is neither true nor false.
+
+    Example:
+        >>> import json, tempfile
+        >>> from pathlib import Path
+        >>> image = {"id": 1, "file_name": "a.jpg", "width": 64, "height": 48}
+        >>> box = {"id": 1, "image_id": 1, "category_id": 7, "bbox": [8, 8, 16, 24]}
+        >>> content = {
+        ...     "videos": [{"id": 1, "name": "walk"}],
+        ...     "images": [{**image, "video_id": 1, "frame_id": 0}],
+        ...     "annotations": [{**box, "area": 384, "instance_id": 1}],
+        ...     "categories": [{"id": 7, "name": "dog"}],
+        ... }
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     written = Path(folder, "ann.json").write_text(json.dumps(content))
+        ...     data = CocoVid(Path(folder, "ann.json"))
+        >>> data.classes, len(data.videos), data.frames[0].annotations[0].box
+        (('dog',), 1, (8.0, 8.0, 24.0, 32.0))
     """
 
     def __init__(self, annotation_file: Path, image_root: Path | None = None) -> None:

@@ -83,6 +83,26 @@ def evaluate_ap(data: CocoVid, detections: Mapping[int, Detections]) -> ApResult
     Raises:
         FaimError: no ground truth; detections of an image or class that the dataset does not have,
             or that are not finite.
+
+    Example:
+        >>> import tempfile, torch
+        >>> from pathlib import Path
+        >>> from faim.data.synth import generate
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     data = CocoVid(
+        ...         generate(
+        ...             Path(folder), videos=1, frames=2, size=64, classes=2,
+        ...             severity="easy", seed=0, progress=False,
+        ...         )
+        ...     )
+        >>> found = {}
+        >>> for frame in data.frames:
+        ...     boxes = torch.tensor([each.box for each in frame.annotations])
+        ...     classes = torch.tensor([each.category_id for each in frame.annotations])
+        ...     found[frame.image_id] = Detections(boxes, torch.ones(len(boxes)), classes)
+        >>> result = evaluate_ap(data, found)
+        >>> round(result.ap50, 1), sorted(result.per_class)
+        (100.0, ['checks', 'stripes'])
     """
     return ap_of(Case(data, detections))
 

@@ -9,12 +9,14 @@ from faim.arguments import (
     add_backend_options,
     add_bank_options,
     add_network_options,
+    backend_options,
     path,
     share,
     whole,
 )
+from faim.groups import MemoryOptions
 from faim.outputs import add_output, run_files
-from faim.postprocess.options import add_post_options
+from faim.postprocess.options import add_post_options, post_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,20 +78,14 @@ def run(parsed: argparse.Namespace) -> int:
             size=parsed.size,
             sampling=parsed.sampling,
             seed=parsed.seed,
-            device=parsed.device,
             json=parsed.json,
-            backend=parsed.backend,
-            precision=parsed.precision,
-            threads=parsed.threads,
-            compile=parsed.compile,
-            bank_frames=parsed.bank,
-            bank_policy=parsed.bank_policy,
+            backend=backend_options(parsed),
+            memory=MemoryOptions(parsed.bank, parsed.bank_policy),
             frames=parsed.frames,
             proposals=parsed.proposals,
             proposal_nms=parsed.proposal_nms,
             probe_time=parsed.probe_time,
-            post=parsed.post,
-            post_model=parsed.post_model,
+            post=post_options(parsed),
             out=parsed.out,
             detections=parsed.detections,
         )

@@ -40,7 +40,7 @@ class FrameByFrame:
             yield result
 
 
-def open_post(name: PostName, model_file: Path | None) -> VideoPost | None:
+def open_post(name: PostName, model_file: str | Path | None) -> VideoPost | None:
     """Post-processing by name, None for "none"; FaimError if the pair model cannot be read."""
     post = make_post(name, PairModel.from_json(model_file) if model_file else None)
     return FrameByFrame(post) if isinstance(post, CausalPost) else post

@@ -85,8 +85,9 @@ def _evaluate_model(
     asked = check_size(wanted) if wanted else None
     model, base = open_models(options, experiment, asked, with_base="frame" in options.modes)
     traits = model.traits
-    in_stream = before(options.post, model)
-    options = replace(options, post=resolve_post(options.post, traits))
+    in_stream = before(options.post.name, model)
+    resolved = resolve_post(options.post.name, traits)
+    options = replace(options, post=replace(options.post, name=resolved))
     features = FeatureSample() if options.out else None
     runner = ModeRunner(
         model,
@@ -94,12 +95,12 @@ def _evaluate_model(
         options.modes,
         base=base,
         size=check_size(wanted or traits.size),
-        device=resolve_device(options.device),
+        device=resolve_device(options.backend.device),
         sampling=options.grouping,
         seed=options.seed,
         frames=options.frames,
-        past=options.bank_frames,
-        policy=options.bank_policy,
+        past=options.memory.frames,
+        policy=options.memory.policy,
         post=_posts(options),
         in_stream=in_stream,
         features=features,
@@ -180,7 +181,7 @@ def _report(
 
 
 def _posts(options: EvalOptions) -> dict[Mode, VideoPost]:
-    post = open_post(options.post, options.post_model)
+    post = open_post(options.post.name, options.post.model)
     if post is None:
         return {}
     return {mode: post for mode in options.modes if options.post_of(mode) != "none"}
@@ -206,16 +207,16 @@ def _circumstances(options: EvalOptions, data: CocoVid, runner: ModeRunner) -> d
         "joined_by": {mode: _joined_by(runner, mode) for mode in options.modes},
         "sampling": options.sampling,
         "seed": options.seed,
-        "backend": options.backend,
-        "precision": options.precision,
+        "backend": options.backend.backend,
+        "precision": options.backend.precision,
         "bank_frames": runner.past if "stream" in options.modes else None,
-        "bank_policy": options.bank_policy,
+        "bank_policy": options.memory.policy,
         "score_threshold": runner.traits.least_score,
         "test_frames": runner.frames,
         "proposals": details.get("proposals"),
         "proposal_nms": details.get("proposal_nms"),
-        "post": options.post,
-        "post_model": str(options.post_model) if options.post_model else None,
+        "post": options.post.name,
+        "post_model": str(options.post.model) if options.post.model else None,
         "machine": machine(),
         "device": str(runner.device),
     }

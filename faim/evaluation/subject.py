@@ -11,7 +11,8 @@ from faim.errors import FaimError
 from faim.evaluation.request import EvalOptions
 from faim.experiments.common import DetectorExperiment
 from faim.families.checkpoints import load_detector
-from faim.runtime.select import BackendOptions, open_detector
+from faim.groups import BackendOptions
+from faim.runtime.select import open_detector
 
 
 def open_models(
@@ -43,16 +44,14 @@ def _open(
 ) -> VideoDetector:
     if options.weights is None:
         raise FaimError("--ckpt: not given; expected weights, or --detections FILE")
-    run = BackendOptions(
-        options.backend, options.device, options.precision, options.threads, options.compile
-    )
+    run = options.backend
     tuning = Tuning(proposals=options.proposals, proposal_nms=options.proposal_nms)
     detector: VideoDetector
-    if run == BackendOptions("torch", options.device):
+    if run == BackendOptions("torch", run.device):
         # The modules themselves: in float32 on a GPU too, as training sees them.
         detector = load_detector(options.weights, aggregate=aggregate)
         if isinstance(detector, nn.Module):
-            detector.to(resolve_device(options.device))
+            detector.to(resolve_device(run.device))
     else:
         detector = open_detector(options.weights, run, aggregate=aggregate, size=size)
     detector.tune(tuning)

@@ -83,8 +83,3 @@ def _survivors(
     kept_scores = scores[rows, labels].float()
     keep = batched_nms(proposals.boxes[rows].float(), kept_scores, labels, nms_threshold)
     return rows[keep], labels[keep], kept_scores[keep]
-
-
-def empty_detections() -> Detections:
-    """Nothing found."""
-    return Detections(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.long))

@@ -62,6 +62,12 @@ class PairModel:
 
         Returns:
             (a, b) in [0, 1].
+
+        Example:
+            >>> box, near, far = [0.0, 0, 50, 50], [1.0, 1, 51, 51], [60.0, 0, 90, 9]
+            >>> pairs = PairModel().probability(np.array([box]), np.array([near, far]), (100, 100))
+            >>> pairs.round(2).tolist()
+            [[0.99, 0.0]]
         """
         weights = (self.centre_distance, self.height_ratio, self.iou, self.width_ratio)
         logits = pair_features(first[:, None], second[None], size) @ np.array(weights)
@@ -73,6 +79,13 @@ class PairModel:
 
         Raises:
             FaimError: no such file, or not one number under each of the names.
+
+        Example:
+            >>> import tempfile
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     PairModel(intercept=-3.0).to_json(f"{folder}/pairs.json")
+            ...     PairModel.from_json(f"{folder}/pairs.json").intercept
+            -3.0
         """
         content = read_json(Path(path))
         names = [field.name for field in fields(cls)]
@@ -93,7 +106,7 @@ class PairModel:
             raise FaimError(f"{path}: {error}") from error
 
     def to_json(self, path: str | Path) -> None:
-        """Write the weights as a JSON object.
+        """Write the weights as a JSON object; see the example of `from_json`.
 
         Raises:
             FaimError: the file cannot be written.

@@ -71,12 +71,6 @@ class Repp:
     Args:
         config: the settings.
         model: tells whether two boxes are one object.
-
-    Example:
-        >>> frame = ScoredBoxes(torch.tensor([[0.0, 0.0, 50.0, 50.0]]), torch.tensor([[0.4]]))
-        >>> later = ScoredBoxes(torch.tensor([[0.0, 0.0, 50.0, 50.0]]), torch.tensor([[0.8]]))
-        >>> [float(found.scores[0, 0]) for found in Repp().apply([frame, later], (100, 100))]
-        [0.6000000238418579, 0.6000000238418579]
     """
 
     def __init__(self, config: ReppConfig | None = None, model: PairModel | None = None) -> None:
@@ -97,6 +91,12 @@ class Repp:
 
         Raises:
             FaimError: frames of different numbers of classes, or a size without pixels.
+
+        Example:
+            >>> frame = ScoredBoxes(torch.tensor([[0.0, 0.0, 50.0, 50.0]]), torch.tensor([[0.4]]))
+            >>> later = ScoredBoxes(torch.tensor([[0.0, 0.0, 50.0, 50.0]]), torch.tensor([[0.8]]))
+            >>> [float(found.scores[0, 0]) for found in Repp().apply([frame, later], (100, 100))]
+            [0.6000000238418579, 0.6000000238418579]
         """
         return list(self.iterate(frames, size))
 

@@ -33,7 +33,14 @@ class Calls(ABC):
 
     @abstractmethod
     def new_state(self) -> StreamState:
-        """The state of a stream that has not begun."""
+        """The state of a stream that has not begun.
+
+        Example:
+            >>> import faim
+            >>> state = faim.load(bank_frames=8).new_state()
+            >>> state.frames_seen, len(state.bank), state.bank.capacity
+            (0, 0, 8)
+        """
 
     @abstractmethod
     def run(
@@ -271,6 +278,16 @@ class Calls(ABC):
         """`step` for one frame of each of several streams, through the base detector together.
 
         A state changes only once the detections of its frame are known.
+
+        Example:
+            >>> import numpy as np, faim
+            >>> detector = faim.load()
+            >>> states = [detector.new_state() for _ in range(2)]
+            >>> pictures = [np.full((64, 96, 3), grey, np.uint8) for grey in (0, 114)]
+            >>> detector.step_many(pictures, states, times=[0.0, 12.5])[1]
+            <FrameResult frame 0 at 12.50 s: nothing>
+            >>> [state.frames_seen for state in states]
+            [1, 1]
         """
         if times is None:
             times = [state.frames_seen / IMAGE_FPS for state in states]

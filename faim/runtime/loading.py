@@ -74,6 +74,11 @@ def load(
     Raises:
         FaimError: no such file, no such checkpoint, weights that cannot be fetched, or an option
             out of its range.
+
+    Example:
+        >>> detector = load(conf=0.5, classes="stripes, dots")  # or load("yolox_s"), load("a.pth")
+        >>> detector.size, detector.score_threshold, detector.class_names[:3]
+        ((256, 256), 0.5, ('stripes', 'checks', 'dots'))
     """
     return load_grouped(
         default_weights() if weights is None else weights,

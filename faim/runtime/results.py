@@ -151,6 +151,15 @@ class FrameResult:
 
         Raises:
             FaimError: it cannot be written, or the pixels were not kept.
+
+        Example:
+            >>> import tempfile
+            >>> import numpy as np, faim
+            >>> result = faim.load()(np.full((64, 96, 3), 114, np.uint8))
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     result.save(f"{folder}/found.png")
+            ...     faim.load()(f"{folder}/found.png").image.shape
+            (64, 96, 3)
         """
         write_image(Path(path), self.plot(annotator))
 
@@ -159,11 +168,24 @@ class FrameResult:
         return to_record(self.frame, self.detections)
 
     def to_json(self) -> str:
-        """`to_dict` as one line of JSON."""
+        """`to_dict` as one line of JSON.
+
+        Example:
+            >>> import numpy as np, faim
+            >>> faim.load()(np.full((64, 96, 3), 114, np.uint8)).to_json()
+            '{"frame": 0, "time": 0.0, "width": 96, "height": 64, "detections": []}'
+        """
         return to_line(self.to_dict(), "utf-8").removesuffix("\n")
 
     def without_pixels(self) -> FrameResult:
-        """The same result holding no picture; see `Frame.without_pixels`."""
+        """The same result holding no picture; see `Frame.without_pixels`.
+
+        Example:
+            >>> import numpy as np, faim
+            >>> result = faim.load()(np.full((64, 96, 3), 114, np.uint8)).without_pixels()
+            >>> result.frame.has_pixels, result.frame.image.shape
+            (False, (64, 96, 3))
+        """
         return replace(self, frame=self.frame.without_pixels())
 
     def _repr_jpeg_(self) -> bytes | None:

@@ -63,7 +63,18 @@ class StreamState:
         return cls(MemoryBank(capacity, policy), model=model)
 
     def copy(self) -> StreamState:
-        """An independent state with the same past."""
+        """An independent state with the same past.
+
+        Example:
+            >>> import numpy as np, faim
+            >>> detector = faim.load()
+            >>> state = detector.new_state()
+            >>> frame = np.full((64, 96, 3), 114, np.uint8)
+            >>> other = state.copy()
+            >>> result = detector.step(frame, other)
+            >>> state.frames_seen, other.frames_seen
+            (0, 1)
+        """
         small = None if self.thumbnail is None else self.thumbnail.copy()
         post = None if self.post is None else self.post.copy()
         return replace(self, bank=self.bank.copy(), thumbnail=small, post=post)
@@ -80,12 +91,26 @@ class StreamState:
         Raises:
             FaimError: the file cannot be written, or the bank holds entries or has a policy that
                 are none of this package's.
+
+        Example:
+            >>> import tempfile
+            >>> import numpy as np, faim
+            >>> detector = faim.load()
+            >>> state = detector.new_state()
+            >>> result = detector.step(np.full((64, 96, 3), 114, np.uint8), state)
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     state.save(f"{folder}/stream.safetensors")
+            ...     again = StreamState.load(f"{folder}/stream.safetensors")
+            >>> again.frames_seen, again.model == state.model
+            (1, True)
         """
         _save(Path(path), self)
 
     @classmethod
     def load(cls, path: str | Path, device: torch.device | str = "cpu") -> StreamState:
         """A state that `save` wrote; the stream goes on bit for bit as if it had never stopped.
+
+        See the example of `save`.
 
         Raises:
             FaimError: no such file, or a damaged one, or one of something else.

@@ -12,6 +12,10 @@ def default_weights() -> Path:
 
     Raises:
         FaimError: the installation is not whole.
+
+    Example:
+        >>> default_weights().name
+        'faim_nano_synthvid.safetensors'
     """
     here = Path(__file__).resolve().parent
     for folder in (here, here.parents[1] / "weights"):

@@ -12,6 +12,7 @@ import pytest
 import torch
 from evaluation_cases import BOXES, MakeData
 from graph_helpers import TorchRunner
+from grouped import eval_options
 from rich.console import Console
 
 from faim.cli import main
@@ -24,6 +25,7 @@ from faim.families.yolox.checkpoint import load_model, save_checkpoint
 from faim.families.yolox.config import FaimConfig
 from faim.families.yolox.faim import build_model
 from faim.families.yolox.graph_detector import GraphDetector
+from faim.groups import PostOptions
 from faim.runtime.select import torch_detector
 from faim.structures import Proposals, RawPredictions
 
@@ -93,7 +95,7 @@ def test_wrong_options(
 ) -> None:
     options = {"weights": weights, "data": data.annotation_file, **change}
     with pytest.raises(FaimError, match=message):
-        run_eval(EvalOptions(**options), Console(file=io.StringIO()))
+        run_eval(eval_options(**options), Console(file=io.StringIO()))
 
 
 def test_an_experiment_names_data_and_input(data: CocoVid, weights: Path, tmp_path: Path) -> None:
@@ -167,7 +169,7 @@ def test_fewer_proposals(data: CocoVid, weights: Path) -> None:
     options = EvalOptions(weights=weights, data=data.annotation_file, mode="frame", proposals=1)
     report = run_eval(options, Console(file=io.StringIO()))
     assert report["proposals"] == 1
-    compiled = EvalOptions(
+    compiled = eval_options(
         weights=weights,
         data=data.annotation_file,
         mode="frame",
@@ -237,7 +239,7 @@ def test_by_the_command_line(
 
 
 def test_causal_post_is_for_the_stream_alone(data: CocoVid, weights: Path) -> None:
-    options = EvalOptions(
+    options = eval_options(
         weights=weights,
         data=data.annotation_file,
         post="causal",
@@ -275,7 +277,9 @@ def test_what_decides_the_classes(
     post: Literal["auto", "none", "repp"],
     expected: str,
 ) -> None:
-    options = EvalOptions(weights, data.annotation_file, mode=mode, aggregate=aggregate, post=post)
+    options = EvalOptions(
+        weights, data.annotation_file, mode=mode, aggregate=aggregate, post=PostOptions(post)
+    )
     report = run_eval(options, Console(file=io.StringIO()))
     assert report["scores_from"] == {mode: expected}
 

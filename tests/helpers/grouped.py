@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
+from faim.evaluation.request import EvalOptions
 from faim.groups import (
     BackendOptions,
     ExcerptOptions,
@@ -41,6 +42,17 @@ def predict_options(source: Any, weights: Any, **flat: Any) -> PredictOptions:
         selection=_taken(SelectionOptions, flat),
         excerpt=_taken(ExcerptOptions, flat),
         outputs=_taken(OutputOptions, flat),
+        **flat,
+    )
+
+
+def eval_options(**flat: Any) -> EvalOptions:
+    """An evaluation's options."""
+    flat = {"backend": "torch", "device": "cpu", **flat}
+    return EvalOptions(
+        backend=_taken(BackendOptions, flat),
+        memory=_taken(MemoryOptions, flat),
+        post=_taken(PostOptions, flat),
         **flat,
     )
 

@@ -230,6 +230,16 @@ def generate(
 
     Raises:
         FaimError: an argument is out of range, or `out` is a file or cannot be written to.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = generate(
+        ...         Path(folder), videos=1, frames=2, size=64, classes=2,
+        ...         severity="easy", seed=0, progress=False,
+        ...     )
+        ...     file.name, sorted(each.name for each in Path(folder, "frames/video_0000").iterdir())
+        ('annotations.json', ['000000.jpg', '000001.jpg'])
     """
     recipe = Recipe(frames, size, classes, severity, seed, edition)
     _check(videos, recipe, workers)
