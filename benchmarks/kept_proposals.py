@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from looking import looked
 
 from faim.data.coco_vid import VideoRecord, read_frame
 from faim.data.transforms import LetterboxGeometry
 from faim.errors import FaimError
 from faim.files import write_whole
 from faim.runtime.pipeline import Detector
-from faim.runtime.sources import ArraySource
 from faim.stream.scene_cut import is_scene_cut, thumbnail
 from faim.structures import Proposals
 
@@ -43,7 +43,7 @@ class KeptProposals:
         self.recipe = [
             detector.fingerprint,
             f"{detector.size} {detector.backend}",
-            f"{detector.config.num_proposals} {detector.config.nms_test}",
+            f"{detector.traits.details['proposals']} {detector.traits.details['proposal_nms']}",
         ]
 
     def get(self, video: VideoRecord, on_frame: Callable[[], None] = lambda: None) -> LookedAt:
@@ -73,11 +73,12 @@ class KeptProposals:
         before: np.ndarray | None = None
         for record in video.frames:
             image = read_frame(record)
-            (item,) = self.detector.propose_all(ArraySource([image]))
+            (item,) = looked(self.detector, [image])
             small = thumbnail(image)
             cuts.append(is_scene_cut(before, small))
             before = small
-            found.append(item.proposals.to("cpu"))
+            assert isinstance(item.seen, Proposals)
+            found.append(item.seen.to("cpu"))
             geometries.append(item.geometry)
             if item.geometry != geometries[0]:
                 raise FaimError(

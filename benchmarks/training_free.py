@@ -26,6 +26,7 @@ import cv2
 import numpy as np
 import torch
 from davis_coco import AP_SEQUENCES, SEQUENCES
+from looking import looked
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -44,8 +45,8 @@ from faim.evaluation.stability import IOU_FOUND, SCORE_FOUND, stability
 from faim.evaluation.viewer import viewer_figures
 from faim.reading import read_json
 from faim.runtime.pipeline import Detector
-from faim.runtime.sources import ArraySource
 from faim.stream.frames import Image
+from faim.stream.work import Looked
 from faim.structures import Detections
 
 BLUR_LENGTHS = (9, 15, 21)
@@ -139,15 +140,14 @@ def compare(
     return median(base), outcomes
 
 
-def look(detector: Detector, video: VideoRecord, seed: int | None) -> tuple[list[Proposed], float]:
+def look(detector: Detector, video: VideoRecord, seed: int | None) -> tuple[list[Looked], float]:
     """Every frame's proposals, and the seconds a frame that they took; `seed` is of the blur."""
     images = [read_frame(frame) for frame in video.frames]
     if seed is not None:
         random = np.random.default_rng([seed, video.video_id])
         images = [blur(image, random) if random.random() < 0.5 else image for image in images]
-    detector.batch_size = 1
     started = time.perf_counter()
-    found = list(detector.propose_all(ArraySource(images)))
+    found = list(looked(detector, images))
     return found, (time.perf_counter() - started) / len(images)
 
 
@@ -166,7 +166,7 @@ def blur(image: Image, random: np.random.Generator) -> Image:
 def _apply(
     method: Method,
     video: VideoRecord,
-    frames: list[Proposed],
+    frames: list[Looked],
     outcome: Outcome,
     classes: ClassMatch,
 ) -> None:

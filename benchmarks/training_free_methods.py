@@ -8,17 +8,18 @@ from dataclasses import replace
 import numpy as np
 import supervision as sv
 import torch
+from looking import for_links
 from torchvision.ops import batched_nms
 
+from faim.detector import Kept, VideoDetector
 from faim.errors import FaimError
 from faim.extras import how_to_install
-from faim.families.yolox.aggregation import Aggregator, NoAggregation
-from faim.nn.nms import detections_of
 from faim.postprocess.causal import CausalConfig, CausalRepp, CausalState
+from faim.postprocess.post import WholeVideoPost
 from faim.postprocess.repp import Repp
 from faim.runtime.pipeline import Detector
-from faim.postprocess.post import WholeVideoPost
 from faim.stream.memory import MemoryBank
+from faim.stream.steps import detections_of, in_source, step
 from faim.stream.work import Looked
 from faim.structures import Detections, ScoredBoxes, TensorRecord
 
@@ -26,7 +27,7 @@ from faim.structures import Detections, ScoredBoxes, TensorRecord
 #: detector that is rarely sure; with 0.5 for the latter two it finds about as much.
 LOW, HIGH, ACTIVATION = 0.1, 0.3, 0.25
 #: A video's frames, in order, to its detections; a method sees no frame before its turn but REPP.
-Method = Callable[[Sequence[Proposed]], Iterator[Detections]]
+Method = Callable[[Sequence[Looked]], Iterator[Detections]]
 #: Each mechanism of the links by itself switched off, or turned up.
 ABLATIONS: dict[str, dict[str, float]] = {
     "all frames count alike": {"emphasis": 0.0},
@@ -43,10 +44,10 @@ def methods(detector: Detector, past: int, *, ablation: bool, trackers: bool) ->
     Raises:
         FaimError: the package `trackers` is not installed.
     """
-    config = CausalConfig()
+    config, alone = CausalConfig(), detector.model.alone()
     found: dict[str, Method] = {
-        "frame": lambda frames: _one_by_one(detector, frames, NoAggregation(), 0),
-        "affinity": lambda frames: _one_by_one(detector, frames, detector.model.aggregator, past),
+        "frame": lambda frames: _one_by_one(detector, frames, alone, 0),
+        "affinity": lambda frames: _one_by_one(detector, frames, detector.model, past),
         "default": lambda frames: _default(detector, frames),
         "links alone": causal(detector, config),
     }
@@ -62,12 +63,12 @@ def methods(detector: Detector, past: int, *, ablation: bool, trackers: bool) ->
     return found
 
 
-def _default(detector: Detector, frames: Sequence[Proposed]) -> Iterator[Detections]:
+def _default(detector: Detector, frames: Sequence[Looked]) -> Iterator[Detections]:
     """As mode stream of `Detector.run`: links, and then one box an object."""
-    past: CausalState | None = None
+    state = detector.new_state()
     for item in frames:
-        probabilities = NoAggregation().refine(item.proposals)
-        found, past = detector.conclude(item, probabilities, past)
+        found, entry, state.post = detector.decide(item, state.bank, state.post)
+        state.bank.append(entry)
         yield found
 
 
@@ -75,51 +76,50 @@ def causal(detector: Detector, config: CausalConfig, past: int = 0) -> Method:
     """The links, every class that a box has; with affinity over `past` frames before them."""
     post = CausalRepp(config)
 
-    def run(frames: Sequence[Proposed]) -> Iterator[Detections]:
-        aggregator = detector.model.aggregator if past else NoAggregation()
-        state = CausalState.empty(detector.config.num_classes)
-        for item, scored in zip(frames, _scored(detector, frames, aggregator, past), strict=True):
-            result, state = post.step(scored, item.geometry.source_size, state)
+    def run(frames: Sequence[Looked]) -> Iterator[Detections]:
+        model = detector.model if past else detector.model.alone()
+        state = CausalState.empty(len(detector.class_names))
+        scored = _scored(frames, model, past, for_links(detector))
+        for item, boxes in zip(frames, scored, strict=True):
+            result, state = post.step(boxes, item.geometry.source_size, state)
             yield detections_of(result, detector.score_threshold)
 
     return run
 
 
 def _scored(
-    detector: Detector, frames: Sequence[Proposed], aggregator: Aggregator, past: int
+    frames: Sequence[Looked], model: VideoDetector, past: int, kept: Kept
 ) -> Iterator[ScoredBoxes]:
     bank: MemoryBank[TensorRecord] = MemoryBank(past)
     for item in frames:
-        probabilities, entry = aggregator.step(item.proposals, bank.stacked())
+        scored, entry = step(model, item.seen, bank, kept)
         bank.append(entry)
-        yield detector.score(item.proposals, probabilities, item.geometry)
+        yield in_source(scored, item.geometry)
 
 
 def _one_by_one(
-    detector: Detector, frames: Sequence[Proposed], aggregator: Aggregator, past: int
+    detector: Detector, frames: Sequence[Looked], model: VideoDetector, past: int
 ) -> Iterator[Detections]:
-    bank: MemoryBank[TensorRecord] = MemoryBank(past)
-    for item in frames:
-        probabilities, entry = aggregator.step(item.proposals, bank.stacked())
-        bank.append(entry)
-        yield detector.finish(item.proposals, probabilities, item.geometry)
+    least = detector.score_threshold
+    for boxes in _scored(frames, model, past, Kept(least, detector.selection.iou)):
+        yield detections_of(boxes, least)
 
 
-def _repp(detector: Detector, frames: Sequence[Proposed]) -> Iterator[Detections]:
-    scored = list(_scored(detector, frames, NoAggregation(), 0))
+def _repp(detector: Detector, frames: Sequence[Looked]) -> Iterator[Detections]:
+    scored = list(_scored(frames, detector.model.alone(), 0, for_links(detector)))
     for boxes in Repp().apply(scored, frames[0].geometry.source_size):
         yield detections_of(boxes, detector.score_threshold)
 
 
-def _whole(detector: Detector, frames: Sequence[Proposed]) -> Iterator[Detections]:
+def _whole(detector: Detector, frames: Sequence[Looked]) -> Iterator[Detections]:
     """As whole files by default."""
-    scored = list(_scored(detector, frames, NoAggregation(), 0))
+    scored = list(_scored(frames, detector.model.alone(), 0, for_links(detector)))
     sizes = [item.geometry.source_size for item in frames]
     for boxes in WholeVideoPost().run(scored, sizes, detector.score_threshold):
         yield detections_of(boxes, detector.score_threshold)
 
 
-def _track(detector: Detector, frames: Sequence[Proposed], coast: int) -> Iterator[Detections]:
+def _track(detector: Detector, frames: Sequence[Looked], coast: int) -> Iterator[Detections]:
     """ByteTrack.
 
     With `coast` its lost tracks are shown for so many frames where its Kalman filter expects them;
@@ -127,7 +127,7 @@ def _track(detector: Detector, frames: Sequence[Proposed], coast: int) -> Iterat
     """
     tracker = _tracker()
     smoother, last = sv.DetectionsSmoother(), dict[int, tuple[float, int]]()
-    for frame in _one_by_one(detector, frames, NoAggregation(), 0):
+    for frame in _one_by_one(detector, frames, detector.model.alone(), 0):
         strong = frame.scores >= LOW
         tracked = tracker.update(_to_supervision(frame[strong]))
         known = tracked.tracker_id != -1

@@ -140,7 +140,10 @@ def test_detections_are_those_of_a_model_with_the_setting(synth):
     labels = torch.tensor([data.classes.index(name) for name in names])
     for setting, rule in ((ALL, Join("correction")), (NONE, Join("correction", up=4, down=0))):
         runner = ModeRunner(
-            model, data, ("frame", "stream"), in_stream=TicamAggregator(model.ticam, rule)
+            model,
+            data,
+            ("frame", "stream"),
+            in_stream=model.joined_by(TicamAggregator(model.ticam, rule)),
         )
         runs = runner.run()
         for name, expected in (

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import torch
-from faim.choices import PostName
 
 import faim
+from faim.choices import PostName
 from faim.data.coco_vid import CocoVid, read_frame
 from faim.data.synth import generate
 from faim.runtime.opening import Mode
@@ -23,15 +23,16 @@ from faim.weights import default_weights
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
 
-def module() -> Any:
+def modules() -> tuple[Any, Any]:
     sys.path.insert(0, str(BENCHMARKS))
     try:
-        return importlib.import_module("training_free_methods")
+        names = "training_free_methods", "looking"
+        return importlib.import_module(names[0]), importlib.import_module(names[1])
     finally:
         sys.path.remove(str(BENCHMARKS))
 
 
-ways = module()
+ways, looking = modules()
 
 
 def opened(post: PostName) -> Detector:
@@ -55,7 +56,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
 
 def boxes_by_method(images: list[Any]) -> dict[str, list[Detections]]:
     detector = opened("auto")
-    frames = list(detector.propose_all(ArraySource(images)))
+    frames = list(looking.looked(detector, images))
     with torch.inference_mode():
         return {
             name: list(method(frames))
