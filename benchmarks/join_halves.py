@@ -29,14 +29,14 @@ from statistics import mean
 from typing import Any
 
 import torch
-from kept_results import Kept, status_of
-from real_video import part
-from real_video_figures import figures, found_by_video
+from lab.jobs import command, digest
+from lab.partial_labels import figures, found_by_video
+from lab.results import Kept, status_of
+from lab.subsets import part
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 from torchvision.ops import box_iou
-from training_jobs import command, digest
 
 from faim.arguments import path, whole
 from faim.data.coco_vid import CocoVid, VideoRecord

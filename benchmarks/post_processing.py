@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from looking import for_links, looked
+from lab.looking import for_links, looked
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table

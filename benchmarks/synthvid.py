@@ -22,11 +22,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from lab.jobs import digest
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 from torch import Tensor
-from training_jobs import digest
 
 from faim.data.coco_vid import CocoVid
 from faim.detector import VideoDetector

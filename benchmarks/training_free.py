@@ -16,7 +16,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -25,13 +24,14 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from davis_coco import AP_SEQUENCES, SEQUENCES
-from looking import looked
+from lab.davis import AP_SEQUENCES, SEQUENCES
+from lab.looking import looked
+from lab.subsets import with_videos
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+from studies.training_free.methods import Method, methods
 from torchvision.ops import box_iou
-from training_free_methods import Method, methods
 
 import faim
 from faim.arguments import size, whole
@@ -187,12 +187,12 @@ def figures(
     first = next(iter(outcomes))
     for name, outcome in outcomes.items():
         shares = {
-            video.name: stability(_part(data, [video]), outcome.detections).found_share
+            video.name: stability(with_videos(data, [video]), outcome.detections).found_share
             for video in data.videos
         }
         all_of_it = stability(data, outcome.detections)
         shown = viewer_figures(data, outcome.detections, outcome.others)
-        scored = _part(data, [video for video in data.videos if video.name in clean])
+        scored = with_videos(data, [video for video in data.videos if video.name in clean])
         there = {frame.image_id: outcome.detections[frame.image_id] for frame in scored.frames}
         ap = evaluate_ap(scored, there)
         before = found[first]["sequences"] if found else shares
@@ -228,12 +228,6 @@ def false_alarms(data: CocoVid, detections: dict[int, Detections]) -> float:
                 box = torch.tensor([frame.annotations[0].box], dtype=torch.float32)
                 count -= int((box_iou(box, shown) >= IOU_FOUND).any())
     return count / len(data.frames)
-
-
-def _part(data: CocoVid, videos: list[VideoRecord]) -> CocoVid:
-    part = copy(data)
-    part.videos = videos
-    return part
 
 
 def _print(kind: str, report: dict[str, Any], console: Console) -> None:

@@ -15,7 +15,6 @@ import argparse
 import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,9 +22,10 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from kept_proposals import KeptProposals, LookedAt
-from kept_results import status_of
-from looking import for_links
+from lab.looking import for_links
+from lab.proposals import KeptProposals, LookedAt
+from lab.results import status_of
+from lab.subsets import with_videos
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -34,7 +34,7 @@ from yolox.data.datasets import COCO_CLASSES
 import faim
 from faim.arguments import size, whole
 from faim.choices import PostName
-from faim.data.coco_vid import CocoVid, VideoRecord
+from faim.data.coco_vid import CocoVid
 from faim.data.converters.davis import convert_davis
 from faim.detector import Kept
 from faim.errors import FaimError
@@ -170,13 +170,7 @@ def read_set(root: Path, file: Path, first: int = 0) -> DavisSet:
 def _joined(sets: Sequence[DavisSet]) -> DavisSet:
     videos = [video for part in sets for video in part.data.videos]
     clean = {name for part in sets for name in part.clean}
-    return DavisSet(_only(sets[0].data, videos), clean)
-
-
-def _only(data: CocoVid, videos: list[VideoRecord]) -> CocoVid:
-    part = copy(data)
-    part.videos = videos
-    return part
+    return DavisSet(with_videos(sets[0].data, videos), clean)
 
 
 def detect(
@@ -231,7 +225,7 @@ def _whole(mode: Mode, detector: Detector, looked: LookedAt) -> Iterator[Detecti
 def figures(part: DavisSet, found: Mapping[int, Detections]) -> dict[str, float]:
     """Those of `FIGURES`; AP50 is NaN where no sequence counts for it."""
     data = part.data
-    scored = _only(data, [video for video in data.videos if video.name in part.clean])
+    scored = with_videos(data, [video for video in data.videos if video.name in part.clean])
     there = {frame.image_id: found[frame.image_id] for frame in scored.frames}
     every = {
         **vars(stability(data, found)),
@@ -275,7 +269,7 @@ def _by_sequence(
     table = _table("sequence by sequence")
     content: dict[str, dict[str, dict[str, float]]] = {}
     for video in part.data.videos:
-        alone = DavisSet(_only(part.data, [video]), set())
+        alone = DavisSet(with_videos(part.data, [video]), set())
         table.add_section()
         content[video.name] = {}
         for way, ran in found.items():
