@@ -20,8 +20,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ablation_figures import FIGURES, read_evaluation, read_row
-from ablation_plan import (
+from lab.jobs import Job, command, digest, generation, has_figures, results
+from lab.results import Kept, status_of
+from studies.ablation.figures import FIGURES, read_evaluation, read_row
+from studies.ablation.plan import (
     LONG_FRAMES,
     LONG_SEED,
     PRESETS,
@@ -37,9 +39,7 @@ from ablation_plan import (
     proposals_jobs,
     reference_jobs,
 )
-from ablation_report import check_docs, print_report, report_of, write_docs
-from kept_results import Kept, status_of
-from training_jobs import Job, command, digest, generation, has_figures, results
+from studies.ablation.report import check_docs, print_report, report_of, write_docs
 
 from faim.arguments import path, whole
 from faim.evaluation.report import check_writable, machine, write_json

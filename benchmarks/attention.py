@@ -17,12 +17,12 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any, get_args
 
-from attention_figures import difference, figures, print_figures
-from attention_keys import Key, find_keys
-from attention_references import View, Weights, views
-from attention_sheet import Block, draw_sheet, pick_blocks
 from rich.console import Console
 from rich.progress import Progress
+from studies.attention.figures import difference, figures, print_figures
+from studies.attention.keys import Key, find_keys
+from studies.attention.references import View, Weights, views
+from studies.attention.sheet import Block, draw_sheet, pick_blocks
 
 from faim.arguments import path, share, whole
 from faim.data.coco_vid import CocoVid

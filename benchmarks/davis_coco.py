@@ -20,11 +20,12 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from copy import copy
 from pathlib import Path
 from typing import Any
 
 import torch
+from lab.davis import AP_SEQUENCES, SEQUENCES
+from lab.subsets import with_videos
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -43,20 +44,6 @@ from faim.families.yolox.checkpoint import load_model
 from faim.families.yolox.fspm import FSPM
 from faim.structures import Detections, RawPredictions
 
-#: COCO class of each sequence's object.
-SEQUENCES = {
-    "blackswan": "bird",
-    "breakdance": "person",
-    "car-roundabout": "car",
-    "car-shadow": "car",
-    "cows": "cow",
-    "dog": "dog",
-    "drift-chicane": "car",
-    "motocross-jump": "motorcycle",
-    "parkour": "person",
-}
-#: Those in which no other object of the class is in view.
-AP_SEQUENCES = ("blackswan", "cows", "dog", "drift-chicane", "parkour", "motocross-jump")
 MODES: tuple[Mode, ...] = ("frame", "stream")
 
 
@@ -127,7 +114,7 @@ def read_davis(root: Path, folder: Path, sequences: Iterable[str]) -> CocoVid:
 def figures(data: CocoVid, run: ModeRun) -> dict[str, Any]:
     """One mode's figures; AP is None where none of its sequences was run."""
     by_sequence = {
-        video.name: stability(_only(data, [video]), run.detections) for video in data.videos
+        video.name: stability(with_videos(data, [video]), run.detections) for video in data.videos
     }
     everything = stability(data, run.detections)
     shown = viewer_figures(data, run.detections, run.others)
@@ -162,17 +149,10 @@ def figures(data: CocoVid, run: ModeRun) -> dict[str, Any]:
     }
 
 
-def _only(data: CocoVid, videos: list[VideoRecord]) -> CocoVid:
-    """The dataset with some of its videos."""
-    part = copy(data)
-    part.videos = videos
-    return part
-
-
 def _ap50(
     data: CocoVid, videos: list[VideoRecord], detections: Mapping[int, Detections]
 ) -> dict[str, float]:
-    part = _only(data, videos)
+    part = with_videos(data, videos)
     there = {frame.image_id: detections[frame.image_id] for frame in part.frames}
     return {name: levels.ap50 for name, levels in evaluate_ap(part, there).per_class.items()}
 

@@ -4,7 +4,7 @@
 
 Right is what was read, or refused as `FaimError` in one sentence, within bounded time and memory.
 Everything else is printed, and its input kept in `--out`, whose `faults.jsonl` says what it is.
-The same seed makes the same inputs; tests/fuzz tries a few of each kind.
+The same seed makes the same inputs; tests/benchmarks/fuzz tries a few of each kind.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from fuzz_runner import Bench, Child, Outcome
-from fuzz_subjects import SUBJECTS, Subject
 from rich.console import Console
 from rich.table import Table
+from studies.fuzz.runner import Bench, Child, Outcome
+from studies.fuzz.subjects import SUBJECTS, Subject
 
 from faim.arguments import whole
 

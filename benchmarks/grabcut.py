@@ -29,11 +29,11 @@ from rich.table import Table
 
 from faim.arguments import path, whole
 from faim.data.coco_vid import CocoVid, read_frame, read_mask
+from faim.data.jaccard import jaccard
 from faim.data.synth import generate
 from faim.errors import FaimError
 from faim.evaluation.report import check_writable, machine, write_json
 from faim.masks.box import pixels_of
-from faim.data.jaccard import jaccard
 from faim.masks.grabcut import GrabCutMasks
 from faim.masks.protocol import Boxes, Image, Mask
 from faim.masks.run import MaskRequest, run_masks

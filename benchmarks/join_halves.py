@@ -29,14 +29,14 @@ from statistics import mean
 from typing import Any
 
 import torch
-from kept_results import Kept, status_of
-from real_video import part
-from real_video_figures import figures, found_by_video
+from lab.jobs import command, digest
+from lab.partial_labels import figures, found_by_video
+from lab.results import Kept, status_of
+from lab.subsets import part
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 from torchvision.ops import box_iou
-from training_jobs import command, digest
 
 from faim.arguments import path, whole
 from faim.data.coco_vid import CocoVid, VideoRecord
@@ -46,12 +46,13 @@ from faim.evaluation.report import check_writable, write_json
 from faim.evaluation.stability import IOU_FOUND, SCORE_FOUND
 from faim.families.yolox.checkpoint import load_model
 from faim.families.yolox.config import FaimConfig
-from faim.families.yolox.ticam_detector import TicamDetector
 from faim.families.yolox.join import Join
+from faim.families.yolox.ticam_detector import TicamDetector
+from faim.nn.nms import scored_boxes
 from faim.nn.ticam import TicamEntry
 from faim.reading import read_json
 from faim.stream.memory import MemoryBank
-from faim.structures import Detections
+from faim.structures import Detections, Proposals
 
 #: Points of found that no video may lose.
 MOST_LOST = 2.0
@@ -193,14 +194,21 @@ def detections(model: Any, data: CocoVid, names: Sequence[str]) -> dict[str, dic
     for record in data.videos:
         video = runner.look(record, lambda: None)
         for place, logits in enumerate(stream_logits(model, video, runner)):
-            proposals, geometry = video.proposals[place], video.geometries[place]
+            proposals, geometry = video.seen[place], video.geometries[place]
+            assert isinstance(proposals, Proposals)
             scores = proposals.class_scores
             joined = {BASE: scores} | {
                 name: rule.probabilities(logits, scores, model.ticam.refined)
                 for name, rule in rules.items()
             }
             for name, probabilities in joined.items():
-                kept = runner.detections(proposals, probabilities * judged, geometry)
+                scored = scored_boxes(
+                    proposals,
+                    probabilities * judged,
+                    score_threshold=model.traits.least_score,
+                    nms_threshold=model.traits.iou,
+                )
+                kept = runner.detections(scored, geometry)
                 found[name][record.frames[place].image_id] = kept
     return found
 
@@ -209,7 +217,8 @@ def stream_logits(model: TicamDetector, video: LookedVideo, runner: ModeRunner) 
     """TICAM's of each frame of a video, (n, C), as it comes."""
     bank: MemoryBank[TicamEntry] = MemoryBank(runner.past, runner.policy)
     logits = []
-    for proposals in video.proposals:
+    for proposals in video.seen:
+        assert isinstance(proposals, Proposals)
         found, entry = model.ticam.step(proposals, bank.stacked())
         bank.append(entry)
         logits.append(found)

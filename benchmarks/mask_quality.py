@@ -18,26 +18,14 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kept_results import Kept, status_of
-from mask_quality_plan import (
-    SIZE,
-    Source,
-    check_training,
-    evaluation,
-    masking,
-    sources,
-    starting,
-    training,
-)
-from mask_quality_report import Figures, print_report, summary
-from rich.console import Console
-from training_jobs import (
+from lab.jobs import (
     Job,
+    collect,
     command,
     digest,
     generation,
@@ -45,11 +33,21 @@ from training_jobs import (
     results,
     train_and_score,
 )
+from lab.masks import make_masks, sources
+from lab.results import Kept, status_of
+from rich.console import Console
+from studies.mask_quality.plan import (
+    SIZE,
+    check_training,
+    evaluation,
+    starting,
+    training,
+)
+from studies.mask_quality.report import print_report, summary
 
 from faim.arguments import path, whole
 from faim.evaluation.report import check_writable, machine, write_json
 from faim.families.yolox.checkpoint import load_model, save_checkpoint
-from faim.masks.evaluation.evaluate import evaluate_masks
 from faim.reading import read_json
 from faim.weights import default_weights
 
@@ -131,30 +129,6 @@ def make_starts(options: argparse.Namespace, kept: Kept) -> dict[str, Any]:
         job = starting(options)
         found["start"] = kept.get("start", job.recipe, partial(train_and_score, job, read_ap))
     return found
-
-
-def make_masks(source: Source, out: Path, kept: Kept) -> dict[str, Any]:
-    """A method's masks of the training set: J, F and recall, and what their file tells of them."""
-    line, file = masking(source, out), source.annotations(out)
-
-    def make() -> dict[str, Any]:
-        command(line)
-        scores = evaluate_masks(file, out / "train/annotations.json")
-        return {**scores.means.to_json(), "made": read_json(file).get("info", {}).get("masks")}
-
-    recipe = [shlex.join(line), *map(digest, source.checkpoints)]
-    return kept.get(f"masks/{source.slug}", recipe, make)
-
-
-def collect(
-    found: Iterator[tuple[Job, Mapping[str, Any]]], jobs: Sequence[Job]
-) -> dict[str, dict[str, Figures]]:
-    """Figures by source and seed, in the order of the jobs."""
-    done = {job.run: content["modes"] for job, content in found}
-    rows: dict[str, dict[str, Figures]] = {}
-    for job in jobs:
-        rows.setdefault(job.row, {})[str(job.seed)] = done[job.run]
-    return rows
 
 
 def read_ap(job: Job) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from lab.looking import for_links, looked
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -34,7 +35,7 @@ from faim.postprocess.causal import CausalRepp
 from faim.postprocess.pairs import PairModel
 from faim.postprocess.repp import Repp
 from faim.runtime.pipeline import Detector
-from faim.runtime.sources import ArraySource
+from faim.stream.steps import in_source
 from faim.structures import Detections, ScoredBoxes
 
 Video = list[ScoredBoxes]
@@ -89,11 +90,10 @@ def run(options: argparse.Namespace) -> None:
 
 def look(detector: Detector, video: VideoRecord) -> Video:
     """The scored boxes of every frame by itself."""
-    source = ArraySource([read_frame(frame) for frame in video.frames])
-    return [
-        detector.score(item.proposals, item.proposals.class_scores, item.geometry)
-        for item in detector.propose_all(source)
-    ]
+    model, kept = detector.model.alone(), for_links(detector)
+    images = [read_frame(frame) for frame in video.frames]
+    items = looked(detector, images, detector.batch_size)
+    return [in_source(model.step(item.seen, None, kept)[0], item.geometry) for item in items]
 
 
 def measure(
@@ -109,7 +109,7 @@ def measure(
         result = post(frames, (video.frames[0].height, video.frames[0].width))
         seconds += time.perf_counter() - start
         for frame, boxes in zip(video.frames, result, strict=True):
-            one = detections_of(boxes, detector.config.score_threshold)
+            one = detections_of(boxes, detector.traits.least_score)
             own, rest = classes.split(one)
             detections[frame.image_id], others.detections[frame.image_id] = own, rest
     ap, steady = evaluate_ap(data, detections), stability(data, detections)

@@ -26,11 +26,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kept_results import Kept, status_of
-from mask_quality import collect, make_masks
-from mask_quality_plan import NONE
-from real_video_figures import FIGURES, Scoring, read_scores
-from real_video_plan import (
+from lab.jobs import Job, collect, digest, kept_result, results, train_and_score
+from lab.masks import NONE, make_masks
+from lab.partial_labels import FIGURES
+from lab.results import Kept, status_of
+from lab.subsets import part
+from rich.console import Console
+from studies.real_video.figures import Scoring, read_scores
+from studies.real_video.plan import (
     BASE,
     TRAINED,
     Label,
@@ -43,9 +46,7 @@ from real_video_plan import (
     training,
     without_training,
 )
-from real_video_report import print_report, summary
-from rich.console import Console
-from training_jobs import Job, digest, kept_result, results, train_and_score
+from studies.real_video.report import print_report, summary
 
 from faim.arguments import path, whole
 from faim.data.coco_vid import CocoVid
@@ -149,16 +150,6 @@ def trainings(
             steps[row.name][str(seed)] = count
             jobs.append(training(row, seed, epochs, options))
     return jobs, steps
-
-
-def part(content: Mapping[str, Any], sequences: Sequence[str]) -> dict[str, Any]:
-    """A CocoVID file's content with some of its videos; all categories stay."""
-    videos = [video for video in content["videos"] if video["name"] in sequences]
-    ids = {video["id"] for video in videos}
-    images = [image for image in content["images"] if image["video_id"] in ids]
-    there = {image["id"] for image in images}
-    annotations = [a for a in content["annotations"] if a["image_id"] in there]
-    return {**content, "videos": videos, "images": images, "annotations": annotations}
 
 
 def make_base(options: argparse.Namespace, scoring: Scoring, kept: Kept) -> dict[str, Any]:

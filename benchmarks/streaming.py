@@ -29,11 +29,12 @@ from faim.bench.result import print_result
 from faim.bench.run import BenchOptions, run_bench
 from faim.bench.subjects import checkpoint_of
 from faim.data.transforms import to_batch
+from faim.detector import VideoDetector
 from faim.errors import FaimError
 from faim.evaluation.report import check_writable, write_json
-from faim.families.yolox.graph_detector import GraphDetector
 from faim.runtime.select import BackendOptions, open_detector
 from faim.stream.memory import MemoryBank
+from faim.stream.steps import step
 from faim.structures import TensorRecord
 
 BANKS = (8, 16, 31, 64, 127)
@@ -95,54 +96,49 @@ def run(parsed: argparse.Namespace) -> None:
 def sweep(options: BenchOptions, lines: list[tuple[int | None, int]]) -> list[dict[str, float]]:
     """Whole stream steps with full banks, for lines of (proposals a frame, frames in the bank)."""
     with tempfile.TemporaryDirectory(prefix="faim-bench-") as folder, torch.inference_mode():
-        models: dict[int | None, GraphDetector] = {}
+        models: dict[int | None, VideoDetector] = {}
         for count, _ in lines:
             if count not in models:
                 weights = checkpoint_of(options.weights, Path(folder), count)
                 models[count] = open_detector(weights, options.run, size=options.size)
         subjects = [(models[count], MemoryBank[TensorRecord](bank)) for count, bank in lines]
-        clock = Clock(subjects[0][0].runner.device)
+        clocks = [Clock(model.device) for model, _ in subjects]
         generator = np.random.default_rng(0)
-        height, width = subjects[0][0].config.test_size
+        height, width = subjects[0][0].traits.size
         image = generator.integers(0, 256, (height, width, 3), dtype=np.uint8)
-        batch = to_batch([image]).to(subjects[0][0].runner.device)
+        batch = to_batch([image]).to(subjects[0][0].device)
         for model, bank in subjects:
             fill(model, bank, batch)
         for _ in range(options.frames // WARM_UP + 1):
-            for place, (model, bank) in enumerate(subjects):
+            for (model, bank), clock in zip(subjects, clocks, strict=True):
                 for _ in range(WARM_UP):
-                    _step(model, bank, batch, clock, place)
+                    _step(model, bank, batch, clock)
     return [
-        {
-            "stream_ms": clock.ms(f"stream {place}", WARM_UP),
-            "aggregate_ms": clock.ms(f"aggregate {place}", WARM_UP),
-        }
-        for place in range(len(lines))
+        {"stream_ms": clock.ms("stream", WARM_UP), "aggregate_ms": clock.ms("aggregate", WARM_UP)}
+        for clock in clocks
     ]
 
 
-def fill(model: GraphDetector, bank: MemoryBank[TensorRecord], batch: torch.Tensor) -> None:
+def fill(model: VideoDetector, bank: MemoryBank[TensorRecord], batch: torch.Tensor) -> None:
     """One entry, as often as the bank has room."""
-    key = model.propose(batch)[0]
-    _, entry = model.aggregator.step(key, None)
+    _, entry = model.step(model.look(batch)[0], None)
     entry = entry.map(torch.clone)
     for _ in range(bank.capacity):
         bank.append(entry)
 
 
 def _step(
-    model: GraphDetector,
-    bank: MemoryBank[TensorRecord],
-    batch: torch.Tensor,
-    clock: Clock,
-    place: int,
+    model: VideoDetector, bank: MemoryBank[TensorRecord], batch: torch.Tensor, clock: Clock
 ) -> None:
-    with clock.time(f"stream {place}"):
-        key = model.propose(batch)[0]
-        with clock.time(f"aggregate {place}"):
-            references = bank.padded() if model.aggregator.padded else bank.stacked()
-            _, entry = model.aggregator.step(key, references)
-            bank.append(entry)
+    """One, timed as "stream" without the last NMS; "aggregate" is the joining of frames in it."""
+    timed, seconds = model.timed(clock.time), clock.seconds
+    with clock.time("look"):
+        key = timed.look(batch)[0]
+    _, entry = step(timed, key, bank)
+    with clock.time("append"):
+        bank.append(entry)
+    seconds["aggregate"][-1] += seconds["append"][-1]
+    seconds["stream"].append(seconds["look"][-1] + seconds["aggregate"][-1])
 
 
 def _print(

@@ -22,13 +22,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from lab.jobs import digest
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 from torch import Tensor
-from training_jobs import digest
 
 from faim.data.coco_vid import CocoVid
+from faim.detector import VideoDetector
 from faim.errors import FaimError
 from faim.evaluation.average_precision import evaluate_ap
 from faim.evaluation.modes import Mode, ModeRun, ModeRunner
@@ -36,7 +37,7 @@ from faim.evaluation.post import VideoPost, open_post
 from faim.evaluation.report import check_writable, machine, number, write_json
 from faim.evaluation.stability import stability
 from faim.evaluation.viewer import viewer_figures
-from faim.families.yolox.aggregation import Aggregator, NoAggregation, TicamAggregator
+from faim.families.yolox.aggregation import TicamAggregator
 from faim.families.yolox.checkpoint import load_model
 from faim.families.yolox.faim import FAIM
 from faim.structures import Proposals, TensorRecord
@@ -143,20 +144,20 @@ def evaluate(
     return {name: figures(data, runs[name, mode][mode]) for name, mode in runners}
 
 
-def rows_of(model: FAIM) -> list[tuple[str, Mode, Aggregator, dict[Mode, VideoPost]]]:
+def rows_of(model: FAIM) -> list[tuple[str, Mode, VideoDetector, dict[Mode, VideoPost]]]:
     """Name, mode, what joins the frames, and post-processing of every row."""
     tubelets, repp = open_post("causal", None), open_post("repp", None)
     assert tubelets is not None
     assert repp is not None
-    ticam, alone = TicamAggregator(model.ticam, model.join), NoAggregation()
+    alone, exact = model.alone(), model.joined_by(ExactTicam(model.ticam, model.join))
     return [
         ("frame", "frame", alone, {}),
-        ("stream", "stream", ticam, {}),
-        (EXACT, "stream", ExactTicam(model.ticam, model.join), {}),
-        ("global", "global", ticam, {}),
-        (DEFAULT, "stream", ticam, {"stream": tubelets}),
+        ("stream", "stream", model, {}),
+        (EXACT, "stream", exact, {}),
+        ("global", "global", model, {}),
+        (DEFAULT, "stream", model, {"stream": tubelets}),
         (TUBELETS, "stream", alone, {"stream": tubelets}),
-        (REPP, "global", ticam, {"global": repp}),
+        (REPP, "global", model, {"global": repp}),
         (REPP_ALONE, "global", alone, {"global": repp}),
     ]
 

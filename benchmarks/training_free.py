@@ -16,7 +16,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -25,12 +24,14 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from davis_coco import AP_SEQUENCES, SEQUENCES
+from lab.davis import AP_SEQUENCES, SEQUENCES
+from lab.looking import looked
+from lab.subsets import with_videos
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+from studies.training_free.methods import Method, methods
 from torchvision.ops import box_iou
-from training_free_methods import Method, methods
 
 import faim
 from faim.arguments import size, whole
@@ -44,8 +45,8 @@ from faim.evaluation.stability import IOU_FOUND, SCORE_FOUND, stability
 from faim.evaluation.viewer import viewer_figures
 from faim.reading import read_json
 from faim.runtime.pipeline import Detector
-from faim.runtime.sources import ArraySource
 from faim.stream.frames import Image
+from faim.stream.work import Looked
 from faim.structures import Detections
 
 BLUR_LENGTHS = (9, 15, 21)
@@ -139,15 +140,14 @@ def compare(
     return median(base), outcomes
 
 
-def look(detector: Detector, video: VideoRecord, seed: int | None) -> tuple[list[Proposed], float]:
+def look(detector: Detector, video: VideoRecord, seed: int | None) -> tuple[list[Looked], float]:
     """Every frame's proposals, and the seconds a frame that they took; `seed` is of the blur."""
     images = [read_frame(frame) for frame in video.frames]
     if seed is not None:
         random = np.random.default_rng([seed, video.video_id])
         images = [blur(image, random) if random.random() < 0.5 else image for image in images]
-    detector.batch_size = 1
     started = time.perf_counter()
-    found = list(detector.propose_all(ArraySource(images)))
+    found = list(looked(detector, images))
     return found, (time.perf_counter() - started) / len(images)
 
 
@@ -166,7 +166,7 @@ def blur(image: Image, random: np.random.Generator) -> Image:
 def _apply(
     method: Method,
     video: VideoRecord,
-    frames: list[Proposed],
+    frames: list[Looked],
     outcome: Outcome,
     classes: ClassMatch,
 ) -> None:
@@ -187,12 +187,12 @@ def figures(
     first = next(iter(outcomes))
     for name, outcome in outcomes.items():
         shares = {
-            video.name: stability(_part(data, [video]), outcome.detections).found_share
+            video.name: stability(with_videos(data, [video]), outcome.detections).found_share
             for video in data.videos
         }
         all_of_it = stability(data, outcome.detections)
         shown = viewer_figures(data, outcome.detections, outcome.others)
-        scored = _part(data, [video for video in data.videos if video.name in clean])
+        scored = with_videos(data, [video for video in data.videos if video.name in clean])
         there = {frame.image_id: outcome.detections[frame.image_id] for frame in scored.frames}
         ap = evaluate_ap(scored, there)
         before = found[first]["sequences"] if found else shares
@@ -228,12 +228,6 @@ def false_alarms(data: CocoVid, detections: dict[int, Detections]) -> float:
                 box = torch.tensor([frame.annotations[0].box], dtype=torch.float32)
                 count -= int((box_iou(box, shown) >= IOU_FOUND).any())
     return count / len(data.frames)
-
-
-def _part(data: CocoVid, videos: list[VideoRecord]) -> CocoVid:
-    part = copy(data)
-    part.videos = videos
-    return part
 
 
 def _print(kind: str, report: dict[str, Any], console: Console) -> None:

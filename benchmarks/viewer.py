@@ -14,8 +14,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from copy import copy
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,8 +22,10 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from kept_proposals import KeptProposals, LookedAt
-from kept_results import status_of
+from lab.looking import for_links
+from lab.proposals import KeptProposals, LookedAt
+from lab.results import status_of
+from lab.subsets import with_videos
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -33,23 +34,23 @@ from yolox.data.datasets import COCO_CLASSES
 import faim
 from faim.arguments import size, whole
 from faim.choices import PostName
-from faim.data.coco_vid import CocoVid, VideoRecord
+from faim.data.coco_vid import CocoVid
 from faim.data.converters.davis import convert_davis
+from faim.detector import Kept
 from faim.errors import FaimError
 from faim.evaluation.average_precision import evaluate_ap
 from faim.evaluation.figures import known
 from faim.evaluation.report import check_writable, machine, number, write_json
 from faim.evaluation.stability import stability
 from faim.evaluation.viewer import viewer_figures
-from faim.families.yolox.aggregation import NoAggregation
-from faim.postprocess.causal import CausalState
 from faim.postprocess.post import WholeVideoPost
 from faim.reading import read_json
 from faim.runtime.opening import Mode
 from faim.runtime.pipeline import Detector
 from faim.stream.frames import Frame
-from faim.stream.steps import detections_of, frame_groups
-from faim.structures import Detections
+from faim.stream.steps import detections_of, frame_groups, in_source
+from faim.stream.work import Looked
+from faim.structures import Detections, ScoredBoxes
 
 #: Ways to run a detector by name: the mode, and the post-processing.
 WAYS: dict[str, tuple[Mode, PostName]] = {
@@ -169,13 +170,7 @@ def read_set(root: Path, file: Path, first: int = 0) -> DavisSet:
 def _joined(sets: Sequence[DavisSet]) -> DavisSet:
     videos = [video for part in sets for video in part.data.videos]
     clean = {name for part in sets for name in part.clean}
-    return DavisSet(_only(sets[0].data, videos), clean)
-
-
-def _only(data: CocoVid, videos: list[VideoRecord]) -> CocoVid:
-    part = copy(data)
-    part.videos = videos
-    return part
+    return DavisSet(with_videos(sets[0].data, videos), clean)
 
 
 def detect(
@@ -195,39 +190,42 @@ def detect(
 
 
 def _stream(detector: Detector, looked: LookedAt) -> Iterator[Detections]:
-    """As mode stream of `Detector.run`, where post-processing takes the place of affinity."""
+    """As mode stream of `Detector.run`."""
     blank = Frame(0, 0.0, np.zeros((0, 0, 3), np.uint8))
-    past: CausalState | None = None
+    state = detector.new_state()
     for index, cut in enumerate(looked.cuts):
-        item = Proposed(blank, looked.geometry, looked.proposals[index])
-        probabilities = NoAggregation().refine(item.proposals)
-        detections, past = detector.conclude(item, probabilities, None if cut else past)
+        if cut:
+            state.reset()
+        item = Looked(blank, looked.geometry, looked.proposals[index])
+        detections, entry, state.post = detector.decide(item, state.bank, state.post)
+        state.bank.append(entry)
         yield detections
 
 
 def _whole(mode: Mode, detector: Detector, looked: LookedAt) -> Iterator[Detections]:
     """As modes frame and global of `Detector.run`."""
     length, geometry = len(looked.cuts), looked.geometry
-    probabilities = looked.proposals.class_scores.clone()
+    least, post = detector.score_threshold, detector.post
+    kept = Kept(least, detector.selection.iou) if post is None else for_links(detector)
+    model, groups = detector.model.alone(), [[index] for index in range(length)]
     if mode == "global":
-        for group in frame_groups(length, detector.config.test_frames, "uniform", 0):
-            probabilities[group] = detector.joined.refine(looked.proposals[torch.tensor(group)])
-    if not isinstance(detector.post, WholeVideoPost):
-        for index in range(length):
-            yield detector.finish(looked.proposals[index], probabilities[index], geometry)
-        return
-    scored = [
-        detector.score(looked.proposals[index], probabilities[index], geometry)
-        for index in range(length)
-    ]
-    for boxes in detector.post.run(scored, [geometry.source_size] * length):
-        yield detections_of(boxes, detector.score_threshold)
+        model = detector.joined
+        groups = frame_groups(length, detector.traits.frames, "uniform", 0)
+    found: dict[int, ScoredBoxes] = {}
+    for group in groups:
+        decided = model.decide(looked.proposals[torch.tensor(group)], kept)
+        found |= dict(zip(group, decided, strict=True))
+    scored: Iterable[ScoredBoxes] = [in_source(found[index], geometry) for index in range(length)]
+    if isinstance(post, WholeVideoPost):
+        scored = post.run(list(scored), [geometry.source_size] * length)
+    for boxes in scored:
+        yield detections_of(boxes, least)
 
 
 def figures(part: DavisSet, found: Mapping[int, Detections]) -> dict[str, float]:
     """Those of `FIGURES`; AP50 is NaN where no sequence counts for it."""
     data = part.data
-    scored = _only(data, [video for video in data.videos if video.name in part.clean])
+    scored = with_videos(data, [video for video in data.videos if video.name in part.clean])
     there = {frame.image_id: found[frame.image_id] for frame in scored.frames}
     every = {
         **vars(stability(data, found)),
@@ -271,7 +269,7 @@ def _by_sequence(
     table = _table("sequence by sequence")
     content: dict[str, dict[str, dict[str, float]]] = {}
     for video in part.data.videos:
-        alone = DavisSet(_only(part.data, [video]), set())
+        alone = DavisSet(with_videos(part.data, [video]), set())
         table.add_section()
         content[video.name] = {}
         for way, ran in found.items():

@@ -1,12 +1,11 @@
 """weights/registry.json says of the embedded checkpoint what is true, and tools/register.py how."""
 
 import hashlib
-import importlib
 import json
-import sys
 from pathlib import Path
 
 import pytest
+import register
 
 from faim.data.synth.writer import VERSIONS
 from faim.weights import EMBEDDED, default_weights
@@ -14,18 +13,9 @@ from faim.weights import EMBEDDED, default_weights
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.fixture(scope="module")
-def program():
-    sys.path.insert(0, str(ROOT / "tools"))
-    try:
-        return importlib.import_module("register")
-    finally:
-        sys.path.remove(str(ROOT / "tools"))
-
-
-def test_the_embedded_checkpoint(program):
-    entry = json.loads(program.REGISTRY.read_text())[EMBEDDED]
-    known = program.described(default_weights())
+def test_the_embedded_checkpoint():
+    entry = json.loads(register.REGISTRY.read_text())[EMBEDDED]
+    known = register.described(default_weights())
     assert {name: entry[name] for name in known} == known
     assert known["bytes"] > 4 * known["parameters"] > 4e6  # float32
     assert entry["commands"]
@@ -48,9 +38,9 @@ def inputs(folder):
     return [*weights, *files, "--commands", "one", "two"]
 
 
-def test_an_entry_replaces_its_own_and_no_other(program, tmp_path, capsys):
+def test_an_entry_replaces_its_own_and_no_other(tmp_path, capsys):
     (tmp_path / "r.json").write_text(json.dumps({EMBEDDED: {"bytes": 1}, "other": {"bytes": 2}}))
-    assert program.main(inputs(tmp_path)) == 0
+    assert register.main(inputs(tmp_path)) == 0
     found = json.loads((tmp_path / "r.json").read_text())
     assert found["other"] == {"bytes": 2}
     entry = found[EMBEDDED]
@@ -80,10 +70,10 @@ def test_an_entry_replaces_its_own_and_no_other(program, tmp_path, capsys):
         ("r.json", "[", "r.json"),
     ],
 )
-def test_wrong_input(program, tmp_path, capsys, file, content, sentence):
+def test_wrong_input(tmp_path, capsys, file, content, sentence):
     arguments = inputs(tmp_path)
     (tmp_path / file).write_text(content)
-    assert program.main(arguments) == 2
+    assert register.main(arguments) == 2
     captured = capsys.readouterr().err
     assert sentence in captured
     assert captured.count("\n") == 1

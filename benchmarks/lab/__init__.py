@@ -1,0 +1,1 @@
+"""What the studies share: results and trainings that are kept, proposals, masks, figures."""

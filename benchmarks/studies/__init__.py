@@ -1,0 +1,1 @@
+"""The parts of each study; its program has its name in the folder above."""

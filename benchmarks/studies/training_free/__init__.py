@@ -1,0 +1,1 @@
+"""The parts of `training_free.py`."""
