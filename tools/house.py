@@ -37,6 +37,8 @@ ROOM_OF = {
     "convert_options": "cli",
     "demo_options": "demo",
 }
+#: What every room uses.
+GROUND = "ground"
 #: The package itself, which offers `load` to users; nothing may import it.
 DOOR = "faim"
 PACKAGE = Path(__file__).resolve().parents[1] / "faim"
@@ -104,7 +106,7 @@ def room_of(module: str) -> str:
     if len(parts) == 1:
         return DOOR
     place = ROOM_OF.get(parts[1], parts[1])
-    return place if any(place in floor for floor in FLOORS) else "ground"
+    return place if any(place in floor for floor in FLOORS) else GROUND
 
 
 def rooms(imports: Mapping[str, set[str]]) -> dict[str, Counter[str]]:
@@ -130,7 +132,7 @@ def arrows_up(imports: Mapping[str, set[str]]) -> list[tuple[str, str]]:
 
 
 def picture(imports: Mapping[str, set[str]]) -> str:
-    """An SVG of the floors, the ground below, with an arrow from every room to those it uses."""
+    """An SVG of the floors with an arrow from every room to those it uses; all use the ground."""
     width, step, tall, wide = 860, 74, 34, 150
     height = step * len(FLOORS) + 20
     files = Counter(map(room_of, imports))
@@ -142,7 +144,7 @@ def picture(imports: Mapping[str, set[str]]) -> str:
     lines = []
     for room, counts in sorted(rooms(imports).items()):
         for other, count in sorted(counts.items()):
-            if DOOR in (room, other):
+            if DOOR in (room, other) or other == GROUND:
                 continue
             (x1, y1), (x2, y2) = places[room], places[other]
             bend = 60 if x1 == x2 and y2 - y1 > step else 0
