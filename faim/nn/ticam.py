@@ -102,6 +102,7 @@ class TICAM(nn.Module):
         self,
         dim: int,
         num_classes: int,
+        *,
         num_heads: int = 4,
         scale: float = 25.0,
         similarity_threshold: float = 0.75,

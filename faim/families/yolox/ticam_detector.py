@@ -109,14 +109,14 @@ class TicamDetector(VideoModel):
         self.ticam = TICAM(
             config.feature_dim,
             config.num_classes,
-            config.num_heads,
-            config.attention_scale,
-            config.similarity_threshold,
-            config.guide_ins,
-            config.guide_cls,
-            config.affinity_average,
-            config.refined,
-            config.join == "correction",
+            num_heads=config.num_heads,
+            scale=config.attention_scale,
+            similarity_threshold=config.similarity_threshold,
+            guide_ins=config.guide_ins,
+            guide_cls=config.guide_cls,
+            affinity_average=config.affinity_average,
+            refined=config.refined,
+            starts_at_zero=config.join == "correction",
         )
 
     @property
