@@ -140,9 +140,9 @@ def test_stopped_before_the_first_checkpoint(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """In the first evaluation: no checkpoint is named that is not there."""
-    from faim.evaluation import run as evaluation
+    from faim.evaluation import in_hand
 
-    monkeypatch.setattr(evaluation, "run_eval", lambda *_: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr(in_hand, "evaluate_model", lambda *_: signal.raise_signal(signal.SIGTERM))
     experiment = write_experiment(base_experiment, tmp_path / "e.py", val_ann=str(annotations))
     out = tmp_path / "out"
     assert main(["train", "-f", str(experiment), "-o", str(out)]) == 143
@@ -158,13 +158,13 @@ def test_a_signal_during_an_evaluation_ends_at_once(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The epoch is on the disk by then."""
-    from faim.evaluation import run as evaluation
+    from faim.evaluation import in_hand
 
     def evaluate(*arguments: Any) -> None:
         signal.raise_signal(signal.SIGTERM)
         raise AssertionError("went on")
 
-    monkeypatch.setattr(evaluation, "run_eval", evaluate)
+    monkeypatch.setattr(in_hand, "evaluate_model", evaluate)
     changes = {"val_ann": str(annotations), "val_start": 0}
     file, out = write_experiment(base_experiment, tmp_path / "e.py", **changes), tmp_path / "out"
     assert main(["train", "-f", str(file), "-o", str(out)]) == 143
