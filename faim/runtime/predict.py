@@ -123,7 +123,7 @@ def run_predict(options: PredictOptions, watcher: Watcher | None = None) -> Pred
             are tried before an output file is touched, output files before the first frame.
 
     Example:
-        >>> import os, tempfile
+        >>> import tempfile
         >>> import cv2, numpy as np
         >>> from faim.runtime.outputs import OutputOptions
         >>> from faim.weights import default_weights
