@@ -20,6 +20,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from faim.arguments import path, whole
+from faim.evaluation.report import check_writable, machine, write_json
+from faim.families.yolox.checkpoint import load_model, save_checkpoint
+from faim.weights import default_weights
 from lab.jobs import Job, command, digest, generation, has_figures, results
 from lab.results import Kept, status_of
 from studies.ablation.figures import FIGURES, read_evaluation, read_row
@@ -40,11 +44,6 @@ from studies.ablation.plan import (
     reference_jobs,
 )
 from studies.ablation.report import check_docs, print_report, report_of, write_docs
-
-from faim.arguments import path, whole
-from faim.evaluation.report import check_writable, machine, write_json
-from faim.families.yolox.checkpoint import load_model, save_checkpoint
-from faim.weights import default_weights
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

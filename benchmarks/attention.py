@@ -19,10 +19,6 @@ from typing import Any, get_args
 
 from rich.console import Console
 from rich.progress import Progress
-from studies.attention.figures import difference, figures, print_figures
-from studies.attention.keys import Key, find_keys
-from studies.attention.references import View, Weights, views
-from studies.attention.sheet import Block, draw_sheet, pick_blocks
 
 from faim.arguments import path, share, whole
 from faim.data.coco_vid import CocoVid
@@ -34,6 +30,10 @@ from faim.families.yolox.checkpoint import load_model
 from faim.families.yolox.ticam_detector import TicamDetector
 from faim.masks.preview import check_preview
 from faim.pictures.writing import write_image
+from studies.attention.figures import difference, figures, print_figures
+from studies.attention.keys import Key, find_keys
+from studies.attention.references import View, Weights, views
+from studies.attention.sheet import Block, draw_sheet, pick_blocks
 
 #: FSPM's at inference (FAIM, Sec. 4).
 NMS = 0.5

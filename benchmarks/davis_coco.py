@@ -24,8 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lab.davis import AP_SEQUENCES, SEQUENCES
-from lab.subsets import with_videos
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -43,6 +41,8 @@ from faim.evaluation.viewer import viewer_figures
 from faim.families.yolox.checkpoint import load_model
 from faim.families.yolox.fspm import FSPM
 from faim.structures import Detections, RawPredictions
+from lab.davis import AP_SEQUENCES, SEQUENCES
+from lab.subsets import with_videos
 
 MODES: tuple[Mode, ...] = ("frame", "stream")
 

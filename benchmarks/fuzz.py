@@ -23,10 +23,10 @@ from random import Random
 
 from rich.console import Console
 from rich.table import Table
-from studies.fuzz.runner import Bench, Child, Outcome
-from studies.fuzz.subjects import SUBJECTS, Subject
 
 from faim.arguments import whole
+from studies.fuzz.runner import Bench, Child, Outcome
+from studies.fuzz.subjects import SUBJECTS, Subject
 
 #: Inputs of the same fault that are kept.
 _KEPT = 3

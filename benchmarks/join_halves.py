@@ -29,10 +29,6 @@ from statistics import mean
 from typing import Any
 
 import torch
-from lab.jobs import command, digest
-from lab.partial_labels import figures, found_by_video
-from lab.results import Kept, status_of
-from lab.subsets import part
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -53,6 +49,10 @@ from faim.nn.ticam import TicamEntry
 from faim.reading import read_json
 from faim.stream.memory import MemoryBank
 from faim.structures import Detections, Proposals
+from lab.jobs import command, digest
+from lab.partial_labels import figures, found_by_video
+from lab.results import Kept, status_of
+from lab.subsets import part
 
 #: Points of found that no video may lose.
 MOST_LOST = 2.0

@@ -23,6 +23,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
+from faim.arguments import path, whole
+from faim.evaluation.report import check_writable, machine, write_json
+from faim.families.yolox.checkpoint import load_model, save_checkpoint
+from faim.reading import read_json
+from faim.weights import default_weights
 from lab.jobs import (
     Job,
     collect,
@@ -35,7 +42,6 @@ from lab.jobs import (
 )
 from lab.masks import make_masks, sources
 from lab.results import Kept, status_of
-from rich.console import Console
 from studies.mask_quality.plan import (
     SIZE,
     check_training,
@@ -44,12 +50,6 @@ from studies.mask_quality.plan import (
     training,
 )
 from studies.mask_quality.report import print_report, summary
-
-from faim.arguments import path, whole
-from faim.evaluation.report import check_writable, machine, write_json
-from faim.families.yolox.checkpoint import load_model, save_checkpoint
-from faim.reading import read_json
-from faim.weights import default_weights
 
 #: Of the generator. Neither the embedded weights nor the choice of settings saw the test videos.
 TRAIN_SEED, TEST_SEED = 5000, 6000

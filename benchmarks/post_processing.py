@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lab.looking import for_links, looked
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -37,6 +36,7 @@ from faim.postprocess.repp import Repp
 from faim.runtime.pipeline import Detector
 from faim.stream.steps import in_source
 from faim.structures import Detections, ScoredBoxes
+from lab.looking import for_links, looked
 
 Video = list[ScoredBoxes]
 Post = Callable[[Video, tuple[int, int]], Video]

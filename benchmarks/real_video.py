@@ -26,12 +26,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
+from faim.arguments import path, whole
+from faim.data.coco_vid import CocoVid
+from faim.data.converters.davis import convert_davis
+from faim.evaluation.report import check_writable, machine, write_json
+from faim.families.yolox.checkpoint import load_checkpoint
+from faim.reading import read_json
 from lab.jobs import Job, collect, digest, kept_result, results, train_and_score
 from lab.masks import NONE, make_masks
 from lab.partial_labels import FIGURES
 from lab.results import Kept, status_of
 from lab.subsets import part
-from rich.console import Console
 from studies.real_video.figures import Scoring, read_scores
 from studies.real_video.plan import (
     BASE,
@@ -47,13 +54,6 @@ from studies.real_video.plan import (
     without_training,
 )
 from studies.real_video.report import print_report, summary
-
-from faim.arguments import path, whole
-from faim.data.coco_vid import CocoVid
-from faim.data.converters.davis import convert_davis
-from faim.evaluation.report import check_writable, machine, write_json
-from faim.families.yolox.checkpoint import load_checkpoint
-from faim.reading import read_json
 
 #: Characters that the tables take.
 LEAST_WIDTH = 190

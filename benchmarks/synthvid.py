@@ -22,7 +22,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lab.jobs import digest
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -42,6 +41,7 @@ from faim.families.yolox.checkpoint import load_model
 from faim.families.yolox.faim import FAIM
 from faim.structures import Proposals, TensorRecord
 from faim.weights import default_weights
+from lab.jobs import digest
 
 EXACT = "stream, exact second round"
 DEFAULT = "stream, with tubelets (the default)"

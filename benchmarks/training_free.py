@@ -24,13 +24,9 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from lab.davis import AP_SEQUENCES, SEQUENCES
-from lab.looking import looked
-from lab.subsets import with_videos
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-from studies.training_free.methods import Method, methods
 from torchvision.ops import box_iou
 
 import faim
@@ -48,6 +44,10 @@ from faim.runtime.pipeline import Detector
 from faim.stream.frames import Image
 from faim.stream.work import Looked
 from faim.structures import Detections
+from lab.davis import AP_SEQUENCES, SEQUENCES
+from lab.looking import looked
+from lab.subsets import with_videos
+from studies.training_free.methods import Method, methods
 
 BLUR_LENGTHS = (9, 15, 21)
 KINDS = ("clean", "blurred")

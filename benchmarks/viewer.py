@@ -22,10 +22,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from lab.looking import for_links
-from lab.proposals import KeptProposals, LookedAt
-from lab.results import status_of
-from lab.subsets import with_videos
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -51,6 +47,10 @@ from faim.stream.frames import Frame
 from faim.stream.steps import detections_of, frame_groups, in_source
 from faim.stream.work import Looked
 from faim.structures import Detections, ScoredBoxes
+from lab.looking import for_links
+from lab.proposals import KeptProposals, LookedAt
+from lab.results import status_of
+from lab.subsets import with_videos
 
 #: Ways to run a detector by name: the mode, and the post-processing.
 WAYS: dict[str, tuple[Mode, PostName]] = {

@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 
 import pytest
-import register
 
+import register
 from faim.data.synth.writer import VERSIONS
 from faim.weights import EMBEDDED, default_weights
 

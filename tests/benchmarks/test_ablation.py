@@ -4,15 +4,15 @@ import itertools
 import json
 from pathlib import Path
 
-import ablation
 import pytest
-from lab import jobs as training_jobs
-from studies.ablation import figures, plan
-from studies.ablation import report as reporting
 
+import ablation
 from faim.cli import build_parser
 from faim.errors import FaimError
 from faim.training.options import read_options
+from lab import jobs as training_jobs
+from studies.ablation import figures, plan
+from studies.ablation import report as reporting
 
 
 def options(out, *more):

@@ -5,21 +5,21 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-import attention
 import cv2
 import numpy as np
 import pytest
 import torch
-from studies.attention import figures as figuring
-from studies.attention import keys, references
-from studies.attention import sheet as sheets
 
+import attention
 from faim.data.coco_vid import Annotation, CocoVid, FrameRecord, VideoRecord
 from faim.data.synth import generate
 from faim.errors import FaimError
 from faim.families.yolox.checkpoint import load_model, save_checkpoint
 from faim.families.yolox.faim import build_model
 from faim.weights import default_weights
+from studies.attention import figures as figuring
+from studies.attention import keys, references
+from studies.attention import sheet as sheets
 
 CAT, DOG = 0, 1
 #: Boxes of 10 x 10, which overlap nothing else.

@@ -1,7 +1,8 @@
 """The second stage fits a few real frames with masks; benchmarks/fit_davis.py takes longer."""
 
-import fit_davis
 import pytest
+
+import fit_davis
 
 
 def test_losses_fall_until_they_are_fitted(shared, capsys):

@@ -4,10 +4,10 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import join_halves as halves
 import pytest
 import torch
 
+import join_halves as halves
 from faim.data.coco_vid import CocoVid
 from faim.data.synth import generate
 from faim.errors import FaimError

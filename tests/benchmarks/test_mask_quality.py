@@ -6,13 +6,14 @@ import shlex
 from pathlib import Path
 
 import cv2
-import mask_quality as quality
 import numpy as np
 import pytest
-from lab import jobs as training_jobs
-from lab import masks
 from pycocotools import mask as coco_mask
 from rich.console import Console
+
+import mask_quality as quality
+from lab import jobs as training_jobs
+from lab import masks
 from studies.mask_quality import plan
 from studies.mask_quality import report as reporting
 

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import cv2
-import masks_davis
 import numpy as np
 import pytest
 
+import masks_davis
 from faim.data.coco_vid import CocoVid
 
 

@@ -7,18 +7,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import real_video as real
 import torch
-from lab import jobs as training_jobs
-from lab import partial_labels as scoring
 from rich.console import Console
-from studies.real_video import plan
-from studies.real_video import report as reporting
 
+import real_video as real
 from faim.data.coco_vid import CocoVid
 from faim.errors import FaimError
 from faim.families.yolox.config import FaimConfig
 from faim.structures import Detections
+from lab import jobs as training_jobs
+from lab import partial_labels as scoring
+from studies.real_video import plan
+from studies.real_video import report as reporting
 
 FRAMES = 4
 CLASSES = ("car", "cat", "cow", "dog", "horse")

@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from lab import looking
-from studies.training_free import methods as ways
 
 import faim
 from faim.choices import PostName
@@ -18,6 +16,8 @@ from faim.runtime.pipeline import Detector
 from faim.runtime.sources import ArraySource
 from faim.structures import Detections
 from faim.weights import default_weights
+from lab import looking
+from studies.training_free import methods as ways
 
 
 def opened(post: PostName) -> Detector:

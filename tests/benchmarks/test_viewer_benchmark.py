@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-import viewer
-from lab import proposals as kept_proposals
 
 import faim
+import viewer
 from faim.choices import PostName
 from faim.data.coco_vid import CocoVid, VideoRecord, read_frame
 from faim.data.synth import generate
@@ -20,6 +19,7 @@ from faim.runtime.pipeline import Detector
 from faim.runtime.sources import ArraySource
 from faim.structures import Detections
 from faim.weights import default_weights
+from lab import proposals as kept_proposals
 
 
 def detector(post: PostName = "none", size: int = 128) -> Detector:

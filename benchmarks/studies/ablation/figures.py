@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 import numpy as np
-from lab.jobs import Job, value_of
-from lab.subsets import with_videos
 
 from faim.data.coco_vid import CocoVid, VideoRecord
 from faim.evaluation.average_precision import ap_of
@@ -18,6 +16,9 @@ from faim.evaluation.tables import Case
 from faim.evaluation.viewer import viewer_figures
 from faim.reading import read_json
 from faim.structures import Detections
+from lab.jobs import Job, value_of
+from lab.spread import spread
+from lab.subsets import with_videos
 
 MODES = ("frame", "stream", "global")
 #: Of a mode, from the evaluation's report, and from its detections.
@@ -94,24 +95,19 @@ def _case(data: CocoVid, videos: Sequence[VideoRecord], found: Mapping[int, Dete
 def summary(row: Seeds, mode: str) -> dict[str, Any]:
     """Mean and spread over the seeds of each of the mode's figures; parts where all have them."""
     modes = [content["modes"][mode] for content in row.values()]
-    found: dict[str, Any] = {name: spread(each[name] for each in modes) for name in FIGURES}
+    found: dict[str, Any] = {name: spread_each([each[name] for each in modes]) for name in FIGURES}
     for part in PARTS:
         found[part] = {
-            name: spread(each[part][name] for each in modes)
+            name: spread_each([each[part][name] for each in modes])
             for name, value in modes[0][part].items()
             if value is not None
         }
     return found
 
 
-def spread(values: Iterable[float]) -> dict[str, Any]:
-    """Mean, sample standard deviation (None for the latter of a single value), and all."""
-    listed = list(values)
-    return {
-        "mean": mean(listed),
-        "std": stdev(listed) if len(listed) > 1 else None,
-        "each": listed,
-    }
+def spread_each(values: Sequence[float]) -> dict[str, Any]:
+    """See `spread`; and all values, as `each`."""
+    return {**spread(values), "each": [*values]}
 
 
 def gain(row: Seeds, other: Seeds, mode: str, other_mode: str | None = None) -> dict[str, Any]:
@@ -135,7 +131,7 @@ def gain(row: Seeds, other: Seeds, mode: str, other_mode: str | None = None) -> 
     )
     low, high = interval(differences)
     return {
-        **spread(each.values()),
+        **spread([*each.values()]),
         "each": each,
         "videos": {
             "mean": float(differences.mean()),

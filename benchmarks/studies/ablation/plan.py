@@ -9,9 +9,8 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.jobs import Job, digest
-
 from faim.errors import FaimError
+from lab.jobs import Job, digest
 
 #: Of the generator. Neither the embedded weights nor the choice of settings saw these videos.
 TRAIN_SEED, TEST_SEED, LONG_SEED = 5000, 6000, 7000

@@ -7,10 +7,9 @@ import math
 import shlex
 from pathlib import Path
 
+from faim.errors import FaimError
 from lab.jobs import Job, digest
 from lab.masks import NONE, Source, check_weight_and_rate
-
-from faim.errors import FaimError
 
 SIZE = 256
 TRAIN_FRAMES = 8  # m

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lab.jobs import LEVELS
-from lab.spread import spread
 from rich.console import Console
 from rich.table import Table
+
+from lab.jobs import LEVELS
+from lab.spread import spread
 
 MODES = ("stream", "global")
 

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab.jobs import Job
-from lab.partial_labels import figures, found_by_video
-
 from faim.data.coco_vid import CocoVid
 from faim.evaluation.results_file import read_detections
+from lab.jobs import Job
+from lab.partial_labels import figures, found_by_video
 from studies.real_video.plan import Places
 
 

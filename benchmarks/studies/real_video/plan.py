@@ -12,11 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.jobs import Job, digest
-from lab.masks import NONE, TRUE, Source, check_weight_and_rate, sources
-
 from faim.errors import FaimError
 from faim.reading import read_json
+from lab.jobs import Job, digest
+from lab.masks import NONE, TRUE, Source, check_weight_and_rate, sources
 
 SIZE = 416
 TRAIN_FRAMES = 8  # m

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any
 
+from rich.console import Console
+from rich.table import Table
+
 from lab.masks import NONE
 from lab.partial_labels import FIGURES
 from lab.spread import spread
-from rich.console import Console
-from rich.table import Table
 
 #: By mode of the trained rows, the mode of the base detector that is without training like it.
 FREE = {

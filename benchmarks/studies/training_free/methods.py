@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import supervision as sv
 import torch
-from lab.looking import for_links
 from torchvision.ops import batched_nms
 
 from faim.detector import Kept, VideoDetector
@@ -22,6 +21,7 @@ from faim.stream.memory import MemoryBank
 from faim.stream.steps import detections_of, in_source, step
 from faim.stream.work import Looked
 from faim.structures import Detections, ScoredBoxes, TensorRecord
+from lab.looking import for_links
 
 #: Scores of ByteTrack: what it sees, what its first round takes, what begins a track. They suit a
 #: detector that is rarely sure; with 0.5 for the latter two it finds about as much.

@@ -1,4 +1,5 @@
 import pytest
+
 from studies.fuzz import runner
 
 

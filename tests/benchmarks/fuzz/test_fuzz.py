@@ -6,6 +6,7 @@ A few inputs of every kind, always the same; `benchmarks/fuzz.py` tries as many 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+
 from studies.fuzz.subjects import SUBJECTS
 
 EXAMPLES = 12

@@ -8,9 +8,9 @@ from random import Random
 import numpy as np
 import pytest
 import torch
-from studies.fuzz import child, mutations, runner, subjects
 
 from faim.errors import FaimError
+from studies.fuzz import child, mutations, runner, subjects
 
 Outcome = runner.Outcome
 
