@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from house import DOOR, PACKAGE, arrows_up, circles, imports_of, main, rooms
 
 #: Imports every module outside of YOLOX's folder where `yolox` cannot be imported.
