@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from faim.arguments import path, whole
-from faim.evaluation.report import check_writable, machine, write_json
 from faim.families.yolox.checkpoint import load_model, save_checkpoint
+from faim.files import check_writable, write_json
+from faim.machine import machine
 from faim.weights import default_weights
 from lab.jobs import Job, command, digest, generation, has_figures, results
 from lab.results import Kept, status_of

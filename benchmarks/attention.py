@@ -25,9 +25,10 @@ from faim.data.coco_vid import CocoVid
 from faim.devices import resolve_device
 from faim.errors import EXIT_WRONG_INPUT, FaimError
 from faim.evaluation.classes import match_classes
-from faim.evaluation.report import check_writable, machine, write_json
 from faim.families.yolox.checkpoint import load_model
 from faim.families.yolox.ticam_detector import TicamDetector
+from faim.files import check_writable, write_json
+from faim.machine import machine
 from faim.masks.preview import check_preview
 from faim.pictures.writing import write_image
 from studies.attention.figures import difference, figures, print_figures

@@ -35,11 +35,13 @@ from faim.data.converters.davis import convert_davis
 from faim.errors import FaimError
 from faim.evaluation.average_precision import evaluate_ap
 from faim.evaluation.modes import Mode, ModeRun, ModeRunner
-from faim.evaluation.report import check_writable, machine, number, write_json
+from faim.evaluation.report import number
 from faim.evaluation.stability import stability
 from faim.evaluation.viewer import viewer_figures
 from faim.families.yolox.checkpoint import load_model
 from faim.families.yolox.fspm import FSPM
+from faim.files import check_writable, write_json
+from faim.machine import machine
 from faim.structures import Detections, RawPredictions
 from lab.davis import AP_SEQUENCES, SEQUENCES
 from lab.subsets import with_videos

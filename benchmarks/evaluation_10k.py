@@ -24,7 +24,9 @@ from faim.arguments import whole
 from faim.data.coco_vid import CocoVid, FrameRecord, VideoRecord
 from faim.errors import FaimError
 from faim.evaluation.figures import as_dictionary, measure
-from faim.evaluation.report import check_writable, machine, missing_parts, print_modes, write_json
+from faim.evaluation.report import missing_parts, print_modes
+from faim.files import check_writable, write_json
+from faim.machine import machine
 from faim.structures import Detections
 
 #: Standard deviation of centre and size, in shares of the object's sides.

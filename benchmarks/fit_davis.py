@@ -25,9 +25,10 @@ from faim.data.coco_vid import CocoVid
 from faim.data.converters.davis import convert_davis
 from faim.data.datasets import VideoDataset
 from faim.errors import FaimError
-from faim.evaluation.report import check_writable, machine, write_json
 from faim.families.yolox.faim import FAIM
 from faim.families.yolox.starting_weights import starting_model
+from faim.files import check_writable, write_json
+from faim.machine import machine
 from faim.structures import VideoSample
 from faim.training.experiment import FaimExperiment
 

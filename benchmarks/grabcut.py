@@ -32,7 +32,8 @@ from faim.data.coco_vid import CocoVid, read_frame, read_mask
 from faim.data.jaccard import jaccard
 from faim.data.synth import generate
 from faim.errors import FaimError
-from faim.evaluation.report import check_writable, machine, write_json
+from faim.files import check_writable, write_json
+from faim.machine import machine
 from faim.masks.box import pixels_of
 from faim.masks.grabcut import GrabCutMasks
 from faim.masks.protocol import Boxes, Image, Mask

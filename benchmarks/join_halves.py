@@ -38,12 +38,12 @@ from faim.arguments import path, whole
 from faim.data.coco_vid import CocoVid, VideoRecord
 from faim.errors import FaimError
 from faim.evaluation.modes import LookedVideo, ModeRunner
-from faim.evaluation.report import check_writable, write_json
 from faim.evaluation.stability import IOU_FOUND, SCORE_FOUND
 from faim.families.yolox.checkpoint import load_model
 from faim.families.yolox.config import FaimConfig
 from faim.families.yolox.join import Join
 from faim.families.yolox.ticam_detector import TicamDetector
+from faim.files import check_writable, write_json
 from faim.nn.nms import scored_boxes
 from faim.nn.ticam import TicamEntry
 from faim.reading import read_json

@@ -26,8 +26,9 @@ from typing import Any
 from rich.console import Console
 
 from faim.arguments import path, whole
-from faim.evaluation.report import check_writable, machine, write_json
 from faim.families.yolox.checkpoint import load_model, save_checkpoint
+from faim.files import check_writable, write_json
+from faim.machine import machine
 from faim.reading import read_json
 from faim.weights import default_weights
 from lab.jobs import (

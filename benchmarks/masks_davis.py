@@ -30,7 +30,8 @@ from faim.cli import main as faim
 from faim.data.coco_vid import CocoVid
 from faim.data.converters.davis import convert_davis
 from faim.errors import FaimError
-from faim.evaluation.report import check_writable, machine, write_json
+from faim.files import check_writable, write_json
+from faim.machine import machine
 from faim.masks.evaluation.evaluate import evaluate_masks
 from faim.masks.evaluation.progress import bar
 from faim.masks.evaluation.scores import MaskScores

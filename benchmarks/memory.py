@@ -19,7 +19,7 @@ import faim
 from faim.arguments import add_backend_options, add_bank_options, size, whole
 from faim.bench.result import processor
 from faim.errors import FaimError
-from faim.evaluation.report import check_writable, write_json
+from faim.files import check_writable, write_json
 from faim.stream.frames import Image
 from faim.weights import default_weights
 

@@ -31,8 +31,9 @@ from rich.console import Console
 from faim.arguments import path, whole
 from faim.data.coco_vid import CocoVid
 from faim.data.converters.davis import convert_davis
-from faim.evaluation.report import check_writable, machine, write_json
 from faim.families.yolox.checkpoint import load_checkpoint
+from faim.files import check_writable, write_json
+from faim.machine import machine
 from faim.reading import read_json
 from lab.jobs import Job, collect, digest, kept_result, results, train_and_score
 from lab.masks import NONE, make_masks

@@ -32,7 +32,8 @@ from rich.console import Console
 from rich.table import Table
 
 from faim.errors import FaimError
-from faim.evaluation.report import check_writable, machine, write_json
+from faim.files import check_writable, write_json
+from faim.machine import machine
 from faim.stream.scene_cut import MEASURE, THRESHOLD, dissimilarity, thumbnail
 
 Image: TypeAlias = NDArray[np.uint8]

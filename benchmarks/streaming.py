@@ -31,7 +31,7 @@ from faim.bench.subjects import checkpoint_of
 from faim.data.transforms import to_batch
 from faim.detector import VideoDetector
 from faim.errors import FaimError
-from faim.evaluation.report import check_writable, write_json
+from faim.files import check_writable, write_json
 from faim.runtime.select import BackendOptions, open_detector
 from faim.stream.memory import MemoryBank
 from faim.stream.steps import step

@@ -33,12 +33,14 @@ from faim.errors import FaimError
 from faim.evaluation.average_precision import evaluate_ap
 from faim.evaluation.modes import Mode, ModeRun, ModeRunner
 from faim.evaluation.post import VideoPost, open_post
-from faim.evaluation.report import check_writable, machine, number, write_json
+from faim.evaluation.report import number
 from faim.evaluation.stability import stability
 from faim.evaluation.viewer import viewer_figures
 from faim.families.yolox.aggregation import TicamAggregator
 from faim.families.yolox.checkpoint import load_model
 from faim.families.yolox.faim import FAIM
+from faim.files import check_writable, write_json
+from faim.machine import machine
 from faim.structures import Proposals, TensorRecord
 from faim.weights import default_weights
 from lab.jobs import digest

@@ -36,9 +36,10 @@ from faim.data.converters.davis import convert_davis
 from faim.errors import FaimError
 from faim.evaluation.average_precision import evaluate_ap
 from faim.evaluation.classes import ClassMatch, OtherClasses
-from faim.evaluation.report import check_writable, machine, write_json
 from faim.evaluation.stability import IOU_FOUND, SCORE_FOUND, stability
 from faim.evaluation.viewer import viewer_figures
+from faim.files import check_writable, write_json
+from faim.machine import machine
 from faim.reading import read_json
 from faim.runtime.pipeline import Detector
 from faim.stream.frames import Image

@@ -36,9 +36,11 @@ from faim.detector import Kept
 from faim.errors import FaimError
 from faim.evaluation.average_precision import evaluate_ap
 from faim.evaluation.figures import known
-from faim.evaluation.report import check_writable, machine, number, write_json
+from faim.evaluation.report import number
 from faim.evaluation.stability import stability
 from faim.evaluation.viewer import viewer_figures
+from faim.files import check_writable, write_json
+from faim.machine import machine
 from faim.postprocess.post import WholeVideoPost
 from faim.reading import read_json
 from faim.runtime.opening import Mode

@@ -19,7 +19,7 @@ import torch
 
 from faim.cli import main as faim
 from faim.errors import EXIT_INTERRUPTED, FaimError
-from faim.evaluation.report import check_writable
+from faim.files import check_writable
 from faim.reading import read_json
 from lab.results import Kept
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from faim.errors import EXIT_INTERRUPTED, EXIT_WRONG_INPUT, FaimError
-from faim.evaluation.report import check_writable, write_json
+from faim.files import check_writable, write_json
 from faim.reading import read_json
 
 

@@ -13,20 +13,15 @@ from faim.evaluation.average_precision import Levels
 from faim.evaluation.error_split import KINDS
 from faim.evaluation.figures import ModeFigures, as_dictionary
 from faim.evaluation.time_probe import CASES
-from faim.files import check_writable, write_json
-from faim.machine import machine
 from faim.text import printable
 
 __all__ = [
     "ModeFigures",
     "as_dictionary",
-    "check_writable",
-    "machine",
     "missing_parts",
     "number",
     "print_modes",
     "print_probe",
-    "write_json",
 ]
 
 #: What a row is called, and its values, one a mode.

@@ -20,14 +20,7 @@ from faim.evaluation.features import FeatureSample
 from faim.evaluation.figures import ModeFigures, as_dictionary, levels, measure
 from faim.evaluation.modes import Mode, ModeRunner
 from faim.evaluation.post import VideoPost, open_post
-from faim.evaluation.report import (
-    check_writable,
-    machine,
-    missing_parts,
-    print_modes,
-    print_probe,
-    write_json,
-)
+from faim.evaluation.report import missing_parts, print_modes, print_probe
 from faim.evaluation.request import EvalOptions
 from faim.evaluation.results_file import read_results
 from faim.evaluation.run_folder import prepare_run_folder, write_run_folder
@@ -35,6 +28,8 @@ from faim.evaluation.subject import open_models
 from faim.evaluation.time_probe import TimeProbe
 from faim.experiments.common import DetectorExperiment
 from faim.experiments.file import load_experiment
+from faim.files import check_writable, write_json
+from faim.machine import machine
 from faim.postprocess.post import before, resolve_post, what_joins
 from faim.structures import Detections
 from faim.wording import counted

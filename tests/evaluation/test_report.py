@@ -12,15 +12,9 @@ from faim.errors import FaimError
 from faim.evaluation.average_precision import ApResult, Levels
 from faim.evaluation.error_split import KINDS
 from faim.evaluation.motion import SpeedResult
-from faim.evaluation.report import (
-    ModeFigures,
-    as_dictionary,
-    check_writable,
-    missing_parts,
-    print_modes,
-    write_json,
-)
+from faim.evaluation.report import ModeFigures, as_dictionary, missing_parts, print_modes
 from faim.evaluation.stability import Stability
+from faim.files import check_writable, write_json
 
 FIGURES = {
     "frame": ModeFigures(

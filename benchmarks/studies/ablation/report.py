@@ -18,8 +18,7 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 from faim.errors import FaimError
-from faim.evaluation.report import check_writable, write_json
-from faim.files import write_whole
+from faim.files import check_writable, write_json, write_whole
 
 BEGIN, END = "<!-- ablation: begin -->", "<!-- ablation: end -->"
 BASE = "YOLOX"
