@@ -76,11 +76,11 @@ _TITLES = {"yolox": "YOLOX", "faim": "FAIM", "yolov": "YOLOV", "yolov_ifem": "YO
 
 
 @dataclass(frozen=True)
-class FaimConfig(BasePart, SelectionPart, AggregationPart, MaskPart, InferencePart, LearningPart):
+class FaimConfig(LearningPart, InferencePart, MaskPart, AggregationPart, SelectionPart, BasePart):
     """The model's numbers; stored as JSON in every checkpoint.
 
     Defaults are the paper's (FAIM, Sec. 4 and Appendix A.1) where it names one, and the public
-    YOLOV implementation's where it is silent. The fields are those of the parts.
+    YOLOV implementation's where it is silent. The fields are those of the parts, the last part's first.
 
     Raises:
         FaimError: a value of the wrong kind or out of its range; names the field, the value and
@@ -92,7 +92,7 @@ class FaimConfig(BasePart, SelectionPart, AggregationPart, MaskPart, InferencePa
         if self.nms_test in (None, THE_ARCHITECTURES):
             _one_of("architecture", self.architecture, get_args(Architecture))
             object.__setattr__(self, "nms_test", NMS_TEST[self.architecture])
-        for part in type(self).__bases__:
+        for part in reversed(type(self).__bases__):
             check_fields(self, part, "config")
         has = PARTS[self.architecture]
         object.__setattr__(self, "train_parts", tuple(p for p in self.train_parts if p in has))
