@@ -80,7 +80,8 @@ class FaimConfig(LearningPart, InferencePart, MaskPart, AggregationPart, Selecti
     """The model's numbers; stored as JSON in every checkpoint.
 
     Defaults are the paper's (FAIM, Sec. 4 and Appendix A.1) where it names one, and the public
-    YOLOV implementation's where it is silent. The fields are those of the parts, the last part's first.
+    YOLOV implementation's where it is silent. The fields are those of the parts, beginning with
+    the base's.
 
     Raises:
         FaimError: a value of the wrong kind or out of its range; names the field, the value and
