@@ -86,11 +86,11 @@ class Tuning:
     least_nms: float | None = None
 
 
-#: Makes a context of a part's name, such as that of a clock.
-Stage = Callable[[str], AbstractContextManager[Any]]
+#: Makes a context of a part's name, such as that of a clock that times it.
+Timing = Callable[[str], AbstractContextManager[Any]]
 
 
-def no_stage(name: str) -> AbstractContextManager[Any]:
+def untimed(name: str) -> AbstractContextManager[Any]:
     """A context that does nothing."""
     return nullcontext(name)
 
@@ -189,8 +189,8 @@ class VideoDetector(Protocol):
                     "proposals; expected another detector"
                 )
 
-    def timed(self, stage: Stage) -> VideoDetector:
-        """The same detector, whose parts are within `stage` of their names while they compute.
+    def timed(self, timing: Timing) -> VideoDetector:
+        """The same detector, whose parts are within `timing` of their names while they compute.
 
         Parts that a family tells apart are called as it likes; of most there are "frame", what a
         base detector alone computes, "describe", what comes on top of it in `look`, and

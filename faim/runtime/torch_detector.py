@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from faim.backends.opened import OpenedDetector
 from faim.choices import Precision
-from faim.detector import BoxFeatures, Kept, Stage, Traits, Tuning, VideoDetector
+from faim.detector import BoxFeatures, Kept, Timing, Traits, Tuning, VideoDetector
 from faim.errors import FaimError
 from faim.structures import ScoredBoxes, TensorRecord
 
@@ -97,9 +97,9 @@ class TorchDetector(OpenedDetector):
         vars(other).update({**vars(self), "model": model})
         return other
 
-    def timed(self, stage: Stage) -> VideoDetector:
+    def timed(self, timing: Timing) -> VideoDetector:
         """See `VideoDetector`."""
-        return self._around(self.model.timed(stage))
+        return self._around(self.model.timed(timing))
 
     def tune(self, tuning: Tuning) -> None:
         """See `VideoDetector`."""

@@ -10,7 +10,7 @@ from torch import Tensor
 from faim.backends.base import GraphRunner
 from faim.backends.info import ExportInfo
 from faim.backends.opened import OpenedDetector
-from faim.detector import Stage, Traits, Tuning, VideoDetector
+from faim.detector import Timing, Traits, Tuning, VideoDetector
 from faim.errors import FaimError
 from faim.families.yolox import patches
 from faim.families.yolox.aggregation import Aggregator, NoAggregation
@@ -101,10 +101,10 @@ class GraphDetector(ProposalDetector, OpenedDetector):
             )
         self.config = tuned(self.config, self.fspm, tuning)
 
-    def timed(self, stage: Stage) -> VideoDetector:
+    def timed(self, timing: Timing) -> VideoDetector:
         """See `VideoDetector`."""
         other = object.__new__(type(self))
-        vars(other).update({**vars(self), "stage": stage})
+        vars(other).update({**vars(self), "timing": timing})
         return other
 
     @classmethod
@@ -141,7 +141,7 @@ class GraphDetector(ProposalDetector, OpenedDetector):
         if self.runner.info.batch and count < self.runner.info.batch:
             padding = pixels.new_zeros(self.runner.info.batch - count, *pixels.shape[1:])
             pixels = torch.cat([pixels, padding])
-        with self.stage("frame"):
+        with self.timing("frame"):
             found = self.runner.run("frame", {"images": pixels.contiguous()})
         raw = RawPredictions(*(found[name] for name in RAW))
         picks = self.fspm(raw if len(pixels) == count else raw[:count])
@@ -166,7 +166,7 @@ class GraphDetector(ProposalDetector, OpenedDetector):
             picked = _at(features, cells, order).unflatten(0, picks.index.shape)
             return picked, picked[..., :0]
         inputs = dict(zip(FEATURES, features, strict=True)) | dict(zip(CELLS, cells, strict=True))
-        with self.stage("describe"):
+        with self.timing("describe"):
             described = self.runner.run("describe", inputs | {"order": order})
         if REGRESSION[0] in found:  # YOLOV has them in the place of F_ins
             regression = _at([found[name] for name in REGRESSION], cells, order)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from faim.detector import BoxFeatures, Kept, Stage, Traits, Tuning, VideoDetector, no_stage
+from faim.detector import BoxFeatures, Kept, Timing, Traits, Tuning, VideoDetector, untimed
 from faim.families.yolox.aggregation import Aggregator, NoAggregation
 from faim.families.yolox.config import FaimConfig
 from faim.families.yolox.fspm import FSPM
@@ -21,12 +21,12 @@ class ProposalDetector(VideoDetector):
     Attributes:
         config: of the model.
         aggregator: how proposals of several frames become the classes of one.
-        stage: see `VideoDetector.timed`.
+        timing: see `VideoDetector.timed`.
     """
 
     config: FaimConfig
     aggregator: Aggregator
-    stage: Stage = staticmethod(no_stage)
+    timing: Timing = staticmethod(untimed)
 
     def propose(self, images: Tensor) -> Proposals:
         """Proposals of each frame alone, leading dimensions (B, n); see `VideoDetector.look`."""
@@ -44,7 +44,7 @@ class ProposalDetector(VideoDetector):
     def decide(self, seen: TensorRecord, kept: Kept | None = None) -> list[ScoredBoxes]:
         """See `VideoDetector`."""
         assert isinstance(seen, Proposals)
-        with self.stage("aggregate"):
+        with self.timing("aggregate"):
             refined = self.aggregator.refine(seen)
         return [self._scored(seen[i], refined[i], kept) for i in range(len(refined))]
 
@@ -53,7 +53,7 @@ class ProposalDetector(VideoDetector):
     ) -> tuple[ScoredBoxes, TensorRecord]:
         """See `VideoDetector`."""
         assert isinstance(key, Proposals)
-        with self.stage("aggregate"):
+        with self.timing("aggregate"):
             probabilities, entry = self.aggregator.step(key, bank)
         return self._scored(key, probabilities, kept), entry
 
@@ -91,7 +91,7 @@ class JoinedBy(ProposalDetector):
 
     def __init__(self, inner: ProposalDetector, aggregator: Aggregator) -> None:
         """`inner` proposes."""
-        self.inner, self.aggregator, self.stage = inner, aggregator, inner.stage
+        self.inner, self.aggregator, self.timing = inner, aggregator, inner.timing
 
     @property
     def config(self) -> FaimConfig:  # type: ignore[override]
@@ -117,9 +117,9 @@ class JoinedBy(ProposalDetector):
         """See `VideoDetector`."""
         self.inner.tune(tuning)
 
-    def timed(self, stage: Stage) -> VideoDetector:
+    def timed(self, timing: Timing) -> VideoDetector:
         """See `VideoDetector`."""
-        inner = self.inner.timed(stage)
+        inner = self.inner.timed(timing)
         assert isinstance(inner, ProposalDetector)
         return JoinedBy(inner, self.aggregator)
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from faim.backends.info import checksum_of
-from faim.detector import BoxFeatures, Stage, Tuning, VideoDetector
+from faim.detector import BoxFeatures, Timing, Tuning, VideoDetector
 from faim.families.yolox.aggregation import TicamAggregator
 from faim.families.yolox.base import BaseDetector, DetectorOutput, use_yolox_batch_norm
 from faim.families.yolox.branch import VideoObjectBranch
@@ -46,7 +46,7 @@ class VideoModel(nn.Module, ProposalDetector, ABC):
 
     def propose(self, images: Tensor) -> Proposals:
         """See `ProposalDetector`."""
-        with self.stage("frame"):
+        with self.timing("frame"):
             output = self.detector(images)
         picks = self.fspm(output.raw)
         first, second = self.features_at(output, picks)
@@ -65,10 +65,10 @@ class VideoModel(nn.Module, ProposalDetector, ABC):
         """See `VideoDetector`."""
         return checksum_of(self)
 
-    def timed(self, stage: Stage) -> VideoDetector:
+    def timed(self, timing: Timing) -> VideoDetector:
         """See `VideoDetector`."""
         other = copy(self)
-        other.stage = stage
+        other.timing = timing
         return other
 
     def compile_networks(self) -> None:
@@ -193,7 +193,7 @@ class TicamDetector(VideoModel):
         stems = [stem.permute(0, 2, 3, 1) for stem in output.stem_features]
         sizes = [(stem.shape[1], stem.shape[2]) for stem in stems]
         cells, order = locate(picks.index, sizes, multiple=BUCKET)
-        with self.stage("describe"):
+        with self.timing("describe"):
             features = self.patch_features([stem.contiguous() for stem in stems], cells, order)
         return [feature.unflatten(0, picks.index.shape) for feature in features]
 
