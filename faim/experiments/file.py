@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Iterator
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import CodeType
 
 from faim.errors import FaimError
 from faim.experiments.common import CommonExperiment, DetectorExperiment
@@ -32,8 +34,9 @@ def load_any_experiment(path: str | Path) -> CommonExperiment:
         FaimError: no such file, or it fails or defines no experiment.
     """
     found = _find(Path(path))
-    spec = importlib.util.spec_from_file_location(f"faim_experiment_{found.stem}", found)
-    if spec is None or spec.loader is None:
+    name = f"faim_experiment_{found.stem}"
+    spec = importlib.util.spec_from_file_location(name, found, loader=_AsItIs(name, str(found)))
+    if found.suffix != ".py" or spec is None or spec.loader is None:
         raise FaimError(f"{found}: not a Python file; expected an experiment such as faim_s.py")
     module = importlib.util.module_from_spec(spec)
     try:
@@ -53,6 +56,15 @@ def load_any_experiment(path: str | Path) -> CommonExperiment:
         )
     experiment.name = experiment.name or found.stem
     return experiment
+
+
+class _AsItIs(SourceFileLoader):
+    """Without compiled files: they tell a file from its last version by second and length."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Of the file as it is now."""
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
 
 
 def _find(path: Path) -> Path:
