@@ -28,6 +28,7 @@ from faim.families.yolox.graphs import (
 from faim.families.yolox.join import Join
 from faim.families.yolox.patches import BUCKET, locate
 from faim.families.yolox.proposal_detector import ProposalDetector, tuned
+from faim.families.yolox.ticam_detector import make_proposals
 from faim.nn.affinity import Affinity
 from faim.nn.ticam import TicamEntry
 from faim.structures import Picks, Proposals, RawPredictions, TensorRecord
@@ -145,15 +146,7 @@ class GraphDetector(ProposalDetector, OpenedDetector):
             found = self.runner.run("frame", {"images": pixels.contiguous()})
         raw = RawPredictions(*(found[name] for name in RAW))
         picks = self.fspm(raw if len(pixels) == count else raw[:count])
-        cls_features, ins_features = self._features(picks, found)
-        return Proposals(
-            boxes=picks.boxes,
-            objectness=picks.objectness,
-            class_scores=picks.class_scores,
-            cls_features=cls_features,
-            ins_features=ins_features,
-            valid=picks.valid,
-        )
+        return make_proposals(picks, *self._features(picks, found))
 
     def _features(self, picks: Picks, found: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         if self.runner.info.aggregation == "none":

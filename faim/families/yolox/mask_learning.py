@@ -45,6 +45,17 @@ class MaskLearning:
     reached: Tensor
 
 
+def mask_head_of(config: FaimConfig) -> MaskHead:
+    """The mask head that a config describes, with random weights."""
+    return MaskHead(
+        config.feature_dim,
+        config.mask_classes,
+        config.mask_levels,
+        config.mask_roi_size,
+        config.mask_upsampling,
+    )
+
+
 def learn_masks(
     mask_head: MaskHead, features: list[Tensor], made: Decisions, config: FaimConfig
 ) -> MaskLearning:

@@ -11,10 +11,9 @@ from torch import Tensor, nn
 from faim.families.yolox.base import DetectorOutput
 from faim.families.yolox.config import FaimConfig, TrainablePart
 from faim.families.yolox.ifem import IFEM
-from faim.families.yolox.mask_learning import Decisions, MaskLearning, learn_masks
+from faim.families.yolox.mask_learning import Decisions, MaskLearning, learn_masks, mask_head_of
 from faim.families.yolox.patches import centre, cut_patches
 from faim.families.yolox.ticam_detector import TicamDetector
-from faim.nn.mask_head import MaskHead
 from faim.nn.pyramid import gather_features
 from faim.structures import Picks
 
@@ -67,13 +66,7 @@ class YolovIfem(YOLOV):
         """TICAM, and IFEM and the mask head for training."""
         super().add_parts(config)
         self.ifem = IFEM(config.feature_dim, config.scales[2])
-        self.mask_head = MaskHead(
-            config.feature_dim,
-            config.mask_classes,
-            config.mask_levels,
-            config.mask_roi_size,
-            config.mask_upsampling,
-        )
+        self.mask_head = mask_head_of(config)
 
     @property
     def parts(self) -> dict[TrainablePart, nn.Module]:
