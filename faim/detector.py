@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -125,6 +126,7 @@ class VideoDetector(Protocol):
     """
 
     @property
+    @abstractmethod
     def traits(self) -> Traits:
         """What the rest of the house must know of it."""
         ...
@@ -134,6 +136,7 @@ class VideoDetector(Protocol):
         """Where images go."""
         return torch.device("cpu")
 
+    @abstractmethod
     def look(self, images: Tensor) -> TensorRecord:
         """What each frame alone offers; computed once a frame, never again.
 
@@ -145,6 +148,7 @@ class VideoDetector(Protocol):
         """
         ...
 
+    @abstractmethod
     def decide(self, seen: TensorRecord, kept: Kept | None = None) -> list[ScoredBoxes]:
         """All of m frames of one video together.
 
@@ -157,6 +161,7 @@ class VideoDetector(Protocol):
         """
         ...
 
+    @abstractmethod
     def step(
         self, key: TensorRecord, bank: TensorRecord | None, kept: Kept | None = None
     ) -> tuple[ScoredBoxes, TensorRecord]:

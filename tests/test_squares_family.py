@@ -17,6 +17,7 @@ from training_fixtures import fit
 import faim
 from faim import registry
 from faim.cli import main
+from faim.detector import VideoDetector
 
 __all__ = ["fit"]
 
@@ -143,3 +144,12 @@ def test_ten_steps_of_training(fit: Callable[..., Path], data: Path, tmp_path: P
     assert float(load_file(weights)["gain"]) == pytest.approx(expected, abs=1e-5)
     found = faim.load(weights).predict(data.parent, mode="frame")
     assert found[0].confidence.tolist() == pytest.approx([expected] * 2, abs=1e-5)
+
+
+def test_a_family_that_lacks_a_part_is_told() -> None:
+    class Half(VideoDetector):
+        def look(self, images: Any) -> Any:
+            return images
+
+    with pytest.raises(TypeError, match=r"abstract.*decide.*step.*traits"):
+        Half()

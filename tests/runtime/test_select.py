@@ -8,19 +8,19 @@ from typing import Any
 
 import pytest
 import torch
+from runtime_helpers import FakeModel
 from select_helpers import CONFIG, FakeRunner, chosen
 
 from faim.backends import graph_cache
 from faim.backends.checksums import write_checksums
 from faim.backends.graph import Graph
 from faim.backends.info import ExportInfo
-from faim.backends.opened import OpenedDetector
-from faim.detector import Traits
 from faim.errors import FaimError
 from faim.families.yolox.checkpoint import save_checkpoint
 from faim.families.yolox.faim import FAIM
 from faim.runtime import select
 from faim.runtime.select import BackendOptions, open_detector
+from faim.runtime.torch_detector import TorchDetector
 
 pytestmark = pytest.mark.usefixtures("as_it_was")
 
@@ -80,17 +80,11 @@ def test_auto_on_a_gpu_is_torch_and_others_stay_on_the_processor(
     checkpoint: Path, monkeypatch: pytest.MonkeyPatch, everything_is_installed: None, exports: Any
 ) -> None:
     monkeypatch.setattr(select, "resolve_device", lambda device: torch.device("meta"))
-    monkeypatch.setattr(select, "torch_detector", lambda model, options: FakeModelOnTorch())
+    monkeypatch.setattr(select, "torch_detector", lambda model, options: TorchDetector(FakeModel()))
     assert chosen(checkpoint) == "torch"
     assert chosen(checkpoint, backend="openvino") == "openvino"
     with pytest.raises(FaimError, match="device: meta given with backend onnxruntime, which runs"):
         chosen(checkpoint, backend="onnxruntime", device="meta")
-
-
-class FakeModelOnTorch(OpenedDetector):
-    @property
-    def traits(self) -> Traits:
-        return Traits("yolox", "a model", ("dog", "cat"), (64, 64), 32)
 
 
 def test_auto_without_exporters_is_torch(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import replace
 
 import torch
@@ -28,9 +29,9 @@ class ProposalDetector(VideoDetector):
     aggregator: Aggregator
     timing: Timing = staticmethod(untimed)
 
+    @abstractmethod
     def propose(self, images: Tensor) -> Proposals:
         """Proposals of each frame alone, leading dimensions (B, n); see `VideoDetector.look`."""
-        raise NotImplementedError
 
     @property
     def traits(self) -> Traits:
